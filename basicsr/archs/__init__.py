@@ -1,0 +1,8 @@
+"""Networks. To add one: a file here and a line below."""
+
+from basicsr.archs.baseline import Baseline, BaselineLocal
+from basicsr.archs.nafnet import NAFNet, NAFNetLocal
+from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
+from basicsr.archs.with_map import WithMAP
+
+__all__ = ["Baseline", "BaselineLocal", "NAFNet", "NAFNetLocal", "SegNAFNet", "SegNAFNetLocal", "WithMAP"]

@@ -1,0 +1,124 @@
+"""Baseline, the plain network that NAFNet is derived from (arXiv 2204.04676)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from basicsr.archs.unet import RestorationUNet
+from basicsr.layers.local_pool import to_local
+from basicsr.layers.norm import LayerNorm2d
+from basicsr.utils.registry import ARCHS
+
+
+class BaselineBlock(nn.Module):
+    """GELU block with squeeze-excitation channel attention.
+
+    Args:
+        channels: of input and output.
+        dw_expand: widening of the depth-wise half.
+        ffn_expand: widening of the feed-forward half.
+        drop_out_rate: dropout behind each half.
+    """
+
+    def __init__(
+        self, channels: int, dw_expand: int = 1, ffn_expand: int = 2, drop_out_rate: float = 0.0
+    ) -> None:
+        super().__init__()
+        wide, fed = channels * dw_expand, channels * ffn_expand
+        self.norm1 = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, wide, 1)
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        self.se = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(wide, wide // 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(wide // 2, wide, 1),
+            nn.Sigmoid(),
+        )
+        self.conv3 = nn.Conv2d(wide, channels, 1)
+        self.norm2 = LayerNorm2d(channels)
+        self.conv4 = nn.Conv2d(channels, fed, 1)
+        self.conv5 = nn.Conv2d(fed, channels, 1)
+        self.gelu = nn.GELU()
+        self.dropout = nn.Dropout(drop_out_rate)
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        mixed = self.gelu(self.conv2(self.conv1(self.norm1(x))))
+        mixed = self.conv3(mixed * self.se(mixed))
+        y = x + self.beta * self.dropout(mixed)
+        fed = self.conv5(self.gelu(self.conv4(self.norm2(y))))
+        return y + self.gamma * self.dropout(fed)
+
+
+@ARCHS.register
+class Baseline(RestorationUNet):
+    """Baseline.
+
+    Args:
+        img_channel: channels of the image.
+        width: channels at full resolution.
+        middle_blk_num: blocks at the lowest resolution.
+        enc_blk_nums: blocks of each level on the way down.
+        dec_blk_nums: blocks of each level on the way up.
+        dw_expand: widening of the depth-wise half of a block.
+        ffn_expand: widening of the feed-forward half of a block.
+        drop_out_rate: dropout inside blocks.
+        extra_channel: further input channels behind the image.
+    """
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        dw_expand: int = 1,
+        ffn_expand: int = 2,
+        drop_out_rate: float = 0.0,
+        extra_channel: int = 0,
+    ) -> None:
+        block = partial(
+            BaselineBlock, dw_expand=dw_expand, ffn_expand=ffn_expand, drop_out_rate=drop_out_rate
+        )
+        super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+
+
+@ARCHS.register
+class BaselineLocal(Baseline):
+    """`Baseline` with local pooling (TLC).
+
+    Args:
+        train_size: (1, C, H, W) of the training crops.
+    """
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        dw_expand: int = 1,
+        ffn_expand: int = 2,
+        drop_out_rate: float = 0.0,
+        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
+    ) -> None:
+        super().__init__(
+            img_channel,
+            width,
+            middle_blk_num,
+            enc_blk_nums,
+            dec_blk_nums,
+            dw_expand,
+            ffn_expand,
+            drop_out_rate,
+        )
+        to_local(self, train_size)

@@ -1,0 +1,113 @@
+"""NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022, arXiv 2204.04676)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from basicsr.archs.unet import RestorationUNet
+from basicsr.layers.local_pool import to_local
+from basicsr.layers.norm import LayerNorm2d
+from basicsr.utils.registry import ARCHS
+
+
+class SimpleGate(nn.Module):
+    """Product of the two halves of the channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2C, H, W) -> (B, C, H, W)."""
+        left, right = x.chunk(2, dim=1)
+        return left * right
+
+
+class NAFBlock(nn.Module):
+    """Block without non-linear activations: gates and simplified channel attention (SCA).
+
+    Args:
+        channels: of input and output.
+        drop_out_rate: dropout behind each of the two halves.
+    """
+
+    def __init__(self, channels: int, drop_out_rate: float = 0.0) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.norm1 = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, wide, 1)
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        self.gate = SimpleGate()
+        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1))
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.norm2 = LayerNorm2d(channels)
+        self.conv4 = nn.Conv2d(channels, wide, 1)
+        self.conv5 = nn.Conv2d(channels, channels, 1)
+        self.dropout = nn.Dropout(drop_out_rate)
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        mixed = self.gate(self.conv2(self.conv1(self.norm1(x))))
+        mixed = self.conv3(mixed * self.sca(mixed))
+        y = x + self.beta * self.dropout(mixed)
+        fed = self.conv5(self.gate(self.conv4(self.norm2(y))))
+        return y + self.gamma * self.dropout(fed)
+
+
+@ARCHS.register
+class NAFNet(RestorationUNet):
+    """NAFNet. With ``mask: true`` a grey mask channel is concatenated to the image (the CAT row of
+    SAM-Deblur).
+
+    Args:
+        img_channel: channels of the image.
+        mask: whether the input has one mask channel behind the image.
+        width: channels at full resolution.
+        middle_blk_num: blocks at the lowest resolution.
+        enc_blk_nums: blocks of each level on the way down.
+        dec_blk_nums: blocks of each level on the way up.
+        drop_out_rate: dropout inside blocks.
+        extra_channel: further input channels behind these.
+    """
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        mask: bool = False,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        drop_out_rate: float = 0.0,
+        extra_channel: int = 0,
+    ) -> None:
+        block = partial(NAFBlock, drop_out_rate=drop_out_rate)
+        extra_channel += int(mask)
+        super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+        if mask:
+            self.image_inputs = ("lq", "mask")
+
+
+@ARCHS.register
+class NAFNetLocal(NAFNet):
+    """`NAFNet` with local pooling (TLC): better on images larger than the training crops; same weights.
+
+    Args:
+        train_size: (1, C, H, W) of the training crops.
+    """
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        mask: bool = False,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        drop_out_rate: float = 0.0,
+        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
+    ) -> None:
+        super().__init__(img_channel, mask, width, middle_blk_num, enc_blk_nums, dec_blk_nums, drop_out_rate)
+        to_local(self, train_size)

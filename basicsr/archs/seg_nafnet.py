@@ -1,0 +1,122 @@
+"""SegNAFNet: NAFNet fed by mask average pooling ("SAM-Deblur", ICASSP 2024, arXiv 2309.02270)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from basicsr.archs.nafnet import NAFNet
+from basicsr.layers.local_pool import to_local
+from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
+from basicsr.layers.padding import crop_to
+from basicsr.utils.registry import ARCHS
+
+
+@ARCHS.register
+class SegNAFNet(NAFNet):
+    """NAFNet that sees, beside the image, features averaged over the regions of a label map.
+
+    Args:
+        img_channel: channels of the image.
+        seg_channel: channels of the pooled features.
+        width: channels at full resolution.
+        middle_blk_num: blocks at the lowest resolution.
+        enc_blk_nums: blocks of each level on the way down.
+        dec_blk_nums: blocks of each level on the way up.
+        drop_out_rate: dropout inside blocks.
+        mask_dropout: share of the regions that is ignored in each training step; 0 is the MAP row, 0.5 the
+            Ours row.
+        mask_value: strength of the masks. null lets the weights say: 1/255 for published checkpoints, which
+            were trained on masks divided by 255, and 1 for networks trained here.
+    """
+
+    takes_labels = True
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        seg_channel: int = 2,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        drop_out_rate: float = 0.0,
+        mask_dropout: float = 0.0,
+        mask_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            img_channel, False, width, middle_blk_num, enc_blk_nums, dec_blk_nums, drop_out_rate, seg_channel
+        )
+        # Not a MapFeatures module: published checkpoints have these two names at the top level.
+        self.pre_seg = nn.Conv2d(img_channel, seg_channel, 3, padding=1)
+        self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
+        self.pool = MaskAveragePool(mask_dropout, 1.0 if mask_value is None else mask_value)
+        self.mask_value_is_forced = mask_value is not None
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        """Image (B, img_channel, H, W) in [0, 1] and label maps (B, H, W) -> (B, img_channel, H, W), not
+        clamped.
+        """
+        image = self.size_rule.pad(x)
+        regions = self.size_rule.pad(labels)
+        pooled = self.pool(self.pre_seg_in(self.pre_seg(image)), regions)
+        return crop_to(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        (x,) = super().example_inputs(height, width)
+        return x[:, : self.img_channel], torch.zeros(1, height, width, dtype=torch.int32, device=x.device)
+
+    def weights_facts(self) -> dict[str, float]:
+        """Facts that belong to the trained weights but are not among them; stored in checkpoints."""
+        return {"mask_value": self.pool.mask_value}
+
+    def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
+        """Take over the facts of loaded weights (None: a published file, which has none); returns a line for
+        the log.
+        """
+        if self.mask_value_is_forced:
+            reason = "forced by network_g.mask_value"
+        elif facts is None:
+            self.pool.mask_value = PUBLISHED_MASK_VALUE
+            reason = "published weights, trained on masks divided by 255"
+        else:
+            self.pool.mask_value = facts["mask_value"]
+            reason = "said by the checkpoint"
+        return f"mask value {self.pool.mask_value:.6g} ({reason})"
+
+
+@ARCHS.register
+class SegNAFNetLocal(SegNAFNet):
+    """`SegNAFNet` with local pooling (TLC) inside its blocks; region means stay those of the whole image.
+
+    Args:
+        train_size: (1, C, H, W) of the training crops.
+    """
+
+    def __init__(
+        self,
+        img_channel: int = 3,
+        seg_channel: int = 2,
+        width: int = 16,
+        middle_blk_num: int = 1,
+        enc_blk_nums: Sequence[int] = (),
+        dec_blk_nums: Sequence[int] = (),
+        drop_out_rate: float = 0.0,
+        mask_dropout: float = 0.0,
+        mask_value: float | None = None,
+        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
+    ) -> None:
+        super().__init__(
+            img_channel,
+            seg_channel,
+            width,
+            middle_blk_num,
+            enc_blk_nums,
+            dec_blk_nums,
+            drop_out_rate,
+            mask_dropout,
+            mask_value,
+        )
+        to_local(self, train_size)

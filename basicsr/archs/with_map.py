@@ -1,0 +1,52 @@
+"""Mask average pooling in front of any registered network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from basicsr.layers.map_unit import MapFeatures
+from basicsr.utils.registry import ARCHS, Nested, split_type
+
+
+@ARCHS.register
+class WithMAP(nn.Module):
+    """Any network that has an ``extra_channel`` option, fed by MAP. Its weights lie under ``net.``, those of
+    MAP under ``map.``.
+
+    Args:
+        net: block of the inner network, with its ``type``.
+        seg_channel: channels of the pooled features.
+        mask_dropout: share of the regions that is ignored in each training step.
+        mask_value: strength of the masks.
+    """
+
+    takes_labels = True
+
+    def __init__(
+        self,
+        net: Annotated[dict[str, Any], Nested(ARCHS)],
+        seg_channel: int = 2,
+        mask_dropout: float = 0.0,
+        mask_value: float = 1.0,
+    ) -> None:
+        super().__init__()
+        name, options = split_type(net)
+        self.net = ARCHS.build(name, options | {"extra_channel": seg_channel})
+        self.image_inputs: tuple[str, ...] = self.net.image_inputs
+        self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Inputs of the inner network (B, C, H, W), image first, and label maps (B, H, W) -> what the inner
+        network gives.
+        """
+        pooled = self.map(x[:, : self.net.img_channel], labels)
+        return self.net(torch.cat([x, pooled], dim=1))
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Zeros of the shapes that ``forward`` takes, batch 1."""
+        (x,) = self.net.example_inputs(height, width)
+        seg_channel = self.map.pre_seg_in.out_channels
+        return x[:, :-seg_channel], torch.zeros(1, height, width, dtype=torch.int32, device=x.device)

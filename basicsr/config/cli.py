@@ -1,0 +1,98 @@
+"""The command line of training and testing. Imports nothing heavy, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from basicsr.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What was typed."""
+
+    opt: str
+    overrides: list[str]
+    launcher: Literal["none", "pytorch", "slurm"]
+    auto_resume: bool
+    debug: bool
+
+
+def parse_arguments(command: Literal["train", "test"], argv: Sequence[str] | None = None) -> Arguments:
+    """Read the command line of ``basicsr/train.py`` or ``basicsr/test.py``; exits with 2 on a mistake."""
+    example = f"example: python basicsr/{command}.py -opt options/{command}/Demo/SegNAFNet.yml"
+    about = {
+        "train": "Train a network from an option file.",
+        "test": "Evaluate a network on every datasets.test*.",
+    }
+    parser = argparse.ArgumentParser(description=about[command], epilog=example)
+    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override options by dotted key, e.g. --set train.optim_g.lr=5e-4",
+    )  # fmt: skip
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm"], default="none",
+        help="pytorch: started by torchrun; slurm: started by srun",
+    )  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--local_rank", "--local-rank", type=int, help="ignored; the environment says it")
+    if command == "train":
+        parser.add_argument(
+            "--auto_resume", action="store_true", help="go on from the newest state of this experiment"
+        )
+    typed = parser.parse_args(argv)
+    auto_resume = command == "train" and typed.auto_resume
+    return Arguments(typed.opt, typed.overrides, typed.launcher, auto_resume, typed.debug)
+
+
+def run_command(command: Callable[[], None], debug: bool) -> None:
+    """Run ``command``; a user's mistake ends in one clear message and exit code 1 (2 for options), not in a
+    traceback.
+    """
+    try:
+        with _named_disk_errors():
+            command()
+    except UserError as error:
+        if debug:
+            raise
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _leave(error.exit_code)
+
+
+@contextmanager
+def _named_disk_errors() -> Iterator[None]:
+    """A full, read-only or missing place on disk is the user's to mend: say which file and why."""
+    try:
+        yield
+    except (
+        PermissionError,
+        FileNotFoundError,
+        NotADirectoryError,
+        IsADirectoryError,
+        FileExistsError,
+    ) as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        raise UserError(
+            f"{error.filename}: {error.strerror}. Free some space or choose another folder"
+        ) from error
+
+
+def _leave(code: int) -> None:
+    """Exit now: under a launcher the other processes may wait for this one in a collective that it will not
+    reach.
+    """
+    if "RANK" in os.environ:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

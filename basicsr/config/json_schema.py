@@ -1,0 +1,91 @@
+"""JSON schema of option files, for completion and checks in editors; made from the same types and signatures
+as the checks here.
+
+Nothing is required in it, since a file may inherit what it lacks from its ``base:``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from basicsr.config.schema import Component, Config
+from basicsr.utils.registry import MODELS, Registry
+
+Schema = dict[str, Any]
+
+
+def options_schema() -> Schema:
+    """The schema of a whole option file."""
+    schema = _struct_schema(Config)
+    text = {"type": "string"}
+    base = {
+        "anyOf": [text, {"type": "array", "items": text}],
+        "description": "Option file(s) to inherit from.",
+    }
+    schema["properties"] = {"base": base, **schema["properties"]}
+    schema["properties"]["model_type"]["enum"] = MODELS.names()
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Option file", **schema}
+
+
+def _schema_of(kind: Any) -> Schema:
+    if get_origin(kind) is Annotated:
+        kind, *rules = get_args(kind)
+        nested = [rule.registry for rule in rules if hasattr(rule, "registry")]
+        if nested:
+            return _component_schema({}, nested[0])
+        bounds = [rule for rule in rules if isinstance(rule, msgspec.Meta)]
+        return msgspec.json.schema(Annotated[kind, bounds[0]]) if bounds else _schema_of(kind)
+    if get_origin(kind) in (Union, types.UnionType):
+        return {"anyOf": [_schema_of(member) for member in get_args(kind)]}
+    if get_origin(kind) is dict:
+        return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
+    if inspect.isclass(kind) and issubclass(kind, Component):
+        frame = {key: value for key, value in _properties(kind).items() if key not in ("type", "options")}
+        return _described(_component_schema(frame, kind.registry), kind)
+    if inspect.isclass(kind) and issubclass(kind, msgspec.Struct):
+        return _struct_schema(kind)
+    return {} if kind is Any else msgspec.json.schema(kind)
+
+
+def _struct_schema(kind: type[msgspec.Struct]) -> Schema:
+    return _described(
+        {"type": "object", "properties": _properties(kind), "additionalProperties": False}, kind
+    )
+
+
+def _properties(kind: type[msgspec.Struct]) -> Schema:
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        item.name: _with_default(_schema_of(hints[item.name]), item.default)
+        for item in msgspec.structs.fields(kind)
+    }
+
+
+def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
+    """A block whose allowed keys follow from its ``type``; without one (it is inherited) any key is allowed."""
+    branches = []
+    for name in registry.names():
+        options = {
+            key: _with_default(_schema_of(option.kind), msgspec.UNSET if option.required else option.default)
+            for key, option in registry.options(name).items()
+        }
+        summary = (inspect.getdoc(registry[name]) or "").split("\n\n")[0].replace("\n", " ")
+        properties = {"type": {"const": name, "description": summary}, **frame, **options}
+        then = {"properties": properties, "additionalProperties": False}
+        branches.append({"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": then})
+    return {"type": "object", "properties": {"type": {"enum": registry.names()}, **frame}, "allOf": branches}
+
+
+def _with_default(schema: Schema, default: Any) -> Schema:
+    plain = (str, int, float, bool, list, tuple)
+    return {**schema, "default": msgspec.to_builtins(default)} if isinstance(default, plain) else schema
+
+
+def _described(schema: Schema, kind: type) -> Schema:
+    text = inspect.getdoc(kind) if "__doc__" in vars(kind) and vars(kind)["__doc__"] else None
+    return {**schema, "description": " ".join(text.split())} if text else schema

@@ -1,0 +1,124 @@
+"""From an option file on disk to a checked `Config`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from basicsr.config.schema import Config, effective_options, semantic_mistakes
+from basicsr.utils.convert import Mistakes, convert
+from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import MODELS
+
+Command = Literal["train", "test"]
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = (), command: Command = "train") -> Config:
+    """Read an option file, follow ``base:``, apply ``key=value`` overrides, and check everything.
+
+    Args:
+        path: YAML file. Its ``base:`` (one path or a list, relative to the file) is read first; the file's
+            own keys win, blocks are merged key by key, and a list replaces a list.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML.
+        command: paths of data sets that the command does not use need not exist.
+
+    Raises:
+        OptionError: with all mistakes at once.
+    """
+    merged = _read_with_bases(Path(path), ())
+    for override in overrides:
+        _apply_override(merged, override)
+    used = ("datasets.train", "datasets.val", "path") if command == "train" else ("datasets.test", "path")
+    if command == "test" and not any(key.startswith("test") for key in merged.get("datasets") or {}):
+        used = ("datasets.val", "path")
+    mistakes = Mistakes(
+        check_paths=lambda where: where.startswith(used) or where.startswith(("train.", "val."))
+    )
+    config = convert(merged, Config, "", mistakes)
+    if "model_type" in merged and merged["model_type"] not in MODELS.names():
+        what = f"unknown model {merged['model_type']!r}"
+        mistakes.unknown("model_type", what, str(merged["model_type"]), MODELS.names())
+    lines = mistakes.lines + (semantic_mistakes(config, command) if config is not None else [])
+    if lines:
+        raise OptionError(str(path), lines)
+    assert isinstance(config, Config)
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """The effective options as YAML; `load_config` reads them back to an equal run."""
+    return yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice in one block is an error instead of a silent replacement."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in readers:
+        raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
+    options = _read_yaml(path)
+    bases = options.pop("base", None) or []
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = _merge(merged, _read_with_bases(path.parent / str(base), (*readers, path.resolve())))
+    return _merge(merged, options)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        near = difflib.get_close_matches(path.name, [item.name for item in path.parent.glob("*.yml")], n=1)
+        hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise OptionError(str(path), [f"cannot read the option file: {reason}.{hint}"]) from error
+    try:
+        options = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
+    except yaml.YAMLError as error:
+        raise OptionError(str(path), [f"not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(options, dict):
+        raise OptionError(str(path), ["expected a block of `key: value` lines"])
+    return options
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        both_blocks = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both_blocks else value
+    return merged
+
+
+def _apply_override(options: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise OptionError("--set", [f"expected key=value (got {override!r})"])
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise OptionError("--set", [f"{key}: the value is not valid YAML (got {text!r})"]) from error
+    *blocks, name = key.split(".")
+    place = options
+    for depth, block in enumerate(blocks):
+        if place.get(block) is None:
+            place[block] = {}
+        place = place[block]
+        if not isinstance(place, dict):
+            raise OptionError("--set", [f"{key}: '{'.'.join(blocks[: depth + 1])}' is a value, not a block"])
+    place[name] = value

@@ -1,0 +1,125 @@
+"""Where a run keeps its files: the only place that knows the layout of ``experiments/`` and ``results/``."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from basicsr.utils.errors import OptionError
+
+EXPERIMENTS = Path("experiments")
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class ExperimentPaths:
+    """Files of one training run, below ``experiments/<name>`` of the current folder."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, name: str) -> ExperimentPaths:
+        return cls(EXPERIMENTS / name)
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tb_logger"
+
+    @property
+    def visualization(self) -> Path:
+        return self.root / "visualization"
+
+    def log(self, started: float) -> Path:
+        return self.root / f"train_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"
+
+    def config(self, iteration: int) -> Path:
+        """Effective options; a resumed run keeps its own beside those of the first."""
+        return self.root / ("config.yml" if iteration == 0 else f"config_from_{iteration}.yml")
+
+    def network(self, iteration: int | str) -> Path:
+        """Weights after ``iteration`` steps, or ``"latest"``."""
+        return self.root / "models" / f"net_g_{iteration}.pth"
+
+    def state(self, iteration: int) -> Path:
+        return self.root / "training_states" / f"{iteration}.state"
+
+    def newest_state(self) -> Path | None:
+        """The state with the highest iteration whose weights are there too."""
+        found = [(iteration_of(path), path) for path in (self.root / "training_states").glob("*.state")]
+        complete = [item for item in found if self.network(item[0]).is_file()]
+        return max(complete)[1] if complete else None
+
+    def require_new(self) -> None:
+        """Refuse to mix two runs.
+
+        Raises:
+            OptionError: the folder exists and is not empty.
+        """
+        if self.root.is_dir() and any(self.root.iterdir()):
+            way_on = "Add --auto_resume to go on with it, or choose another name: --set name=..."
+            raise OptionError("name", [f"name: the experiment {self.root} exists already. {way_on}"])
+
+
+def iteration_of(state: Path) -> int:
+    """The iteration in the name of a ``<iteration>.state`` file.
+
+    Raises:
+        OptionError: the name has no iteration.
+    """
+    match = re.fullmatch(r"(\d+)\.state", state.name)
+    if match is None:
+        raise OptionError(
+            "path.resume_state", [f"path.resume_state: expected <iteration>.state (got '{state}')"]
+        )
+    return int(match.group(1))
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """Files of one test run, below ``results/<name>`` of the current folder."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, name: str) -> ResultPaths:
+        return cls(RESULTS / name)
+
+    @property
+    def metrics_json(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def metrics_csv(self) -> Path:
+        return self.root / "metrics.csv"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yml"
+
+    @property
+    def visualization(self) -> Path:
+        return self.root / "visualization"
+
+    def log(self, started: float) -> Path:
+        return self.root / f"test_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"
+
+
+def put_aside(folder: Path) -> Path | None:
+    """Rename the folder of an earlier run, so that nothing is lost; returns its new place, None when there
+    was nothing.
+    """
+    if not folder.exists():
+        return None
+    archive = Path(f"{folder}_archived_{time.strftime('%Y%m%d_%H%M%S')}")
+    number = 1
+    while archive.exists():
+        number += 1
+        archive = Path(f"{folder}_archived_{time.strftime('%Y%m%d_%H%M%S')}_{number}")
+    folder.rename(archive)
+    return archive

@@ -1,0 +1,260 @@
+"""Every key of an option file: its type, its default, its meaning and its unit.
+
+Blocks with a ``type:`` (networks, datasets, losses, metrics, optimisers, schedulers) hold further keys, which
+are the arguments of the class or function of that name; see `basicsr.utils.registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from basicsr.utils.convert import ExistingFile, Mistakes, join, struct_values
+from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
+
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """A block of keys; unknown ones are mistakes."""
+
+
+class Component(Options, frozen=True, kw_only=True):
+    """A block whose ``type`` names a registry entry; the keys that are not fields here are that entry's
+    options.
+    """
+
+    type: str
+    options: dict[str, Any] = {}
+    registry: ClassVar[Registry]
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> Component | None:
+        """Split ``value`` into fields and options and check both."""
+        frame = struct_values(cls, value, where, mistakes, skip=("options",))
+        options = {key: item for key, item in value.items() if key not in frame.known}
+        if "type" in value:
+            cls.registry.check(value["type"], options, where, mistakes, beside=tuple(frame.known))
+        return cls(**frame.values, options=options) if frame.complete else None
+
+    def build(self, **runtime: Any) -> Any:
+        """The instance (or the bound function) that this block describes.
+
+        Raises:
+            OptionError: the options contradict each other.
+        """
+        try:
+            return self.registry.build(self.type, self.options, **runtime)
+        except ValueError as error:
+            raise OptionError(f"{self.registry.role} {self.type}", [str(error)]) from error
+
+
+class NetworkOptions(Component, frozen=True, kw_only=True):
+    registry = ARCHS
+
+
+class LossOptions(Component, frozen=True, kw_only=True):
+    registry = LOSSES
+
+
+class MetricOptions(Component, frozen=True, kw_only=True):
+    registry = METRICS
+
+
+class OptimizerOptions(Component, frozen=True, kw_only=True):
+    registry = OPTIMIZERS
+
+
+class ScheduleOptions(Component, frozen=True, kw_only=True):
+    registry = SCHEDULES
+
+
+class DatasetOptions(Component, frozen=True, kw_only=True):
+    """A data set and how its samples are loaded.
+
+    ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores
+    at hand. ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random
+    numbers. ``prefetch_mode: cuda`` copies batches to the GPU without waiting for it; ``cpu`` and null leave
+    that out.
+    """
+
+    registry = DATASETS
+
+    name: str
+    use_shuffle: bool = True
+    num_worker_per_gpu: Whole = 4
+    batch_size_per_gpu: Count = 1
+    dataset_enlarge_ratio: Count = 1
+    prefetch_mode: Literal["cpu", "cuda"] | None = None
+    num_prefetch_queue: Count = 2
+    pin_memory: bool = True
+
+
+class PathOptions(Options, frozen=True, kw_only=True):
+    """Weights to start from. ``param_key``: the entry of the file to read; null takes ``params_ema`` before
+    ``params``.
+    """
+
+    pretrain_network_g: ExistingFile | None = None
+    strict_load_g: bool = True
+    param_key: str | None = None
+    resume_state: ExistingFile | None = None
+
+
+class TrainOptions(Options, frozen=True, kw_only=True):
+    """How the network is trained; one iteration is one optimiser step.
+
+    ``warmup_iter``: iterations in which the learning rate rises from 0; -1 is none. ``use_grad_clip`` clips
+    the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches an
+    optimiser step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
+    type of the forward pass.
+    """
+
+    optim_g: OptimizerOptions
+    scheduler: ScheduleOptions
+    total_iter: Count
+    warmup_iter: Annotated[int, Meta(ge=-1)] = -1
+    use_grad_clip: bool = True
+    grad_clip_norm: Annotated[float, Meta(gt=0)] = 0.01
+    mixup: bool = False
+    pixel_opt: LossOptions | None = None
+    perceptual_opt: LossOptions | None = None
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    channels_last: bool = False
+    compile: bool = False
+    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    accumulate: Count = 1
+
+
+class ValOptions(Options, frozen=True, kw_only=True):
+    """How images are restored and judged, in training and in testing.
+
+    ``grids`` cuts windows of ``crop_size_h`` x ``crop_size_w`` pixels (at most ``max_minibatch`` at once) and
+    averages where they overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of
+    which are blended with the neighbour. ``use_image``: metrics see 8-bit images; false: unrounded values in
+    [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
+    ``suffix`` is appended to picture names.
+    """
+
+    val_freq: Count | None = None
+    save_img: bool = False
+    grids: bool = False
+    crop_size_h: Count | None = None
+    crop_size_w: Count | None = None
+    max_minibatch: Count | None = None
+    tile: Count | None = None
+    tile_overlap: Whole = 32
+    rgb2bgr: bool = True
+    use_image: bool = True
+    suffix: str | None = None
+    metrics: dict[str, MetricOptions] | None = None
+
+
+class WandbOptions(Options, frozen=True, kw_only=True):
+    """Weights & Biases; without a project it is off."""
+
+    project: str | None = None
+    resume_id: str | None = None
+
+
+class LoggerOptions(Options, frozen=True, kw_only=True):
+    """Frequencies are in iterations."""
+
+    print_freq: Count = 100
+    save_checkpoint_freq: Count = 5000
+    use_tb_logger: bool = False
+    wandb: WandbOptions | None = None
+
+
+class DistOptions(Options, frozen=True, kw_only=True):
+    """``backend`` null: nccl on GPUs, gloo on CPU. ``port`` serves slurm; torchrun sets its own."""
+
+    backend: Literal["nccl", "gloo"] | None = None
+    port: Count = 29500
+
+
+class Config(Options, frozen=True, kw_only=True):
+    """A whole option file. ``num_gpu``: 0 is CPU; the number of processes is the launcher's business.
+
+    ``grouped_masks`` is checked against what the data sets deliver. ``deterministic`` asks PyTorch for
+    deterministic algorithms, which costs speed on GPUs.
+    """
+
+    name: str
+    model_type: str = "ImageRestorationModel"
+    scale: Annotated[int, Meta(ge=1, le=1)] = 1
+    num_gpu: Whole | Literal["auto"] = "auto"
+    manual_seed: Whole = 42
+    grouped_masks: bool | None = None
+    deterministic: bool = False
+    datasets: dict[str, DatasetOptions]
+    network_g: NetworkOptions
+    path: PathOptions = PathOptions()
+    train: TrainOptions | None = None
+    val: ValOptions = ValOptions()
+    logger: LoggerOptions = LoggerOptions()
+    dist_params: DistOptions = DistOptions()
+
+    def phases(self, kind: Literal["train", "val", "test"]) -> dict[str, DatasetOptions]:
+        """Data sets whose key is ``kind`` or starts with ``kind_``, in the order of the file."""
+        return {key: item for key, item in self.datasets.items() if key.split("_")[0] == kind}
+
+
+def effective_options(options: Any) -> Any:
+    """``options`` as plain values for YAML, defaults of frame and components included."""
+    if isinstance(options, Component):
+        plain = {
+            item.name: effective_options(getattr(options, item.name))
+            for item in msgspec.structs.fields(options)
+            if item.name != "options"
+        }
+        for key, option in options.registry.options(options.type).items():
+            if key in options.options:
+                plain[key] = options.options[key]
+            elif not option.required:
+                plain[key] = msgspec.to_builtins(option.default)
+        return plain
+    if isinstance(options, msgspec.Struct):
+        return {
+            item.name: effective_options(getattr(options, item.name))
+            for item in msgspec.structs.fields(options)
+        }
+    if isinstance(options, dict):
+        return {key: effective_options(item) for key, item in options.items()}
+    return options
+
+
+def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list[str]:
+    """Mistakes that only show when several keys are seen together, as ``<yaml path>: <what is wrong>`` lines."""
+    mistakes = Mistakes()
+    names = [dataset.name for dataset in config.datasets.values()]
+    for key, dataset in config.datasets.items():
+        if key.split("_")[0] not in ("train", "val", "test") or (key.startswith("train") and key != "train"):
+            mistakes.add(f"datasets.{key}", "a data set is called train, val, val_2.., test, test_2..")
+        if names.count(dataset.name) > 1:
+            mistakes.add(
+                join(f"datasets.{key}", "name"),
+                "two data sets have this name; results would mix",
+                dataset.name,
+            )
+    if command == "train":
+        if config.train is None:
+            mistakes.add("train", "required for training, but not given")
+        elif config.train.pixel_opt is None and config.train.perceptual_opt is None:
+            mistakes.add("train.pixel_opt", "no loss is given; a PSNRLoss is usual")
+        if "train" not in config.datasets:
+            mistakes.add("datasets.train", "required for training, but not given")
+    elif not (config.phases("test") or config.phases("val")):
+        mistakes.add("datasets.test", "required for testing, but not given")
+    if config.val.grids and (config.val.crop_size_h is None or config.val.crop_size_w is None):
+        mistakes.add("val.grids", "needs val.crop_size_h and val.crop_size_w")
+    if config.val.grids and config.val.tile is not None:
+        mistakes.add("val.tile", "cannot be combined with val.grids; keep one of them")
+    if config.val.tile is not None and config.val.tile_overlap >= config.val.tile:
+        mistakes.add("val.tile_overlap", "must be smaller than val.tile", config.val.tile_overlap)
+    return mistakes.lines

@@ -1,0 +1,86 @@
+"""From a data set to batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from basicsr.config.schema import DatasetOptions
+from basicsr.data.paired import PairedImageDataset
+from basicsr.data.sampler import ShareSampler, TrainSampler
+from basicsr.utils.dist import Ranks
+from basicsr.utils.errors import UserError
+
+Batch = dict[str, Any]
+
+
+def train_loader(
+    dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks, seed: int, samples_done: int = 0
+) -> DataLoader[Batch]:
+    """Endless training batches of this process, from position ``samples_done`` of the stream of all processes
+    on.
+    """
+    sampler = TrainSampler(
+        len(dataset) * options.dataset_enlarge_ratio,
+        options.batch_size_per_gpu,
+        ranks.rank,
+        ranks.world_size,
+        seed,
+        options.use_shuffle,
+        samples_done,
+    )
+    workers = _workers(options, ranks)
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        prefetch_factor=options.num_prefetch_queue if workers else None,
+        pin_memory=_pin(options),
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # else starting the workers would draw from the generator that training uses
+    )
+
+
+def test_loader(dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks) -> DataLoader[Batch]:
+    """Whole images one at a time, each by exactly one process."""
+    return DataLoader(
+        dataset,
+        batch_size=1,
+        sampler=ShareSampler(len(dataset), ranks.rank, ranks.world_size),
+        num_workers=_workers(options, ranks),
+        pin_memory=_pin(options),
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),
+    )
+
+
+def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """Iterate ``loader``; a `UserError` of a worker process keeps its one line instead of carrying a
+    traceback in its text.
+    """
+    iterator = iter(loader)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except UserError as error:
+            raise UserError(str(error).strip().splitlines()[-1].split("UserError: ")[-1]) from None
+        yield batch
+
+
+def _workers(options: DatasetOptions, ranks: Ranks) -> int:
+    return min(options.num_worker_per_gpu, len(os.sched_getaffinity(0)) // ranks.local_world_size)
+
+
+def _pin(options: DatasetOptions) -> bool:
+    return options.pin_memory and torch.cuda.is_available()
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # the workers are the threads

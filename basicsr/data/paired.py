@@ -1,0 +1,172 @@
+"""Paired images, with or without region masks: three names for three lists of fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import torch
+from torch.utils.data import Dataset
+
+from basicsr.data.fields import Field, image_field, label_field, mask_field
+from basicsr.data.pairing import read_meta_info, require_same, templated
+from basicsr.data.transforms import random_crop, random_flip_rotate
+from basicsr.utils.convert import ExistingFile, ExistingFolder
+from basicsr.utils.errors import UserError
+from basicsr.utils.registry import DATASETS
+from basicsr.utils.rng import sample_generator
+
+
+class SampleIndex(NamedTuple):
+    """Which sample of which epoch; ``number`` may exceed the number of images (``dataset_enlarge_ratio``)."""
+
+    number: int
+    epoch: int
+
+
+class IoBackend(msgspec.Struct, frozen=True):
+    """Where the bytes lie: files in folders, or one LMDB a data root."""
+
+    type: Literal["disk", "lmdb"] = "disk"
+
+
+ON_DISK = IoBackend()
+
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class PairedImageDataset(Dataset[dict[str, Any]]):
+    """Degraded images and their clean targets, paired by file stem.
+
+    Args:
+        dataroot_gt: folder (or LMDB) of the clean images.
+        dataroot_lq: folder (or LMDB) of the degraded images.
+        io_backend: ``{type: disk}`` or ``{type: lmdb}``.
+        meta_info_file: text file that selects and orders the images; the first word of a line is a file name.
+        filename_tmpl: name of a degraded image for the stem of its target, e.g. ``"{}_blur"``.
+        gt_size: side of the square training crops in pixels; null trains on whole images.
+        use_flip: flip left-right at random in training.
+        use_rot: flip top-bottom and transpose at random in training.
+        mean: subtracted from each channel of both images.
+        std: divides each channel of both images.
+        seed: key of the random numbers, with epoch and number of the sample.
+        train: crop and augment.
+
+    Samples hold the fields of `basicsr.data.fields` and ``key``.
+    """
+
+    dataroot_gt: ExistingFolder
+    dataroot_lq: ExistingFolder
+    io_backend: IoBackend = ON_DISK
+    meta_info_file: ExistingFile | None = None
+    filename_tmpl: str = "{}"
+    gt_size: int | None = None
+    use_flip: bool = False
+    use_rot: bool = False
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    seed: int = 0
+    train: bool = False
+
+    def __post_init__(self) -> None:
+        self.fields = self.make_fields()
+        gt = self.fields[0]
+        meta = self.meta_info_file
+        self.keys = gt.storage.keys() if meta is None else read_meta_info(Path(meta))
+        for field in self.fields:
+            expected = {self._field_key(field, key) for key in self.keys}
+            found = set(field.storage.keys())
+            # A meta file selects, so files beyond its list are no mistake.
+            require_same(
+                expected, found if meta is None else found & expected, meta or self.dataroot_gt, field.root
+            )
+
+    def make_fields(self) -> list[Field]:
+        """Fields of a sample; the first is gt, the second lq."""
+        backend = self.io_backend.type
+        return [
+            image_field("gt", self.dataroot_gt, backend),
+            image_field("lq", self.dataroot_lq, backend),
+        ]
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        """Names of the fields."""
+        return tuple(field.name for field in self.fields)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, which: SampleIndex | int) -> dict[str, Any]:
+        number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
+        key = self.keys[number % len(self.keys)]
+        arrays = {field.name: field.load(self._field_key(field, key)) for field in self.fields}
+        self._check_sizes(key, arrays)
+        if self.train:
+            generator = sample_generator(self.seed, epoch, number)
+            if self.gt_size is not None:
+                arrays = random_crop(arrays, self.gt_size, generator)
+            arrays = random_flip_rotate(arrays, self.use_flip, self.use_rot, generator)
+        sample: dict[str, Any] = {field.name: field.finish(arrays[field.name]) for field in self.fields}
+        for name in ("lq", "gt"):
+            sample[name] = self._normalize(sample[name])
+        return sample | {"key": key}
+
+    def denormalize(self, image: torch.Tensor) -> torch.Tensor:
+        """Undo ``mean`` and ``std`` on (.., 3, H, W)."""
+        if self.std is not None:
+            image = image * _per_channel(self.std, image)
+        return image + _per_channel(self.mean, image) if self.mean is not None else image
+
+    def _normalize(self, image: torch.Tensor) -> torch.Tensor:
+        if self.mean is not None:
+            image = image - _per_channel(self.mean, image)
+        return image / _per_channel(self.std, image) if self.std is not None else image
+
+    def _field_key(self, field: Field, key: str) -> str:
+        return templated(key, self.filename_tmpl) if field.name == "lq" else key
+
+    def _check_sizes(self, key: str, arrays: dict[str, Any]) -> None:
+        gt_size = arrays["gt"].shape[-2:]
+        for field in self.fields:
+            size = arrays[field.name].shape[-2:]
+            if size != gt_size:
+                place = field.storage.describe(self._field_key(field, key))
+                sizes = f"{size[1]}x{size[0]} pixels, its target {gt_size[1]}x{gt_size[0]}"
+                raise UserError(f"{place}: {field.name} has {sizes}; make them the same size")
+
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class PairedImageMaskDataset(PairedImageDataset):
+    """Pairs with one grey mask image each, for networks with ``mask: true`` (the CAT row of SAM-Deblur).
+
+    Args:
+        dataroot_mask: folder (or LMDB) of grey images.
+    """
+
+    dataroot_mask: ExistingFolder
+
+    def make_fields(self) -> list[Field]:
+        return [*super().make_fields(), mask_field("mask", self.dataroot_mask, self.io_backend.type)]
+
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class PairedImageGroupMaskDataset(PairedImageDataset):
+    """Pairs with one label map each, for networks that take labels (SegNAFNet).
+
+    Args:
+        dataroot_mask: folder (or LMDB) of label maps: 16-bit PNG, 8-bit grey PNG or published ``.npz``.
+    """
+
+    dataroot_mask: ExistingFolder
+
+    def make_fields(self) -> list[Field]:
+        return [*super().make_fields(), label_field("labels", self.dataroot_mask, self.io_backend.type)]
+
+
+def _per_channel(values: tuple[float, float, float], image: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=image.dtype, device=image.device).reshape(3, 1, 1)

@@ -1,0 +1,52 @@
+"""Which file belongs to which: by key (path without suffix), never by position in a listing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from basicsr.utils.errors import UserError
+
+_SHOWN = 10
+
+
+def templated(key: str, template: str) -> str:
+    """``filename_tmpl`` applied to the last part of a key: ``("clip/7", "{}_blur")`` -> ``"clip/7_blur"``."""
+    path = PurePosixPath(key)
+    return str(path.with_name(template.format(path.name)))
+
+
+def read_meta_info(path: Path) -> list[str]:
+    """Keys of a ``meta_info`` file: the first word of each line, without its suffix, in the order of the
+    file.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    keys = [str(PurePosixPath(line.split()[0]).with_suffix("")) for line in lines if line.strip()]
+    if not keys:
+        raise UserError(f"{path}: the meta file lists no image")
+    return keys
+
+
+def require_same(expected: Iterable[str], found: Iterable[str], left: str, right: str) -> None:
+    """Check that two folders hold the same keys.
+
+    Args:
+        expected: keys that ``left`` asks for.
+        found: keys in ``right``.
+        left: folder of ``expected``, for the error.
+        right: folder of ``found``, for the error.
+
+    Raises:
+        UserError: one line that counts what is missing on each side and names the first ten.
+    """
+    expected_set, found_set = set(expected), set(found)
+    parts = []
+    for missing, place, other in (
+        (expected_set - found_set, right, left),
+        (found_set - expected_set, left, right),
+    ):
+        if missing:
+            names = ", ".join(sorted(missing)[:_SHOWN]) + (", .." if len(missing) > _SHOWN else "")
+            parts.append(f"{place} lacks {len(missing)} of {other}: {names}")
+    if parts:
+        raise UserError("files do not pair by name: " + "; ".join(parts))

@@ -1,0 +1,164 @@
+"""Weights and training states on disk: written beside and renamed, read without running code from the file.
+
+A weight file is ``{"params": state_dict, "params_ema": state_dict, "basicsr": {"network": {...}, "facts":
+{...}}}``; other BasicSR-like toolkits read it. Files without the last entry come from elsewhere, e.g.
+published ones.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+
+_OWN = "basicsr"
+_SHOWN = 5
+
+
+@runtime_checkable
+class HasWeightsFacts(Protocol):
+    """A network with facts that belong to its trained weights but are not among them."""
+
+    def weights_facts(self) -> dict[str, float]:
+        """Facts to store in checkpoints."""
+        ...
+
+    def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
+        """Take over the facts of loaded weights (None: the file has none); returns a line for the log."""
+        ...
+
+
+def save_network(
+    path: Path, net: nn.Module, averaged: nn.Module | None, description: Mapping[str, Any] | None = None
+) -> None:
+    """Write a weight file.
+
+    Args:
+        net: its ``state_dict`` becomes ``params``.
+        averaged: EMA copy of ``net``, becomes ``params_ema``.
+        description: ``network_g`` block that builds ``net``.
+    """
+    contents: dict[str, Any] = {"params": _on_cpu(net.state_dict())}
+    if averaged is not None:
+        contents["params_ema"] = _on_cpu(averaged.state_dict())
+    facts = net.weights_facts() if isinstance(net, HasWeightsFacts) else {}
+    contents[_OWN] = {"network": dict(description or {}), "facts": facts}
+    save_contents(path, contents)
+
+
+def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write tensors and plain values. Serialised in memory first, so that a full disk is an `OSError` with a
+    name.
+    """
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_contents(path: Path) -> dict[str, Any]:
+    """Read a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU.
+
+    Raises:
+        UserError: missing, cut short, no checkpoint, or with Python objects inside (they could run code).
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return {"params": load_file(path)}
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            what = "refused: it holds Python objects that could run code; save its state dict alone"
+        else:
+            what = "not a checkpoint, or cut short; fetch it again"
+        raise UserError(f"{path}: {what}") from error
+    except Exception as error:
+        raise UserError(f"{path}: not a checkpoint, or cut short; fetch it again") from error
+    if not isinstance(contents, dict):
+        raise UserError(f"{path}: holds a {type(contents).__name__}; expected a dictionary of weights")
+    return contents
+
+
+def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str | None = None) -> str:
+    """Load weights into ``net``.
+
+    Args:
+        strict: every key must fit; otherwise what fits is loaded.
+        param_key: entry of the file; None takes ``params_ema``, then ``params``, then the file itself.
+
+    Returns:
+        A line for the log.
+
+    Raises:
+        UserError: one line that lists missing, unexpected and misshapen keys.
+    """
+    contents = load_contents(path)
+    key, state = _select(contents, path, param_key)
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    mismatch, fitting = _compare(net.state_dict(), state)
+    if mismatch and strict:
+        way_on = "Check network_g, or load what fits with path.strict_load_g=false"
+        raise UserError(f"{path}: its weights are not those of {type(net).__name__}: {mismatch}. {way_on}")
+    if not fitting:
+        raise UserError(f"{path}: holds no weight of {type(net).__name__}")
+    net.load_state_dict(fitting, strict=False)
+    said = [f"loaded {len(fitting)} weights of {type(net).__name__} from {path} [{key}]"]
+    if mismatch:
+        said.append(f"not strict: {mismatch}")
+    if isinstance(net, HasWeightsFacts):
+        own = contents.get(_OWN)
+        said.append(net.adopt_weights_facts(own["facts"] if own else None))
+    return "; ".join(said)
+
+
+def _select(contents: dict[str, Any], path: Path, param_key: str | None) -> tuple[str, dict[str, Tensor]]:
+    if param_key is not None and param_key not in contents:
+        raise UserError(
+            f"{path}: has no entry '{param_key}' (path.param_key). It has: {', '.join(map(str, contents))}"
+        )
+    wrappers = ("params_ema", "params", "state_dict")
+    key = param_key or next((name for name in wrappers if name in contents), None)
+    state = contents[key] if key is not None else contents
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise UserError(f"{path}: entry '{key}' is not a dictionary of weights")
+    return key or "whole file", state
+
+
+def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+    """What does not fit, in words, and what does."""
+    misshapen = [
+        f"{name} {tuple(found[name].shape)} in the file, {tuple(tensor.shape)} in the network"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    groups = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "of another shape": misshapen,
+    }
+    parts = [
+        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ..' if len(names) > _SHOWN else ''}"
+        for what, names in groups.items()
+        if names
+    ]
+    fitting = {
+        name: found[name]
+        for name, tensor in expected.items()
+        if name in found and found[name].shape == tensor.shape
+    }
+    return "; ".join(parts), fitting
+
+
+def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -1,0 +1,244 @@
+"""What happens around training steps: averaging, logs, checkpoints, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from basicsr.config.paths import ExperimentPaths
+from basicsr.config.schema import ValOptions
+from basicsr.engine.checkpoint import save_contents, save_network
+from basicsr.engine.evaluator import Metric, evaluate
+from basicsr.engine.trainer import Hook, Trainer
+from basicsr.models.base import Batch, Model
+from basicsr.utils.dist import Ranks, gather_objects, mean_over_processes
+from basicsr.utils.log import EventLog, logger
+from basicsr.utils.rng import capture_random_state
+
+
+class Ema(Hook):
+    """Keeps an exponential moving average of the whole model; the copy can predict like the model itself.
+
+    Args:
+        model: what is averaged.
+        decay: share of the old average that each step keeps.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self._averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    @property
+    def model(self) -> Model:
+        """The averaged copy."""
+        averaged = self._averaged.module
+        assert isinstance(averaged, Model)
+        return averaged
+
+    def after_step(self, trainer: Trainer) -> None:
+        self._averaged.update_parameters(trainer.model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many models are averaged; the weights are saved with the network."""
+        return {"n_averaged": int(self._averaged.n_averaged)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+        self._averaged.n_averaged.fill_(state["n_averaged"])
+
+
+class Log(Hook):
+    """Says every ``every`` iterations how training goes; losses are means since the last time and over the
+    processes.
+
+    Args:
+        total_iter: for the remaining time.
+        epoch_size: samples an epoch.
+        events: where numbers go; None on processes other than the main one.
+    """
+
+    def __init__(self, every: int, total_iter: int, epoch_size: int, events: EventLog | None) -> None:
+        self.every = every
+        self.total_iter = total_iter
+        self.epoch_size = epoch_size
+        self.events = events
+        self._sums: dict[str, torch.Tensor] = {}
+
+    def before_run(self, trainer: Trainer) -> None:
+        self._begin(trainer)
+
+    def after_step(self, trainer: Trainer) -> None:
+        for name, value in trainer.last_losses.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        if trainer.iteration % self.every and trainer.iteration != self.total_iter:
+            return
+        steps = trainer.iteration - self._begun_at
+        means = mean_over_processes(torch.stack(list(self._sums.values())).float() / steps).tolist()
+        losses = dict(zip(self._sums, means, strict=True))
+        step_seconds = (trainer.step_seconds - self._step_before) / steps
+        data_seconds = (trainer.data_seconds - self._data_before) / steps
+        if self.events is not None:
+            self._say(trainer, losses, step_seconds, data_seconds)
+        self._begin(trainer)
+
+    def _begin(self, trainer: Trainer) -> None:
+        self._sums = {}
+        self._begun_at = trainer.iteration
+        self._step_before, self._data_before = trainer.step_seconds, trainer.data_seconds
+
+    def _say(
+        self, trainer: Trainer, losses: dict[str, float], step_seconds: float, data_seconds: float
+    ) -> None:
+        assert self.events is not None
+        rate = trainer.optimizer.param_groups[0]["lr"]
+        remaining = step_seconds * (self.total_iter - trainer.iteration)
+        epoch = trainer.samples_done // self.epoch_size
+        values = {
+            "epoch": epoch,
+            **losses,
+            "lr": rate,
+            "step_seconds": round(step_seconds, 5),
+            "data_seconds": round(data_seconds, 5),
+            "eta_seconds": round(remaining, 1),
+            "skipped_steps": trainer.skipped_steps,
+        }
+        self.events.write("train", trainer.iteration, values)
+        shown = " ".join(f"{name} {value:.4e}" for name, value in losses.items())
+        skipped = f" skipped {trainer.skipped_steps}" if trainer.skipped_steps else ""
+        logger().info(
+            f"iter {trainer.iteration}/{self.total_iter} epoch {epoch} {shown} lr {rate:.3e} "
+            f"{step_seconds:.3f} s/step (data {data_seconds:.3f}) eta {duration(remaining)}{skipped}"
+        )
+
+
+class SaveCheckpoint(Hook):
+    """Saves weights and training state every ``every`` iterations and after the last one.
+
+    Args:
+        paths: of the experiment.
+        description: ``network_g`` block, stored with the weights.
+        ema: its average is stored too.
+        ranks: the main process writes; every process gives its random state.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        paths: ExperimentPaths,
+        description: Mapping[str, Any],
+        ema: Ema | None,
+        ranks: Ranks,
+    ) -> None:
+        self.every = every
+        self.paths = paths
+        self.description = description
+        self.ema = ema
+        self.ranks = ranks
+        self._saved_at = -1
+
+    def before_run(self, trainer: Trainer) -> None:
+        self._saved_at = trainer.iteration
+
+    def after_step(self, trainer: Trainer) -> None:
+        if trainer.iteration % self.every == 0:
+            self._save(trainer)
+
+    def after_run(self, trainer: Trainer) -> None:
+        if trainer.iteration != self._saved_at:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        random_states = gather_objects(capture_random_state())
+        self._saved_at = trainer.iteration
+        if not self.ranks.is_main:
+            return
+        net = trainer.model.networks["g"]
+        averaged = self.ema.model.networks["g"] if self.ema is not None else None
+        for name in (trainer.iteration, "latest"):
+            save_network(self.paths.network(name), net, averaged, self.description)
+        state = trainer.state_dict() | {
+            "random": random_states,
+            "ema": self.ema.state_dict() if self.ema else None,
+        }
+        save_contents(self.paths.state(trainer.iteration), state)
+        logger().info(f"saved {self.paths.network(trainer.iteration)}")
+
+
+class Validate(Hook):
+    """Evaluates the model, or its average, every ``every`` iterations and after the last one.
+
+    Args:
+        loaders: validation sets by name.
+        metrics: from `basicsr.engine.evaluator.build_metrics`.
+        options: how images are restored and judged.
+        ema: evaluate its average instead of the model.
+        pictures: folder for restored images.
+        events: where numbers go; None on processes other than the main one.
+    """
+
+    def __init__(
+        self,
+        every: int | None,
+        loaders: Mapping[str, DataLoader[Batch]],
+        metrics: Mapping[str, Metric],
+        options: ValOptions,
+        ema: Ema | None,
+        pictures: Path,
+        events: EventLog | None,
+        ranks: Ranks,
+    ) -> None:
+        self.every = every
+        self.loaders = loaders
+        self.metrics = metrics
+        self.options = options
+        self.ema = ema
+        self.pictures = pictures
+        self.events = events
+        self.ranks = ranks
+        self._validated_at = -1
+
+    def before_run(self, trainer: Trainer) -> None:
+        self._validated_at = trainer.iteration
+
+    def after_step(self, trainer: Trainer) -> None:
+        if self.every is not None and trainer.iteration % self.every == 0:
+            self._validate(trainer)
+
+    def after_run(self, trainer: Trainer) -> None:
+        if self.every is not None and trainer.iteration != self._validated_at:
+            self._validate(trainer)
+
+    def _validate(self, trainer: Trainer) -> None:
+        self._validated_at = trainer.iteration
+        model = self.ema.model if self.ema is not None else trainer.model
+        for name, loader in self.loaders.items():
+
+            def picture(key: str, name: str = name) -> Path:
+                return self.pictures / name / f"{key}_{trainer.iteration}.png"
+
+            result = evaluate(
+                model,
+                loader,
+                name,
+                self.metrics,
+                self.options,
+                trainer.device,
+                self.ranks,
+                picture if self.options.save_img else None,
+            )
+            if self.events is not None:
+                self.events.write("val", trainer.iteration, {"dataset": name, **result.mean})
+                shown = " ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
+                logger().info(f"validation {name} iter {trainer.iteration}: {shown}")
+
+
+def duration(seconds: float) -> str:
+    """``"1:02:03"``, with days in front where there are some."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{f'{days}d ' if days else ''}{hour}:{minute:02d}:{second:02d}"

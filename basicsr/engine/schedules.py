@@ -1,0 +1,84 @@
+"""Learning rates as functions of the step alone, so that there is no state to save or to lose.
+
+``step`` counts finished iterations: the first iteration runs at ``step`` 0. ``base_lr`` is the rate given to
+the optimiser.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Sequence
+
+from basicsr.utils.registry import SCHEDULES
+
+
+@SCHEDULES.register
+def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: int, eta_min: float = 0.0) -> float:  # noqa: N802, N803
+    """Cosine from ``base_lr`` to ``eta_min`` in ``T_max`` steps (SGDR, arXiv 1608.03983, eq. 5), the same
+    curve back up after.
+    """
+    return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
+
+
+@SCHEDULES.register
+def CosineAnnealingRestartLR(  # noqa: N802
+    step: int,
+    base_lr: float,
+    periods: Sequence[int],
+    restart_weights: Sequence[float] = (1.0,),
+    eta_min: float = 0.0,
+) -> float:
+    """One falling cosine a period; period i starts at ``restart_weights[i] * base_lr``. After the last it
+    stays in that one.
+    """
+    ends = list(itertools.accumulate(periods))
+    if len(restart_weights) != len(periods):
+        raise ValueError(
+            f"periods {list(periods)} and restart_weights {list(restart_weights)} need one number each"
+        )
+    current = min(bisect.bisect_right(ends, step), len(periods) - 1)
+    start = ends[current] - periods[current]
+    falling = (1 + math.cos(math.pi * (step - start) / periods[current])) / 2
+    return eta_min + restart_weights[current] * (base_lr - eta_min) * falling
+
+
+@SCHEDULES.register
+def MultiStepRestartLR(  # noqa: N802
+    step: int,
+    base_lr: float,
+    milestones: Sequence[int],
+    gamma: float = 0.1,
+    restarts: Sequence[int] = (0,),
+    restart_weights: Sequence[float] = (1.0,),
+) -> float:
+    """Times ``gamma`` at each milestone; a restart begins anew at ``restart_weights[i] * base_lr``."""
+    if len(restarts) != len(restart_weights):
+        raise ValueError(
+            f"restarts {list(restarts)} and restart_weights {list(restart_weights)} need one number each"
+        )
+    passed = [
+        (start, weight) for start, weight in zip(restarts, restart_weights, strict=True) if start <= step
+    ]
+    start, weight = max(passed, default=(0, 1.0))
+    return base_lr * weight * gamma ** sum(start < milestone <= step for milestone in milestones)
+
+
+@SCHEDULES.register
+def MultiStepLR(step: int, base_lr: float, milestones: Sequence[int], gamma: float = 0.1) -> float:  # noqa: N802
+    """Times ``gamma`` at each milestone."""
+    return base_lr * gamma ** sum(milestone <= step for milestone in milestones)
+
+
+@SCHEDULES.register
+def LinearLR(step: int, base_lr: float, total_iter: int) -> float:  # noqa: N802
+    """Straight from ``base_lr`` to 0 in ``total_iter`` steps."""
+    return base_lr * max(0.0, 1 - step / total_iter)
+
+
+def warmed_up(rate: float, step: int, base_lr: float, warmup_iter: int) -> float:
+    """``rate``, or in the first ``warmup_iter`` steps a line that rises from 0 to ``base_lr``; -1 is no
+    warm-up.
+    """
+    return base_lr * (step + 1) / warmup_iter if step + 1 < warmup_iter else rate

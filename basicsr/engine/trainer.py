@@ -1,0 +1,203 @@
+"""The training loop and nothing else. What happens around a step (logs, validation, checkpoints) is in
+`basicsr.engine.hooks`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from basicsr.models.base import Batch, Model
+from basicsr.utils.errors import UserError
+
+AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+# So many useless steps in a row never come from a scaler that looks for its scale.
+_MOST_SKIPPED_IN_A_ROW = 100
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How one optimiser step is made.
+
+    Args:
+        accumulate: batches a step.
+        amp: autocast type of the forward pass.
+        clip_norm: largest gradient norm; None does not clip.
+        channels_last: memory layout of images.
+    """
+
+    accumulate: int = 1
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    clip_norm: float | None = None
+    channels_last: bool = False
+
+
+class Hook:
+    """Something done around steps. ``after_step`` is called after every iteration and should be cheap most of
+    the time.
+    """
+
+    def before_run(self, trainer: Trainer) -> None:
+        """Before the first iteration."""
+
+    def after_step(self, trainer: Trainer) -> None:
+        """After each iteration; ``trainer.iteration`` counts finished ones."""
+
+    def after_run(self, trainer: Trainer) -> None:
+        """After the last iteration."""
+
+
+class Trainer:
+    """Trains ``model`` on endless ``batches``. One process or many, CPU or GPU: the same code.
+
+    Args:
+        model: on ``device``.
+        optimizer: over the parameters of ``model.networks``.
+        learning_rate: (step, base_lr) -> rate, with ``step`` the number of finished iterations.
+        batches: batches of this process.
+        settings: how a step is made.
+        device: where it happens.
+        hooks: called in this order.
+
+    Attributes:
+        iteration: finished iterations.
+        samples_done: samples of the training stream that are used up, over all processes.
+        skipped_steps: iterations whose gradients were not finite and therefore changed nothing.
+        last_losses: the scalars of the last iteration (means over accumulated batches), on the device.
+        step_seconds: time spent in iterations since the start, without hooks.
+        data_seconds: the part of it spent waiting for batches.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: torch.optim.Optimizer,
+        learning_rate: Callable[[int, float], float],
+        batches: Iterator[Batch],
+        settings: StepSettings,
+        device: torch.device,
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batches = batches
+        self.settings = settings
+        self.device = device
+        self.hooks = list(hooks)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.amp == "fp16")
+        self.iteration = 0
+        self.samples_done = 0
+        self.skipped_steps = 0
+        self.last_losses: dict[str, Tensor] = {}
+        self.step_seconds = 0.0
+        self.data_seconds = 0.0
+        self._skipped_in_a_row = 0
+        self._base_rates = [group["lr"] for group in optimizer.param_groups]
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._forward = DistributedDataParallel(model) if dist.is_initialized() else model
+
+    def run(self, total_iter: int) -> None:
+        """Iterate until ``total_iter`` iterations are finished, those before a resume included."""
+        self.model.train()
+        for hook in self.hooks:
+            hook.before_run(self)
+        while self.iteration < total_iter:
+            self._step()
+            for hook in self.hooks:
+                hook.after_step(self)
+        for hook in self.hooks:
+            hook.after_run(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed run needs besides the weights and the random states."""
+        return {
+            "iteration": self.iteration,
+            "samples_done": self.samples_done,
+            "skipped_steps": self.skipped_steps,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue after the iteration in which `state_dict` was called. The batches are not part of it."""
+        self.iteration = state["iteration"]
+        self.samples_done = state["samples_done"]
+        self.skipped_steps = state["skipped_steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+    def _step(self) -> None:
+        started = time.perf_counter()
+        for group, base_rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = self.learning_rate(self.iteration, base_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.last_losses = {}
+        for turn in range(self.settings.accumulate):
+            self._accumulate(is_last=turn == self.settings.accumulate - 1)
+        self._update()
+        self.iteration += 1
+        self.step_seconds += time.perf_counter() - started
+
+    def _accumulate(self, is_last: bool) -> None:
+        """Add the gradients of one batch; processes exchange them with the last one only."""
+        batch = self._next_batch()
+        amp = self.settings.amp
+        autocast = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp != "off" else nullcontext()
+        postpone = isinstance(self._forward, DistributedDataParallel) and not is_last
+        with self._forward.no_sync() if postpone else nullcontext():  # type: ignore[operator]
+            with autocast:
+                losses = self._forward(batch)
+            self.scaler.scale(losses["loss"] / self.settings.accumulate).backward()
+        for name, value in losses.items():
+            share = value.detach() / self.settings.accumulate
+            self.last_losses[name] = self.last_losses[name] + share if name in self.last_losses else share
+
+    def _update(self) -> None:
+        """Clip and step, or skip when a gradient is not finite. Gradients are equal on all processes, so all
+        decide alike.
+        """
+        self.scaler.unscale_(self.optimizer)
+        limit = self.settings.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
+        if torch.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            self._skipped_in_a_row = 0
+        else:
+            self.skipped_steps += 1
+            self._skipped_in_a_row += 1
+            if self._skipped_in_a_row == _MOST_SKIPPED_IN_A_ROW:
+                what = f"{_MOST_SKIPPED_IN_A_ROW} steps in a row had gradients that are not finite"
+                raise UserError(
+                    f"iteration {self.iteration + 1}: {what}. Lower train.optim_g.lr or set train.amp=off"
+                )
+        self.scaler.update()
+
+    def _next_batch(self) -> Batch:
+        started = time.perf_counter()
+        batch = move_to(next(self.batches), self.device, self.settings.channels_last)
+        self.data_seconds += time.perf_counter() - started
+        world_size = dist.get_world_size() if dist.is_initialized() else 1
+        self.samples_done += len(batch["key"]) * world_size
+        return batch
+
+
+def move_to(batch: Batch, device: torch.device, channels_last: bool = False) -> Batch:
+    """The batch with its tensors on ``device``; from pinned memory the copy does not wait."""
+    moved = {}
+    for name, value in batch.items():
+        if isinstance(value, Tensor):
+            value = value.to(device, non_blocking=True)
+            if channels_last and value.ndim == 4:
+                value = value.contiguous(memory_format=torch.channels_last)
+        moved[name] = value
+    return moved

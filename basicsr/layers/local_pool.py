@@ -1,0 +1,85 @@
+"""TLC, the test-time local converter (Chu et al., ECCV 2022): global means become means over windows of the
+training size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# The window at train_size 256 is 384 pixels (published).
+_WINDOW_RATIO = 1.5
+
+
+class LocalAvgPool2d(nn.Module):
+    """Mean over a window around each pixel; stands for ``AdaptiveAvgPool2d(1)``.
+
+    Args:
+        window: height and width in pixels of the feature map. Where it covers the whole map, this is the
+            global mean.
+    """
+
+    def __init__(self, window: tuple[int, int]) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W), or (B, C, 1, 1) where the window covers the map.
+
+        Means are taken at valid positions only and replicated to the border, (n - valid) // 2 of them at the
+        left and top.
+        """
+        height, width = x.shape[-2:]
+        rows, columns = min(self.window[0], height), min(self.window[1], width)
+        if rows == height and columns == width:
+            return x.mean((2, 3), keepdim=True)
+        means = _sliding_mean(_sliding_mean(x.float(), rows, 2), columns, 3)
+        top, left = (height - means.shape[2]) // 2, (width - means.shape[3]) // 2
+        bottom, right = height - means.shape[2] - top, width - means.shape[3] - left
+        return nn.functional.pad(means, (left, right, top, bottom), mode="replicate").to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"window={self.window}"
+
+
+def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
+    """Means over ``length`` neighbours along ``dim``, valid positions only. Sums along one line stay small
+    enough for float32.
+    """
+    sums = nn.functional.pad(x, (0, 0, 1, 0) if dim == 2 else (1, 0, 0, 0)).cumsum(dim)
+    valid = x.shape[dim] - length + 1
+    return (sums.narrow(dim, length, valid) - sums.narrow(dim, 0, valid)) / length
+
+
+def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
+    """Replace every global average pool of ``net`` by a `LocalAvgPool2d`, in place. Parameters and their
+    names stay.
+
+    Args:
+        net: a network with an ``example_inputs(height, width)`` method; its pools are
+            ``nn.AdaptiveAvgPool2d(1)``.
+        train_size: (1, C, H, W) of the training crops; windows are 1.5 times as large.
+    """
+    pools = {name: module for name, module in net.named_modules() if isinstance(module, nn.AdaptiveAvgPool2d)}
+    sizes: dict[nn.Module, tuple[int, int]] = {}
+
+    def note_size(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes[module] = (inputs[0].shape[-2], inputs[0].shape[-1])
+
+    hooks = [pool.register_forward_pre_hook(note_size) for pool in pools.values()]
+    was_training = net.training
+    height, width = train_size[-2:]
+    with torch.no_grad():
+        net.eval()(*net.example_inputs(height, width))  # type: ignore[operator]
+    net.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    for name, pool in pools.items():
+        window = tuple(
+            size * int(_WINDOW_RATIO * train) // train
+            for size, train in zip(sizes[pool], (height, width), strict=True)
+        )
+        parent, _, child = name.rpartition(".")
+        setattr(net.get_submodule(parent), child, LocalAvgPool2d((window[0], window[1])))

@@ -1,0 +1,34 @@
+"""Label maps: what a mask is, and the formats it comes in."""
+
+from basicsr.masks.label_map import (
+    MAX_REGIONS,
+    LabelMap,
+    Overlap,
+    check_label_map,
+    decode_label_map,
+    encode_label_map,
+    from_stack,
+    read_label_map,
+    relabel,
+    to_stack,
+    write_label_map,
+)
+from basicsr.masks.legacy import coco_rle_to_mask, grey_to_labels, published_grey, read_published_npz
+
+__all__ = [
+    "MAX_REGIONS",
+    "LabelMap",
+    "Overlap",
+    "check_label_map",
+    "coco_rle_to_mask",
+    "decode_label_map",
+    "encode_label_map",
+    "from_stack",
+    "grey_to_labels",
+    "published_grey",
+    "read_label_map",
+    "read_published_npz",
+    "relabel",
+    "to_stack",
+    "write_label_map",
+]

@@ -1,0 +1,164 @@
+"""What a mask is: one integer label map (H, W); 0 is covered by no mask, 1..K are disjoint regions.
+
+In memory it is int32, on disk and in LMDB a uint16 PNG. Overlaps are decided once, when a stack becomes a
+map.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basicsr.masks.legacy import Masks, as_planes, grey_to_labels, published_grey, read_published_npz
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+from basicsr.utils.image import decode_single, encode_png
+
+MAX_REGIONS = 65535
+LabelMap = NDArray[np.int32]
+Overlap = Literal["exact", "smallest_on_top", "published"]
+
+
+def check_label_map(labels: NDArray[Any], name: str) -> LabelMap:
+    """An integer array (H, W) with ids in 0..65535 as int32; ``labels`` itself when it is one already.
+
+    Args:
+        name: file, key or argument, for the error.
+
+    Raises:
+        UserError: another shape or type, a negative id, or an id that uint16 does not hold.
+    """
+    _check_ids(labels, name)
+    if labels.max() > MAX_REGIONS:
+        found = f"found {labels.max()} ({np.unique(labels).size} distinct ids)"
+        raise UserError(f"{name}: region ids end at {MAX_REGIONS}, {found}; relabel or merge regions")
+    return labels.astype(np.int32, copy=False)
+
+
+def _check_ids(labels: NDArray[Any], name: str) -> None:
+    if labels.ndim != 2 or labels.size == 0:
+        raise UserError(f"{name}: a label map has the shape (H, W), found {labels.shape}; take one plane")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"{name}: a label map holds integers, found {labels.dtype}; convert it")
+    if labels.min() < 0:
+        raise UserError(f"{name}: region ids start at 0 (uncovered), found {labels.min()}; shift them")
+
+
+def relabel(labels: NDArray[Any], name: str = "labels") -> LabelMap:
+    """Number the regions of an integer array (H, W) 1..K without gaps; 0 and the order of ids are kept.
+
+    Raises:
+        UserError: another shape or type, a negative id, or more than 65535 regions.
+    """
+    _check_ids(labels, name)
+    ids, places = np.unique(labels, return_inverse=True)
+    lowest = 0 if ids[0] == 0 else 1
+    return check_label_map(places.reshape(labels.shape) + lowest, name)
+
+
+def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "masks") -> LabelMap:
+    """Boolean stack (M, H, W) or (M, 1, H, W) -> label map (H, W) with ids 1..K.
+
+    Args:
+        overlap: what a pixel under several masks belongs to.
+            ``exact``: every combination of masks that occurs is a region of its own.
+            ``smallest_on_top``: the mask with the smallest area; of equal ones, the earlier.
+            ``published``: the sum of the masks in SAM-Deblur's grey image; what is uncovered is a region,
+            too. Disjoint masks give one and the same map, numbered in their order, by the first two rules.
+        name: file, key or argument, for the error.
+
+    Raises:
+        UserError: another shape or type, an unknown rule, or more than 65535 regions.
+    """
+    planes = as_planes(masks, name)
+    if overlap == "exact":
+        return _split_by_each(planes, name)
+    if overlap == "smallest_on_top":
+        return _paint_smallest_last(planes, name)
+    if overlap == "published":
+        return grey_to_labels(published_grey(planes))
+    raise UserError(f"overlap: unknown rule {overlap!r}; known: exact, smallest_on_top, published")
+
+
+def _split_by_each(planes: Masks, name: str) -> LabelMap:
+    """Refine the map mask by mask: of each region that is partly inside the mask, the inside gets a new id.
+
+    A region that is wholly inside keeps its id (unless it is 0), so there are never more ids than regions,
+    and the work for a mask goes with its area.
+    """
+    shape = planes.shape[1:]
+    labels = np.zeros(shape, np.int32).ravel()
+    areas = np.array([labels.size])
+    for plane in planes:
+        inside = np.flatnonzero(plane)
+        before = labels[inside]
+        shared = np.bincount(before, minlength=areas.size)
+        split = (shared > 0) & (shared < areas)
+        split[0] = shared[0] > 0
+        ids = np.arange(areas.size, dtype=np.int32)
+        ids[split] = areas.size + np.arange(np.count_nonzero(split))
+        labels[inside] = ids[before]
+        areas = np.concatenate([np.where(split, areas - shared, areas), shared[split]])
+        if areas.size - 1 > MAX_REGIONS:
+            way_on = "take the rule 'smallest_on_top' or fewer masks"
+            raise UserError(f"{name}: more than {MAX_REGIONS} regions by the rule 'exact'; {way_on}")
+    return labels.reshape(shape)
+
+
+def _paint_smallest_last(planes: Masks, name: str) -> LabelMap:
+    areas = [np.count_nonzero(plane) for plane in planes]
+    labels = np.zeros(planes.shape[1:], np.int32)
+    for i in sorted(range(len(planes)), key=lambda i: (areas[i], i), reverse=True):
+        labels[planes[i]] = i + 1
+    return relabel(labels, name)
+
+
+def to_stack(labels: NDArray[Any]) -> Masks:
+    """Label map (H, W) -> bool (K, H, W): one plane for each id >= 1 that occurs, ascending."""
+    ids = np.unique(check_label_map(labels, "labels"))
+    stack: Masks = labels == ids[ids > 0, None, None]
+    return stack
+
+
+def encode_label_map(labels: NDArray[Any], name: str = "labels") -> bytes:
+    """Label map (H, W) -> uint16 PNG."""
+    return encode_png(check_label_map(labels, name).astype(np.uint16))
+
+
+def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> LabelMap:
+    """Bytes of a mask file -> label map; the content decides which of three formats it is.
+
+    A PNG of 16 bits is a label map. A PNG of 8 bits is SAM-Deblur's grey image, in which every distinct
+    value, 0 included, is a region. An ``.npz`` file is SAM-Deblur's stack of masks, joined by ``overlap``
+    (see `from_stack`).
+
+    Args:
+        name: file or key, for the error.
+
+    Raises:
+        UserError: none of these, or damaged.
+    """
+    if data.startswith(b"PK"):
+        return from_stack(read_published_npz(data, name), overlap, name)
+    if not data.startswith(b"\x89PNG"):
+        known = "a grey PNG of 16 bits (label map) or 8 bits (SAM-Deblur), or an .npz stack"
+        raise UserError(f"{name}: not a mask file; expected {known}")
+    image = decode_single(data, name)
+    return grey_to_labels(image, name) if image.dtype == np.uint8 else check_label_map(image, name)
+
+
+def read_label_map(path: Path, overlap: Overlap = "exact") -> LabelMap:
+    """`decode_label_map` of a file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: the mask file cannot be read ({error.strerror}); check the path") from error
+    return decode_label_map(data, str(path), overlap)
+
+
+def write_label_map(path: Path, labels: NDArray[Any]) -> None:
+    """Write `encode_label_map` beside ``path`` and rename; parent folders are made."""
+    write_bytes(path, encode_label_map(labels, str(path)))

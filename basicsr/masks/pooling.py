@@ -1,0 +1,89 @@
+"""The arithmetic of mask average pooling on label maps: one segment sum and one gather, whatever the number
+of regions.
+
+SAM-Deblur (arXiv 2309.02270) states it on a stack of M masks with value s inside a region. Its masks are
+disjoint, so with a label map L the same result is a table with one row a region and a look-up; see
+`mask_average_pool`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from basicsr.masks.label_map import MAX_REGIONS
+
+# A float32 sum over more pixels than this loses digits that a mean needs (2^24 would even stop counting).
+_FLOAT32_PIXELS = 1 << 22
+
+
+def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0) -> Tensor:
+    """Replace every feature by its mean over the pixel's region.
+
+    With s = ``mask_value``, S_k the sum and A_k the area of region k, and region 0 what no mask covers:
+    mean_k = s S_k / (s A_k + 1e-8); the remainder weighs uncovered pixels 1 and covered ones 1 - s, and its
+    mean is mean_r; the result is mean_r where nothing covers, else s mean_k + (1 - s) mean_r.
+
+    Args:
+        features: (B, C, H, W) floating point; summed in float32 or better.
+        labels: (B, H, W) integer label map, 0 = uncovered, at most `MAX_REGIONS`.
+        mask_value: s in (0, 1]. 1 pools at full strength; published SegNAFNet checkpoints were trained with
+            1/255.
+
+    Returns:
+        (B, C, H, W) in the type of ``features``.
+    """
+    batch, channels, height, width = features.shape
+    rows = table_rows(labels)
+    wide = torch.float32 if height * width <= _FLOAT32_PIXELS else torch.float64
+    index = labels.reshape(batch, 1, -1).long()
+    table_index = index.expand(-1, channels, -1)
+    flat = features.reshape(batch, channels, -1).to(wide)
+
+    sums = flat.new_zeros(batch, channels, rows).scatter_add(2, table_index, flat)
+    areas = _areas(index, rows, wide)
+
+    weights = torch.full((rows,), 1.0 - mask_value, device=flat.device, dtype=wide)
+    weights[0] = 1.0
+    remainder = (sums * weights).sum(2, keepdim=True) / ((areas * weights).sum(2, keepdim=True) + 1e-8)
+    means = mask_value * sums / (mask_value * areas + 1e-8)
+    covered = mask_value * means + (1.0 - mask_value) * remainder
+    table = torch.cat([remainder, covered[:, :, 1:]], dim=2).to(features.dtype)
+    return table.gather(2, table_index).reshape(batch, channels, height, width)
+
+
+def drop_regions(labels: Tensor, fraction: float) -> Tensor:
+    """Mask dropout: set floor(fraction * regions present) regions of each image, drawn without replacement,
+    to uncovered.
+
+    Args:
+        labels: (B, H, W) integer label map.
+        fraction: p in [0, 1].
+
+    Returns:
+        A new label map; random numbers come from PyTorch's generator of the labels' device.
+    """
+    batch = labels.shape[0]
+    rows = table_rows(labels)
+    index = labels.reshape(batch, -1).long()
+    present = _areas(index.unsqueeze(1), rows, torch.float32).squeeze(1) > 0
+    present[:, 0] = False
+    # Absent regions get the largest scores, so the ranks 0, 1, .. number the regions present in a random order.
+    scores = torch.rand(batch, rows, device=labels.device).masked_fill(~present, 2.0)
+    ranks = scores.argsort(dim=1).argsort(dim=1)
+    dropped = ranks < (present.sum(1, keepdim=True) * fraction).floor()
+    return labels.masked_fill(dropped.gather(1, index).reshape(labels.shape), 0)
+
+
+def table_rows(labels: Tensor) -> int:
+    """Rows of a table with an entry for every label. A traced graph cannot be sized by data: there it is the
+    bound of label maps.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        return MAX_REGIONS + 1
+    return int(labels.max()) + 1
+
+
+def _areas(index: Tensor, rows: int, dtype: torch.dtype) -> Tensor:
+    ones = torch.ones_like(index, dtype=dtype)
+    return ones.new_zeros(index.shape[0], 1, rows).scatter_add(2, index, ones)

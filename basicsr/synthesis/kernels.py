@@ -1,0 +1,42 @@
+"""Point spread functions: float64 (size, size), non-negative, sum 1, centred on the middle pixel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kernel = NDArray[np.float64]
+
+_POINTS_PER_PIXEL = 16
+
+
+def linear_motion(length: float, angle: float) -> Kernel:
+    """Motion at constant speed along a straight line during the exposure.
+
+    Args:
+        length: of the line in pixels; 0 is no motion.
+        angle: in radians, counter-clockwise from the x axis.
+
+    Returns:
+        The smallest odd size that holds the line.
+    """
+    size = 2 * math.ceil(length / 2) + 1
+    along = np.linspace(-length / 2, length / 2, max(1, math.ceil(length * _POINTS_PER_PIXEL)))
+    return splat(along * math.cos(angle), -along * math.sin(angle), size)
+
+
+def splat(x: NDArray[np.float64], y: NDArray[np.float64], size: int) -> Kernel:
+    """Points (pixels from the centre; x to the right, y down) of equal weight -> kernel, by bilinear shares
+    of four pixels.
+    """
+    centre = size // 2
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    kernel = np.zeros((size + 1, size + 1))  # the last row and column only ever receive shares of 0
+    for down in (0, 1):
+        for right in (0, 1):
+            share = (1 - np.abs(x - left - right)) * (1 - np.abs(y - top - down))
+            np.add.at(kernel, (top + down + centre, left + right + centre), share)
+    kernel = kernel[:size, :size]
+    return kernel / kernel.sum()

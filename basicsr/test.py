@@ -1,0 +1,40 @@
+"""Evaluate a network on every ``datasets.test*``: ``python basicsr/test.py -opt
+options/test/GoPro/SegNAFNet.yml``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if (
+    not __package__
+):  # run as a file: Python put this folder first on the path, where the package's own folder belongs
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from basicsr.config.cli import Arguments, parse_arguments, run_command
+
+
+def main() -> None:
+    """Entry point."""
+    arguments = parse_arguments("test")
+    run_command(lambda: test(arguments), arguments.debug)
+
+
+def test(arguments: Arguments) -> None:
+    """A whole evaluation."""
+    from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
+    from basicsr.engine.report import publish_results
+    from basicsr.engine.setup import build_model, evaluate_all, open_testing
+
+    config = load_config(arguments.opt, arguments.overrides, "test")
+    run, paths = open_testing(config, arguments.launcher)
+    model = build_model(config, run)
+    evaluations = evaluate_all(config, run, model, paths)
+    if run.ranks.is_main:
+        publish_results(paths, evaluations)
+    run.close()
+
+
+if __name__ == "__main__":
+    main()

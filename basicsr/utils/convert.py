@@ -1,0 +1,194 @@
+"""Turn plain YAML values into annotated Python types, collecting every mistake instead of stopping at the
+first.
+
+A mistake is one line ``<yaml path>: <what is wrong> (got <value>)``. Leaves are converted by msgspec in its
+lax mode, so the YAML 1.1 string ``1e-3`` becomes a float where a float is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class MustExist:
+    """Marks a path option that must be there before anything runs."""
+
+    kind: Literal["file", "folder"]
+
+    def check(self, path: str, where: str, mistakes: Mistakes) -> None:
+        found = Path(path).is_dir() if self.kind == "folder" else Path(path).is_file()
+        if not found and mistakes.check_paths(where):
+            mistakes.add(where, f"no such {self.kind}", path)
+
+
+class Rule(Protocol):
+    """What an annotation asks beyond its type: ``Annotated[kind, rule]``."""
+
+    def check(self, value: Any, where: str, mistakes: Mistakes) -> None:
+        """Note what is wrong with ``value``."""
+
+
+ExistingFile = Annotated[str, MustExist("file")]
+ExistingFolder = Annotated[str, MustExist("folder")]
+
+
+@dataclass
+class Mistakes:
+    """The mistakes found so far, as lines. Missing files and folders are looked for where
+    ``check_paths(where)`` says so.
+    """
+
+    check_paths: Callable[[str], bool] = lambda where: True
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, where: str, what: str, value: object = ...) -> None:
+        got = "" if value is ... else f" (got {value!r})"
+        self.lines.append(f"{where}: {what}{got}")
+
+    def unknown(self, where: str, what: str, name: str, known: Iterable[str]) -> None:
+        """An unknown name, with the nearest valid one, or all valid ones where none is near."""
+        known = list(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        self.lines.append(
+            f"{where}: {what}. " + (f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}")
+        )
+
+
+def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
+    """``value`` as an instance of the annotation ``kind``; on a mistake something of no use is returned and
+    the mistake noted.
+
+    Structs (`msgspec.Struct`) are walked field by field. A struct class with a ``from_mapping(value, where,
+    mistakes)`` class method converts itself.
+    """
+    rules: tuple[Rule | msgspec.Meta, ...] = ()
+    if get_origin(kind) is Annotated:
+        kind, *rest = get_args(kind)
+        rules = tuple(rest)
+    if kind is Any:
+        return value
+    if get_origin(kind) in (Union, types.UnionType):
+        return _convert_union(value, kind, where, mistakes)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _convert_struct(value, kind, where, mistakes)
+    if get_origin(kind) is dict and _holds_struct(get_args(kind)[1]):
+        if not isinstance(value, Mapping):
+            mistakes.add(where, "expected a block of `key: value` lines", value)
+            return {}
+        return {
+            key: convert(item, get_args(kind)[1], f"{where}.{key}", mistakes) for key, item in value.items()
+        }
+    return _convert_leaf(value, kind, rules, where, mistakes)
+
+
+def _convert_union(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
+    members = [member for member in get_args(kind) if member is not type(None)]
+    if value is None and len(members) < len(get_args(kind)):
+        return None
+    if len(members) == 1:
+        return convert(value, members[0], where, mistakes)
+    for member in members:
+        if _holds_struct(member) and isinstance(value, Mapping):
+            return convert(value, member, where, mistakes)
+    return _convert_leaf(value, kind, (), where, mistakes)
+
+
+def _convert_struct(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
+    if not isinstance(value, Mapping):
+        mistakes.add(where, "expected a block of `key: value` lines", value)
+        return None
+    if hasattr(kind, "from_mapping"):
+        return kind.from_mapping(value, where, mistakes)
+    fields = struct_values(kind, value, where, mistakes)
+    for name in value:
+        if name not in fields.known:
+            mistakes.unknown(join(where, name), "unknown key", str(name), fields.known)
+    return fields.build(kind)
+
+
+@dataclass
+class StructValues:
+    """Converted values of a struct's fields. ``complete`` is False when one of them is missing or was a
+    mistake.
+    """
+
+    known: list[str]
+    values: dict[str, Any]
+    complete: bool
+
+    def build(self, kind: Any) -> Any:
+        return kind(**self.values) if self.complete else None
+
+
+def struct_values(
+    kind: Any, value: Mapping[str, Any], where: str, mistakes: Mistakes, skip: tuple[str, ...] = ()
+) -> StructValues:
+    """Convert those keys of ``value`` that are fields of the struct ``kind`` (fields named in ``skip`` are
+    left out).
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    fields = [item for item in msgspec.structs.fields(kind) if item.name not in skip]
+    before = len(mistakes.lines)
+    values = {}
+    for item in fields:
+        place = join(where, item.name)
+        if item.name in value:
+            values[item.name] = convert(value[item.name], hints[item.name], place, mistakes)
+        elif item.required:
+            mistakes.add(place, "required, but not given")
+    return StructValues([item.name for item in fields], values, len(mistakes.lines) == before)
+
+
+def _convert_leaf(
+    value: Any, kind: Any, rules: tuple[Rule | msgspec.Meta, ...], where: str, mistakes: Mistakes
+) -> Any:
+    if get_origin(kind) is Literal and "off" in get_args(kind) and value is False:
+        value = "off"  # YAML 1.1 reads a bare `off` as false
+    try:
+        result = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        what = str(error)
+        if get_origin(kind) is Literal:
+            choices = [str(choice) for choice in get_args(kind)]
+            near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+            what = f"expected one of {', '.join(choices)}" + (f". Did you mean '{near[0]}'?" if near else "")
+        mistakes.add(where, what, value)
+        return None
+    for rule in rules:
+        if isinstance(rule, msgspec.Meta):
+            _check_bounds(result, rule, where, mistakes)
+        else:
+            rule.check(result, where, mistakes)
+    return result
+
+
+def _check_bounds(value: Any, rule: msgspec.Meta, where: str, mistakes: Mistakes) -> None:
+    if rule.ge is not None and value < rule.ge:
+        mistakes.add(where, f"must be at least {rule.ge}", value)
+    if rule.gt is not None and value <= rule.gt:
+        mistakes.add(where, f"must be more than {rule.gt}", value)
+    if rule.le is not None and value > rule.le:
+        mistakes.add(where, f"must be at most {rule.le}", value)
+    if rule.lt is not None and value >= rule.lt:
+        mistakes.add(where, f"must be less than {rule.lt}", value)
+
+
+def _holds_struct(kind: Any) -> bool:
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(_holds_struct(member) for member in get_args(kind))
+    if get_origin(kind) is dict:
+        return _holds_struct(get_args(kind)[1])
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def join(where: str, name: object) -> str:
+    """The YAML path of ``name`` inside ``where`` (empty at the top)."""
+    return f"{where}.{name}" if where else str(name)

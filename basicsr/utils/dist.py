@@ -1,0 +1,129 @@
+"""Processes of one run: who am I, and a few collectives that also work without a process group."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from basicsr.utils.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all (``rank`` of ``world_size``) and among those of its machine."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Ranks:
+    """Ranks from the environment of the launcher. A run started by torchrun is recognised without
+    ``--launcher``.
+
+    Args:
+        launcher: ``none`` is one process; ``pytorch`` is torchrun; ``slurm`` is srun, one task a GPU.
+        port: where slurm tasks meet, unless MASTER_PORT is set.
+
+    Raises:
+        OptionError: the environment is not that of the launcher.
+    """
+    if launcher == "none" and "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher = "pytorch"
+    if launcher == "none":
+        return Ranks()
+    if launcher == "slurm":
+        os.environ.update(slurm_environment(os.environ, port))
+    missing = [
+        name
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+        if name not in os.environ
+    ]
+    if missing:
+        what = f"{', '.join(missing)} not set; start with torchrun --nproc_per_node=N basicsr/train.py"
+        raise OptionError("--launcher", [f"--launcher {launcher}: {what}"])
+    world_size = int(os.environ["WORLD_SIZE"])
+    return Ranks(
+        int(os.environ["RANK"]),
+        world_size,
+        int(os.environ["LOCAL_RANK"]),
+        int(os.environ.get("LOCAL_WORLD_SIZE", world_size)),
+    )
+
+
+def slurm_environment(environment: Mapping[str, str], port: int) -> dict[str, str]:
+    """torchrun's variables from slurm's. The node list is parsed here; no shell and no other program sees it.
+
+    Raises:
+        OptionError: not started by srun, or a node list that is none.
+    """
+    try:
+        rank, tasks = environment["SLURM_PROCID"], environment["SLURM_NTASKS"]
+        local_rank, nodes = environment["SLURM_LOCALID"], environment["SLURM_NODELIST"]
+    except KeyError as error:
+        raise OptionError(
+            "--launcher", [f"--launcher slurm: {error.args[0]} not set; start with srun"]
+        ) from error
+    per_node = environment.get("SLURM_NTASKS_PER_NODE", tasks)
+    return {
+        "RANK": rank,
+        "WORLD_SIZE": tasks,
+        "LOCAL_RANK": local_rank,
+        "LOCAL_WORLD_SIZE": per_node,
+        "MASTER_ADDR": environment.get("MASTER_ADDR", first_host(nodes)),
+        "MASTER_PORT": environment.get("MASTER_PORT", str(port)),
+    }
+
+
+def first_host(nodes: str) -> str:
+    """The first host of a slurm node list: ``"gpu[03-05,9],login"`` -> ``"gpu03"``."""
+    match = re.match(r"([A-Za-z0-9._-]+)(?:\[([0-9]+)[0-9,-]*\]([A-Za-z0-9._-]*))?(?:,|$)", nodes)
+    if match is None:
+        raise OptionError("--launcher", [f"SLURM_NODELIST: not a list of hosts (got {nodes!r})"])
+    return match.group(1) + (match.group(2) or "") + (match.group(3) or "")
+
+
+def start_process_group(ranks: Ranks, device: torch.device, backend: str | None) -> None:
+    """Join the other processes; nothing happens for a single one. On CPU the backend is gloo whatever is
+    asked.
+    """
+    if ranks.world_size == 1:
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("gloo" if device.type == "cpu" else backend or "nccl")
+
+
+def stop_process_group() -> None:
+    """Leave the group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def gather_objects(item: Any) -> list[Any]:
+    """``item`` of every process, in rank order, on every process."""
+    if not dist.is_initialized():
+        return [item]
+    items: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(items, item)
+    return items
+
+
+def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
+    """Element-wise mean over the processes; a collective."""
+    if not dist.is_initialized():
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()

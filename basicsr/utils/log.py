@@ -1,0 +1,103 @@
+"""What a run says: lines for people on the console and in a file, numbers for programs in JSON lines and
+TensorBoard.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from basicsr.utils.extras import optional_import
+
+_NAME = "basicsr"
+
+
+def logger() -> logging.Logger:
+    """The package's logger."""
+    return logging.getLogger(_NAME)
+
+
+def open_log(file: Path | None, is_main: bool) -> None:
+    """Send the package's log to the console and to ``file``; processes other than the main one only say
+    warnings.
+    """
+    log = logger()
+    close_log()
+    log.setLevel(logging.INFO if is_main else logging.WARNING)
+    log.propagate = False
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if file is not None and is_main:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.addHandler(handler)
+
+
+def close_log() -> None:
+    """Close the files of `open_log`."""
+    log = logger()
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
+
+
+class EventLog:
+    """Scalars of a run, one JSON object a line: ``{"kind": "train", "iter": 100, "time": ..., "loss": ...}``.
+
+    Args:
+        path: ``events.jsonl``; lines are appended.
+        tensorboard: folder for TensorBoard, or None.
+        wandb: arguments of ``wandb.init``, or None.
+    """
+
+    def __init__(
+        self, path: Path, tensorboard: Path | None = None, wandb: Mapping[str, Any] | None = None
+    ) -> None:
+        self._path = path
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if tensorboard is not None:
+            module = optional_import(
+                "torch.utils.tensorboard", "logger.use_tb_logger", "pip install tensorboard"
+            )
+            self._tensorboard = module.SummaryWriter(str(tensorboard))
+        if wandb is not None:
+            self._wandb = optional_import("wandb", "logger.wandb", "pip install wandb").init(**wandb)
+
+    def write(self, kind: Literal["train", "val"], iteration: int, values: Mapping[str, float | str]) -> None:
+        """Append one line; numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``."""
+        line = {"kind": kind, "iter": iteration, "time": round(time.time(), 3), **values}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(json_safe(line), allow_nan=False) + "\n")
+        prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
+        numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
+        if self._tensorboard is not None:
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(name, value, iteration)
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=iteration)
+
+    def close(self) -> None:
+        """Flush what is buffered."""
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def json_safe(value: Any) -> Any:
+    """Numbers that JSON has no word for (infinite, not a number) as null, inside dictionaries and lists too."""
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    if isinstance(value, Mapping):
+        return {key: json_safe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [json_safe(item) for item in value]
+    return value

@@ -1,0 +1,164 @@
+"""Registries: from a word in an option file to the class or function of that name.
+
+A constructor's signature is the schema of its options: a misspelt name, a wrong type and a missing value are
+found from the annotations, with the place in the option file and the nearest valid name. So adding a network,
+a loss, a metric or a dataset takes one file and one import line in its folder's ``__init__.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from basicsr.utils.convert import Mistakes, convert, join
+from basicsr.utils.errors import OptionError
+
+Entry = TypeVar("Entry", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of an entry: its annotation and its default (`inspect.Parameter.empty` when it is required)."""
+
+    kind: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+class Registry:
+    """Names of one role.
+
+    Args:
+        role: what the entries are, as users say it ("network", "loss").
+        home: package whose ``__init__.py`` imports every entry; imported at the first look-up.
+        runtime: parameter names that the program passes; they are not options.
+    """
+
+    def __init__(self, role: str, home: str, runtime: tuple[str, ...] = ()) -> None:
+        self.role = role
+        self.home = home
+        self.runtime = runtime
+        self._entries: dict[str, Callable[..., Any]] = {}
+
+    def register(self, entry: Entry) -> Entry:
+        """Class or function decorator.
+
+        Raises:
+            ValueError: the name is taken, the entry swallows ``**kwargs`` (which would hide misspelt
+                options), or an option has no annotation.
+        """
+        name = entry.__name__
+        if name in self._entries:
+            other = self._entries[name].__module__
+            raise ValueError(f"{self.role} '{name}' of {entry.__module__} is already registered by {other}")
+        for parameter in inspect.signature(entry).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                raise ValueError(f"{self.role} '{name}' takes **{parameter.name}: name every option instead")
+            if parameter.name not in self.runtime and parameter.annotation is inspect.Parameter.empty:
+                raise ValueError(f"{self.role} '{name}': option '{parameter.name}' has no annotation")
+        self._entries[name] = entry
+        return entry
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        importlib.import_module(self.home)
+        return sorted(self._entries)
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self.names():
+            mistakes = Mistakes()
+            mistakes.unknown(self.role, f"unknown {self.role} '{name}'", name, self.names())
+            raise OptionError(self.role, mistakes.lines)
+        return self._entries[name]
+
+    def options(self, name: str) -> dict[str, Option]:
+        """The options that the entry takes, in the order of its signature."""
+        entry = self[name]
+        hints = get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
+        return {
+            parameter.name: Option(hints[parameter.name], parameter.default)
+            for parameter in inspect.signature(entry).parameters.values()
+            if parameter.name not in self.runtime
+        }
+
+    def check(
+        self,
+        name: Any,
+        options: Mapping[str, Any],
+        where: str,
+        mistakes: Mistakes,
+        beside: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Convert ``options`` to the annotated types; every mistake is noted with its YAML path.
+
+        Args:
+            beside: keys that may stand beside the options in the file; they are named when a key is unknown.
+        """
+        if not isinstance(name, str) or name not in self.names():
+            what = f"unknown {self.role} {name!r}"
+            mistakes.unknown(join(where, "type"), what, str(name), self.names())
+            return {}
+        known = self.options(name)
+        for key in options:
+            if key not in known:
+                mistakes.unknown(join(where, key), f"{name} has no such option", str(key), [*known, *beside])
+        for key, option in known.items():
+            if option.required and key not in options:
+                mistakes.add(join(where, key), f"required by {name}, but not given")
+        return {
+            key: convert(value, known[key].kind, join(where, key), mistakes)
+            for key, value in options.items()
+            if key in known
+        }
+
+    def build(self, name: str, options: Mapping[str, Any], /, **runtime: Any) -> Any:
+        """An instance of the class ``name``, or the function ``name`` with its options bound.
+
+        Args:
+            options: checked here once more, so that it also serves code that has no option file.
+            runtime: values for parameters named in `runtime`; those that the entry does not take are not
+                passed.
+
+        Raises:
+            OptionError: with all mistakes in ``options``.
+        """
+        mistakes = Mistakes()
+        values = self.check(name, options, "", mistakes)
+        if mistakes.lines:
+            raise OptionError(f"{self.role} {name}", mistakes.lines)
+        entry = self._entries[name]
+        taken = inspect.signature(entry).parameters
+        values |= {key: value for key, value in runtime.items() if key in taken}
+        return entry(**values) if inspect.isclass(entry) else functools.partial(entry, **values)
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Marks an option that is itself a block with a ``type``: ``Annotated[dict[str, Any], Nested(ARCHS)]``."""
+
+    registry: Registry
+
+    def check(self, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> None:
+        name, options = split_type(value)
+        self.registry.check(name, options, where, mistakes)
+
+
+def split_type(block: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A block with a ``type`` -> the type (None when it is missing) and the other keys."""
+    return block.get("type"), {key: value for key, value in block.items() if key != "type"}
+
+
+ARCHS = Registry("network", "basicsr.archs")
+LOSSES = Registry("loss", "basicsr.losses")
+METRICS = Registry("metric", "basicsr.metrics", runtime=("restored", "gt", "lq"))
+DATASETS = Registry("dataset", "basicsr.data", runtime=("seed", "train"))
+MODELS = Registry("model", "basicsr.models", runtime=("networks", "losses", "mixup"))
+OPTIMIZERS = Registry("optimizer", "basicsr.engine.optimizers", runtime=("params",))
+SCHEDULES = Registry("scheduler", "basicsr.engine.schedules", runtime=("step", "base_lr"))

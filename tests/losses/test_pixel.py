@@ -1,0 +1,110 @@
+"""Pixel losses against their formulas."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from basicsr.losses import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
+from basicsr.metrics import calculate_psnr
+from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import LOSSES
+
+NAMES = ["CharbonnierLoss", "L1Loss", "MSELoss", "PSNRLoss"]
+FORMULAS = {
+    L1Loss: lambda difference: difference.abs(),
+    MSELoss: lambda difference: difference**2,
+    CharbonnierLoss: lambda difference: (difference**2 + 1e-12) ** 0.5,
+}
+
+
+@pytest.fixture
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    pred, target = torch.rand(2, 2, 3, 8, 9, generator=generator)
+    return pred, target
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_formula(kind, images) -> None:
+    pred, target = images
+    penalties = FORMULAS[kind](pred.double() - target.double())
+    torch.testing.assert_close(kind()(pred, target).double(), penalties.mean())
+    torch.testing.assert_close(kind(0.5, "sum")(pred, target).double(), 0.5 * penalties.sum())
+
+
+def test_charbonnier_eps_is_inside_the_root() -> None:
+    zeros = torch.zeros(1, 3, 2, 2)
+    assert CharbonnierLoss(eps=0.25)(zeros, zeros).item() == 0.5
+
+
+@pytest.mark.parametrize("kind", [L1Loss, MSELoss, PSNRLoss])
+def test_no_penalty_beyond_equality(kind, images) -> None:
+    _, target = images
+    assert kind()(target, target).item() == pytest.approx(-80 if kind is PSNRLoss else 0, abs=1e-4)
+
+
+def test_psnr_loss_is_the_mean_of_the_images_negative_psnr(images) -> None:
+    psnrs = [
+        calculate_psnr(pred.double().numpy(), target.double().numpy(), input_order="CHW")
+        for pred, target in zip(*images, strict=True)
+    ]
+    assert PSNRLoss()(*images).item() == pytest.approx(-sum(psnrs) / 2, abs=1e-5)
+    assert PSNRLoss(0.5)(*images).item() == pytest.approx(-sum(psnrs) / 4, abs=1e-5)
+
+
+def test_psnr_loss_averages_decibels_and_not_errors() -> None:
+    target = torch.zeros(2, 3, 4, 4)
+    pred = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.01)])
+    assert PSNRLoss()(pred, target).item() == pytest.approx(
+        (-20 + 10 * math.log10(1e-4 + 1e-8)) / 2, abs=1e-4
+    )
+
+
+def test_psnr_loss_on_luma_is_the_luma_psnr(images) -> None:
+    pred, target = (image[:1] for image in images)
+    arrays = [image[0].double().numpy() for image in (pred, target)]
+    expected = -calculate_psnr(*arrays, input_order="CHW", test_y_channel=True)
+    assert PSNRLoss(toY=True)(pred, target).item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_images_are_judged_in_float32(name: str, dtype: torch.dtype, images) -> None:
+    pred, target = (image.to(dtype) for image in images)
+    loss = LOSSES.build(name, {})(pred, target)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, LOSSES.build(name, {})(pred.float(), target.float()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_points_from_the_target_to_the_prediction(name: str) -> None:
+    pred = torch.full((1, 3, 4, 4), 0.6, requires_grad=True)
+    LOSSES.build(name, {})(pred, torch.full((1, 3, 4, 4), 0.5)).backward()
+    assert (pred.grad > 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_that_differ_are_both_named(name: str) -> None:
+    with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\).*\(1, 3, 4, 4\)"):
+        LOSSES.build(name, {})(torch.zeros(2, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_have_no_state(name: str) -> None:
+    loss = LOSSES.build(name, {"toY": True} if name == "PSNRLoss" else {})
+    assert not loss.state_dict()
+    assert not list(loss.parameters())
+
+
+@pytest.mark.parametrize(("name", "choices"), [("L1Loss", "mean, sum"), ("PSNRLoss", "mean")])
+def test_a_loss_without_reduction_cannot_be_trained(name: str, choices: str) -> None:
+    with pytest.raises(OptionError, match=rf"reduction: expected one of {choices}.*'none'"):
+        LOSSES.build(name, {"reduction": "none"})
+
+
+def test_published_options_of_psnr_loss() -> None:
+    loss = LOSSES.build("PSNRLoss", {"loss_weight": 1, "reduction": "mean", "toY": False})
+    assert isinstance(loss, PSNRLoss)

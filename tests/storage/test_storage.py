@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from basicsr.storage import DiskStorage, LmdbStorage, open_storage, write_lmdb
+from basicsr.utils.errors import UserError
+
+ENTRIES = {"b": b"two", "a.v1": b"one", "scene/c (1)": b"three"}
+
+
+def write_files(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "set.lmdb"
+    write_lmdb(path, ((key, data, (4, 6, 3)) for key, data in ENTRIES.items()))
+    return path
+
+
+def test_disk_keys_are_sorted_relative_paths_without_suffix(tmp_path: Path):
+    write_files(
+        tmp_path,
+        "b.png",
+        "a.v1.PNG",
+        "scene/10.jpg",
+        "scene/2.jpg",
+        "notes.txt",
+        ".hidden.png",
+        ".trash/x.png",
+    )
+    storage = DiskStorage(tmp_path, (".png", ".JPG"))
+    assert storage.keys() == ["a.v1", "b", "scene/10", "scene/2"]
+    assert storage.read("a.v1") == b"a.v1.PNG"
+    assert storage.read("scene/2") == b"scene/2.jpg"
+    assert storage.describe("scene/2") == str(tmp_path / "scene" / "2.jpg")
+
+
+def test_disk_follows_links_and_ends(tmp_path: Path):
+    write_files(tmp_path / "elsewhere", "x.png")
+    write_files(tmp_path / "set", "a.png")
+    (tmp_path / "set" / "scene").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
+    assert DiskStorage(tmp_path / "set", (".png",)).keys() == ["a", "scene/x"]
+
+
+def test_two_files_with_one_key_are_both_named(tmp_path: Path):
+    write_files(tmp_path, "s/a.jpg", "s/a.png")
+    with pytest.raises(UserError, match=r"^\S*a\.jpg and \S*a\.png have one key, 's/a'; keep one of them$"):
+        DiskStorage(tmp_path, (".png", ".jpg"))
+    assert DiskStorage(tmp_path, (".png",)).keys() == ["s/a"]
+
+
+def test_disk_names_what_is_missing(tmp_path: Path, database: Path):
+    with pytest.raises(UserError, match=r"none: no such folder; check the path$"):
+        DiskStorage(tmp_path / "none", (".png",))
+    write_files(tmp_path / "text", "a.txt")
+    with pytest.raises(UserError, match=r"text: no \.jpg, \.png file in it; check the path$"):
+        DiskStorage(tmp_path / "text", (".png", ".jpg"))
+    with pytest.raises(UserError, match="it is an LMDB, choose the backend lmdb$"):
+        DiskStorage(database, (".png",))
+
+
+def test_disk_names_what_cannot_be_read(tmp_path: Path):
+    write_files(tmp_path, "a.png")
+    storage = DiskStorage(tmp_path, (".png",))
+    with pytest.raises(UserError, match="no file for 'b'; check that"):
+        storage.read("b")
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(UserError, match=r"a\.png: cannot be read \(No such file"):
+        storage.read("a")
+
+
+def test_lmdb_gives_back_what_was_written(database: Path):
+    storage = LmdbStorage(database)
+    assert storage.keys() == sorted(ENTRIES)
+    assert {key: storage.read(key) for key in storage.keys()} == ENTRIES
+    assert storage.describe("b") == f"{database}:b"
+
+
+def test_lmdb_has_the_published_layout(database: Path):
+    lines = ["b.png (4,6,3) 1", "a.v1.png (4,6,3) 1", "scene/c (1).png (4,6,3) 1"]
+    assert (database / "meta_info.txt").read_text().splitlines() == lines
+    with (
+        lmdb.open(str(database), readonly=True, lock=False) as environment,
+        environment.begin() as transaction,
+    ):
+        assert dict(transaction.cursor()) == {key.encode(): data for key, data in ENTRIES.items()}
+    assert list(database.parent.iterdir()) == [database]
+
+
+def test_lmdb_without_its_list_gives_the_same_keys(database: Path):
+    (database / "meta_info.txt").unlink()
+    assert LmdbStorage(database).keys() == sorted(ENTRIES)
+
+
+def test_lmdb_grows_beyond_its_first_size(tmp_path: Path):
+    size = 3 << 20
+    write_lmdb(tmp_path / "big", ((str(i), bytes([i]) * size, (1, 1, 1)) for i in range(8)))
+    storage = LmdbStorage(tmp_path / "big")
+    assert [storage.read(str(i)) for i in range(8)] == [bytes([i]) * size for i in range(8)]
+
+
+def test_two_storages_read_one_lmdb(database: Path):
+    first, second = LmdbStorage(database), LmdbStorage(database.parent / "." / "set.lmdb")
+    assert first.read("b") == second.read("b") == first.read("b") == b"two"
+
+
+@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+def test_a_storage_in_use_is_read_in_other_processes(database: Path, start: str):
+    storage = LmdbStorage(database)
+    assert storage.read("b") == b"two"
+    assert pickle.loads(pickle.dumps(storage)).keys() == storage.keys()
+    with multiprocessing.get_context(start).Pool(2) as pool:
+        assert pool.map(storage.read, ["a.v1", "b", "b", "scene/c (1)"]) == [b"one", b"two", b"two", b"three"]
+    assert storage.read("a.v1") == b"one"
+
+
+def test_lmdb_names_what_is_missing(tmp_path: Path, database: Path):
+    write_files(tmp_path / "images", "a.png")
+    for wrong in ("none", "images"):
+        with pytest.raises(
+            UserError, match=rf"{wrong}: not an LMDB folder \(no data\.mdb in it\); check path"
+        ):
+            LmdbStorage(tmp_path / wrong)
+    with pytest.raises(UserError, match=r"set\.lmdb: no entry 'z'; make the LMDB again"):
+        LmdbStorage(database).read("z")
+
+
+def test_an_lmdb_without_entries_is_named(tmp_path: Path):
+    write_lmdb(tmp_path / "empty", [])
+    with pytest.raises(UserError, match="empty: the LMDB has no entries"):
+        LmdbStorage(tmp_path / "empty")
+
+
+def test_a_wrong_list_is_named(database: Path):
+    (database / "meta_info.txt").write_text("a.png (4,6,3) 1\nb.png\n")
+    with pytest.raises(UserError, match=r"meta_info\.txt: expected lines .*, found 'b\.png'; correct"):
+        LmdbStorage(database)
+
+
+def test_a_damaged_lmdb_is_named(database: Path):
+    data = database / "data.mdb"
+    os.truncate(data, data.stat().st_size - 4096)
+    with pytest.raises(UserError, match=r"set\.lmdb: the LMDB is cut short"):
+        LmdbStorage(database).read("b")
+    data.write_bytes(b"\0" * 8192)
+    with pytest.raises(UserError, match=r"set\.lmdb: the LMDB cannot be opened"):
+        LmdbStorage(database).read("b")
+
+
+def test_an_existing_lmdb_is_not_written_over(database: Path):
+    with pytest.raises(UserError, match=r"set\.lmdb: exists already; delete it"):
+        write_lmdb(database, [("x", b"x", (1, 1, 1))])
+    assert LmdbStorage(database).keys() == sorted(ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [(["a", "b", "a"], "the key 'a' occurs twice"), (["k" * 600], "LMDB cannot write it")],
+)
+def test_what_fails_to_be_written_leaves_nothing(tmp_path: Path, keys: list[str], message: str):
+    with pytest.raises(UserError, match=f"new: {message}"):
+        write_lmdb(tmp_path / "new", ((key, b"x", (1, 1, 1)) for key in keys))
+    assert not list(tmp_path.iterdir())
+
+
+def test_open_storage_takes_the_named_backend(tmp_path: Path, database: Path):
+    write_files(tmp_path / "images", "b.png", "c.txt")
+    assert open_storage(str(tmp_path / "images"), "disk", (".png",)).keys() == ["b"]
+    assert open_storage(str(database), "lmdb", (".png",)).read("b") == b"two"
