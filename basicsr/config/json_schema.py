@@ -67,7 +67,9 @@ def _properties(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
-    """A block whose allowed keys follow from its ``type``; without one (it is inherited) any key is allowed."""
+    """A block whose allowed keys follow from its ``type``; without one (it is inherited) any key is
+    allowed.
+    """
     branches = []
     for name in registry.names():
         options = {

@@ -230,7 +230,9 @@ def effective_options(options: Any) -> Any:
 
 
 def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list[str]:
-    """Mistakes that only show when several keys are seen together, as ``<yaml path>: <what is wrong>`` lines."""
+    """Mistakes that only show when several keys are seen together, as ``<yaml path>: <what is wrong>``
+    lines.
+    """
     mistakes = Mistakes()
     names = [dataset.name for dataset in config.datasets.values()]
     for key, dataset in config.datasets.items():

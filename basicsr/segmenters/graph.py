@@ -16,7 +16,7 @@ MAX_PIXELS = 400_000
 
 
 def graph_regions(
-    image: NDArray[Any], scale: float = 500.0, sigma: float = 0.8, min_size: int | None = None
+    image: NDArray[Any], scale: float = 400.0, sigma: float = 0.8, min_size: int | None = None
 ) -> LabelMap:
     """uint8 (H, W, 3) RGB -> label map (H, W) with ids 1..K, each a connected region; every pixel is covered.
 
@@ -26,7 +26,7 @@ def graph_regions(
     Args:
         scale: preference for large regions. The default gives photos about 20 to 150.
         sigma: standard deviation of the Gaussian blur before, in pixels of the segmented size.
-        min_size: smaller regions are merged, in pixels of the segmented size; None is one in 2000 of them.
+        min_size: smaller regions are merged, in pixels of the segmented size; None is one in 1000 of them.
 
     Raises:
         UserError: the image has another shape or type.
@@ -41,7 +41,7 @@ def graph_regions(
     size = max(1, round(width * reduction)), max(1, round(height * reduction))
     # cv2.resize returns its input at equal sizes, and wants it contiguous
     small = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
-    smallest = size[0] * size[1] // 2000 if min_size is None else min_size
+    smallest = size[0] * size[1] // 1000 if min_size is None else min_size
     regions = felzenszwalb(small, scale=scale, sigma=sigma, min_size=smallest).astype(np.int32) + 1
     labels = cv2.resize(regions, (width, height), interpolation=cv2.INTER_NEAREST)
     return check_label_map(labels, "graph_regions")

@@ -93,7 +93,9 @@ class EventLog:
 
 
 def json_safe(value: Any) -> Any:
-    """Numbers that JSON has no word for (infinite, not a number) as null, inside dictionaries and lists too."""
+    """Numbers that JSON has no word for (infinite, not a number) as null, inside dictionaries and lists
+    too.
+    """
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return None
     if isinstance(value, Mapping):
