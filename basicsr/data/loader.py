@@ -42,11 +42,13 @@ def train_loader(
         prefetch_factor=options.num_prefetch_queue if workers else None,
         pin_memory=_pin(options),
         worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # else starting the workers would draw from the generator that training uses
+        generator=torch.Generator(),  # else starting workers would draw from the one that training uses
     )
 
 
-def test_loader(dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks) -> DataLoader[Batch]:
+def evaluation_loader(
+    dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks
+) -> DataLoader[Batch]:
     """Whole images one at a time, each by exactly one process."""
     return DataLoader(
         dataset,

@@ -67,7 +67,7 @@ def evaluate(
     """Evaluate this process's share of a data set and gather all shares.
 
     Args:
-        loader: from `basicsr.data.loader.test_loader`, batches of one image.
+        loader: from `basicsr.data.loader.evaluation_loader`, batches of one image.
         name: of the data set.
         metrics: from `build_metrics`.
         options: windows, rounding, order of channels.

@@ -16,7 +16,7 @@ from torch import nn
 from basicsr.config.load import dump_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions, effective_options
-from basicsr.data.loader import batches, test_loader, train_loader
+from basicsr.data.loader import batches, evaluation_loader, train_loader
 from basicsr.data.paired import PairedImageDataset
 from basicsr.engine.checkpoint import load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate
@@ -174,7 +174,7 @@ def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
     dataset = build_dataset(train_options, config, model, "train")
     loader = train_loader(dataset, train_options, run.ranks, config.manual_seed, samples_done)
     validation = {
-        item.name: test_loader(build_dataset(item, config, model, phase), item, run.ranks)
+        item.name: evaluation_loader(build_dataset(item, config, model, phase), item, run.ranks)
         for phase, item in config.phases("val").items()
     }
     epoch_size = len(dataset) * train_options.dataset_enlarge_ratio
@@ -230,7 +230,7 @@ def evaluate_all(config: Config, run: Run, model: Model, paths: ResultPaths) -> 
     suffix = f"_{config.val.suffix}" if config.val.suffix else ""
     results = []
     for phase, options in (config.phases("test") or config.phases("val")).items():
-        loader = test_loader(build_dataset(options, config, model, phase), options, run.ranks)
+        loader = evaluation_loader(build_dataset(options, config, model, phase), options, run.ranks)
 
         def picture(key: str, name: str = options.name) -> Path:
             return paths.visualization / name / f"{key}{suffix}.png"

@@ -66,8 +66,8 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
         overlap: what a pixel under several masks belongs to.
             ``exact``: every combination of masks that occurs is a region of its own.
             ``smallest_on_top``: the mask with the smallest area; of equal ones, the earlier.
-            ``published``: the sum of the masks in SAM-Deblur's grey image; what is uncovered is a region,
-            too. Disjoint masks give one and the same map, numbered in their order, by the first two rules.
+            ``published``: the sum of the masks in SAM-Deblur's grey image; uncovered pixels are a region.
+            Disjoint masks give one and the same map, numbered in their order, by the first two rules.
         name: file, key or argument, for the error.
 
     Raises:

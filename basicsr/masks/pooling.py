@@ -68,7 +68,7 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
     index = labels.reshape(batch, -1).long()
     present = _areas(index.unsqueeze(1), rows, torch.float32).squeeze(1) > 0
     present[:, 0] = False
-    # Absent regions get the largest scores, so the ranks 0, 1, .. number the regions present in a random order.
+    # Absent regions get the largest scores, so ranks 0, 1, .. number those present in a random order.
     scores = torch.rand(batch, rows, device=labels.device).masked_fill(~present, 2.0)
     ranks = scores.argsort(dim=1).argsort(dim=1)
     dropped = ranks < (present.sum(1, keepdim=True) * fraction).floor()

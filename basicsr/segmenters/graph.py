@@ -39,7 +39,7 @@ def graph_regions(
     height, width = image.shape[:2]
     reduction = min(1.0, (MAX_PIXELS / (height * width)) ** 0.5)
     size = max(1, round(width * reduction)), max(1, round(height * reduction))
-    # cv2.resize returns its input at equal sizes, and wants it contiguous
+    # OpenCV takes no array with negative strides, such as a flipped one
     small = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
     smallest = size[0] * size[1] // 1000 if min_size is None else min_size
     regions = felzenszwalb(small, scale=scale, sigma=sigma, min_size=smallest).astype(np.int32) + 1

@@ -46,7 +46,7 @@ def decode_single(data: bytes, name: str) -> Array:
     if image.ndim == 3:
         if not (image[..., :1] == image[..., :3]).all():
             raise UserError(
-                f"{name}: expected one channel, found {image.shape[2]} different ones; save it as a grey image"
+                f"{name}: expected one channel, found {image.shape[2]} that differ; save it as a grey image"
             )
         image = image[..., 0]
     return image

@@ -143,7 +143,7 @@ class Registry:
 
 @dataclass(frozen=True)
 class Nested:
-    """Marks an option that is itself a block with a ``type``: ``Annotated[dict[str, Any], Nested(ARCHS)]``."""
+    """Marks an option that is itself a block with a ``type``, by ``Annotated[.., Nested(ARCHS)]``."""
 
     registry: Registry
 

@@ -148,6 +148,7 @@ def test_a_stack_file_is_joined_by_the_named_rule():
     assert decode_label_map(npz(masks=masks), "a.npz", "published").tolist() == [[1, 3, 2, 2]]
 
 
+@pytest.mark.data
 def test_the_published_stack_is_read_and_kept(shared: Path):
     with np.load(shared / "parity" / "masks.npz") as archive:
         masks = archive["masks"][:, 0]

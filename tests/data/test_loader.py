@@ -1,0 +1,107 @@
+"""Which samples are seen, in which order, by which process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basicsr.config.schema import DatasetOptions
+from basicsr.data.loader import batches, evaluation_loader, train_loader
+from basicsr.data.paired import PairedImageDataset
+from basicsr.data.sampler import ShareSampler, TrainSampler
+from basicsr.utils.dist import Ranks
+from basicsr.utils.errors import UserError
+
+
+def first_batches(count: int, **options) -> list:
+    settings = {"epoch_size": 10, "batch_size": 3, "rank": 0, "world_size": 1, "seed": 7, "shuffle": True}
+    return list(itertools.islice(TrainSampler(**settings | options), count))
+
+
+def test_every_epoch_shows_every_sample_once_in_another_order():
+    stream = list(itertools.chain(*first_batches(10)))
+    epochs = [[number for number, epoch in stream if epoch == which] for which in range(3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert first_batches(10) == first_batches(10)
+    assert first_batches(10) != first_batches(10, seed=8)
+
+
+def test_without_shuffling_the_order_is_that_of_the_files():
+    assert [number for number, _ in itertools.chain(*first_batches(4, shuffle=False))] == [*range(10), 0, 1]
+
+
+@given(done=st.integers(0, 30), batch=st.integers(1, 4), world=st.integers(1, 3))
+def test_resuming_goes_on_where_it_stopped(done: int, batch: int, world: int):
+    options = {"batch_size": batch, "world_size": world, "rank": world - 1}
+    assert first_batches(done + 5, **options)[done:] == first_batches(
+        5, start=done * batch * world, **options
+    )
+
+
+@given(world=st.integers(1, 4))
+def test_processes_share_one_stream(world: int):
+    """Together they see what a single process with the whole batch sees."""
+    alone = first_batches(4, batch_size=2 * world)
+    shares = [first_batches(4, batch_size=2, world_size=world, rank=rank) for rank in range(world)]
+    for step, together in enumerate(alone):
+        assert Counter(together) == Counter(itertools.chain(*(share[step] for share in shares)))
+
+
+@given(size=st.integers(0, 20), world=st.integers(1, 5))
+def test_each_test_image_belongs_to_exactly_one_process(size: int, world: int):
+    shares = [list(ShareSampler(size, rank, world)) for rank in range(world)]
+    assert sorted(itertools.chain(*shares)) == list(range(size))
+
+
+def pairs(folder) -> PairedImageDataset:
+    return PairedImageDataset(
+        dataroot_gt=f"{folder}/target", dataroot_lq=f"{folder}/input", gt_size=8, train=True
+    )
+
+
+def options(**changes) -> DatasetOptions:
+    return DatasetOptions(**{"type": "PairedImageDataset", "name": "set", "batch_size_per_gpu": 4} | changes)
+
+
+def test_order_and_augmentation_do_not_depend_on_the_number_of_workers(paired_set):
+    loaders = [
+        train_loader(pairs(paired_set), options(num_worker_per_gpu=n), Ranks(), seed=5) for n in (0, 2)
+    ]
+    streams = [[batch for batch, _ in zip(batches(loader), range(5), strict=False)] for loader in loaders]
+    for alone, spread in zip(*streams, strict=True):
+        assert alone["key"] == spread["key"]
+        assert alone["gt"].equal(spread["gt"])
+
+
+def test_enlarging_shows_every_image_that_many_times_an_epoch(paired_set):
+    loader = train_loader(
+        pairs(paired_set),
+        options(dataset_enlarge_ratio=2, num_worker_per_gpu=0, batch_size_per_gpu=6),
+        Ranks(),
+        5,
+    )
+    first_epoch = [batch for batch, _ in zip(batches(loader), range(2), strict=False)]
+    assert set(Counter(first_epoch[0]["key"] + first_epoch[1]["key"]).values()) == {2}
+
+
+def test_workers_never_exceed_the_cores(paired_set):
+    cores = len(os.sched_getaffinity(0))
+    assert train_loader(pairs(paired_set), options(num_worker_per_gpu=500), Ranks(), 1).num_workers == cores
+    shared_by_all = Ranks(0, 2 * cores, 0, 2 * cores)
+    assert train_loader(pairs(paired_set), options(num_worker_per_gpu=500), shared_by_all, 1).num_workers == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_a_worker_stays_one_line(paired_set, workers: int):
+    (paired_set / "input/photo_3.png").write_text("no image")
+    loader = evaluation_loader(pairs(paired_set), options(num_worker_per_gpu=workers), Ranks())
+    with pytest.raises(UserError) as error:
+        list(batches(loader))
+    assert str(error.value).startswith(f"{paired_set}/input/photo_3.png: not an image")
+    assert "\n" not in str(error.value)

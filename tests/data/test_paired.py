@@ -1,0 +1,213 @@
+"""Pairs, masks and label maps stay together, whatever is cropped, flipped, resumed or spread over workers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from basicsr.data.paired import (
+    IoBackend,
+    PairedImageDataset,
+    PairedImageGroupMaskDataset,
+    PairedImageMaskDataset,
+    SampleIndex,
+)
+from basicsr.masks.label_map import write_label_map
+from basicsr.storage import DiskStorage, write_lmdb
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import write_png
+
+
+def labelled(folder, **options) -> PairedImageGroupMaskDataset:
+    roots = {"dataroot_gt": f"{folder}/target", "dataroot_lq": f"{folder}/input"}
+    return PairedImageGroupMaskDataset(**roots, dataroot_mask=f"{folder}/grouped_masks", **options)
+
+
+def pixel_origins(gt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and column in the file of each pixel of an image of the set ``paired_set``."""
+    return (gt[0] * 255 / 4).round().int(), (gt[1] * 255 / 4).round().int()
+
+
+def test_whole_images_in_order_of_their_keys(paired_set):
+    dataset = labelled(paired_set, gt_size=16, use_flip=True)
+    sample = dataset[2]
+    assert sample["key"] == "photo_2"
+    assert sample["gt"].shape == sample["lq"].shape == (3, 40, 48)
+    assert sample["labels"].shape == (40, 48)
+    assert (sample["gt"].dtype, sample["labels"].dtype) == (torch.float32, torch.int32)
+    assert dataset.delivers == ("gt", "lq", "labels")
+    torch.testing.assert_close(sample["lq"] - sample["gt"], torch.full((3, 40, 48), 3 / 255))
+    assert sample["gt"][2, 0, 0].item() == pytest.approx(20 / 255)
+
+
+def test_labels_stay_on_their_pixels_through_crops_flips_and_transposition(paired_set):
+    """The fault of the published loader: it transposed the image and rotated the masks."""
+    dataset = labelled(paired_set, gt_size=20, use_flip=True, use_rot=True, train=True, seed=3)
+    orientations = set()
+    for number in range(48):
+        sample = dataset[SampleIndex(number, epoch=0)]
+        rows, columns = pixel_origins(sample["gt"])
+        expected = torch.where(columns < 24, 1 + rows // 20, 3)
+        expected[rows < 2] = 0
+        assert torch.equal(sample["labels"], expected.int())
+        torch.testing.assert_close(sample["lq"] - sample["gt"], torch.full((3, 20, 20), 3 / 255))
+        down, right = rows[1, 0] - rows[0, 0], columns[0, 1] - columns[0, 0]
+        across = rows[0, 1] - rows[0, 0], columns[1, 0] - columns[0, 0]
+        orientations.add((int(down), int(right), int(across[0]), int(across[1])))
+    assert len(orientations) == 8, "all symmetries of the square occur"
+
+
+def test_the_mask_channel_stays_on_its_pixels_too(paired_set):
+    roots = {"dataroot_gt": f"{paired_set}/target", "dataroot_lq": f"{paired_set}/input"}
+    options = {"gt_size": 20, "use_flip": True, "use_rot": True, "train": True}
+    dataset = PairedImageMaskDataset(**roots, dataroot_mask=f"{paired_set}/input_mask", **options)
+    sample = dataset[SampleIndex(5, 1)]
+    rows, columns = pixel_origins(sample["gt"])
+    expected = torch.where(columns < 24, 1 + rows // 20, 3) * (rows >= 2)
+    torch.testing.assert_close(sample["mask"], (expected * 50 / 255)[None].float())
+
+
+def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
+    options = {"gt_size": 16, "use_flip": True, "use_rot": True, "train": True}
+    dataset = labelled(paired_set, seed=1, **options)
+    again = labelled(paired_set, seed=1, **options)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    first = [dataset[SampleIndex(number, 2)]["gt"] for number in range(6)]
+    second = [again[SampleIndex(number, 2)]["gt"] for number in reversed(range(6))]
+    assert all(torch.equal(a, b) for a, b in zip(first, reversed(second), strict=True))
+    assert not all(torch.equal(first[n], dataset[SampleIndex(n, 3)]["gt"]) for n in range(6))
+    assert not all(
+        torch.equal(first[n], labelled(paired_set, seed=2, **options)[SampleIndex(n, 2)]["gt"])
+        for n in range(6)
+    )
+    enlarged = dataset[SampleIndex(6 + 1, 2)]
+    assert enlarged["key"] == "photo_1"
+    assert not torch.equal(enlarged["gt"], first[1])
+
+
+def test_small_images_are_extended_by_reflection_with_their_labels(paired_set):
+    sample = labelled(paired_set, gt_size=60, train=True)[0]
+    rows, columns = pixel_origins(sample["gt"])
+    assert rows.shape == (60, 60)
+    assert rows[:, 0].tolist() == [*range(40), *range(38, 18, -1)]
+    assert torch.equal(sample["labels"][rows < 2], torch.zeros(int((rows < 2).sum()), dtype=torch.int32))
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_workers_give_the_same_batches(paired_set, start_method: str):
+    dataset = labelled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True, seed=1)
+    order = [[SampleIndex(4, 0), SampleIndex(1, 0)], [SampleIndex(0, 1), SampleIndex(3, 1)]]
+    alone = list(DataLoader(dataset, batch_sampler=order))
+    spread = list(
+        DataLoader(dataset, batch_sampler=order, num_workers=2, multiprocessing_context=start_method)
+    )
+    for a, b in zip(alone, spread, strict=True):
+        assert a["key"] == b["key"]
+        assert all(torch.equal(a[name], b[name]) for name in ("lq", "gt", "labels"))
+    assert alone[0]["labels"].shape == (2, 16, 16)
+
+
+def test_lmdb_gives_the_same_samples(paired_set, tmp_path):
+    for kind in ("target", "input", "grouped_masks"):
+        storage = DiskStorage(paired_set / kind, (".png",))
+        write_lmdb(
+            tmp_path / f"{kind}.lmdb", [(key, storage.read(key), (40, 48, 3)) for key in storage.keys()]
+        )
+    files = labelled(paired_set)
+    lmdb = PairedImageGroupMaskDataset(
+        dataroot_gt=str(tmp_path / "target.lmdb"),
+        dataroot_lq=str(tmp_path / "input.lmdb"),
+        dataroot_mask=str(tmp_path / "grouped_masks.lmdb"),
+        io_backend=IoBackend(type="lmdb"),
+    )
+    assert lmdb.keys == files.keys
+    for number in range(6):
+        assert all(torch.equal(lmdb[number][name], files[number][name]) for name in ("lq", "gt", "labels"))
+
+
+def test_published_npz_stacks_and_grey_images_are_read_as_label_maps(paired_set):
+    (paired_set / "grouped_masks/photo_0.png").unlink()
+    masks = np.zeros((2, 1, 40, 48), bool)
+    masks[0, 0, :10], masks[1, 0, 30:] = True, True
+    np.savez(paired_set / "grouped_masks/photo_0.npz", masks=masks)
+    grey = np.zeros((40, 48), np.uint8)
+    grey[:, 10:] = 77
+    write_png(paired_set / "grouped_masks/photo_1.png", grey)
+    dataset = labelled(paired_set)
+    assert sorted(dataset[0]["labels"].unique().tolist()) == [0, 1, 2]
+    labels = dataset[1]["labels"]
+    assert labels.unique().tolist() == [1, 2], "the grey value 0 is a region, too"
+    assert torch.equal(labels == labels[0, 0], torch.from_numpy(grey == 0))
+
+
+def test_mean_and_std_are_applied_to_both_images_and_undone(paired_set):
+    statistics = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 2.0)}
+    plain, normal = labelled(paired_set)[1], labelled(paired_set, **statistics)
+    expected = (plain["gt"] - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor([0.5, 0.25, 2.0])[
+        :, None, None
+    ]
+    torch.testing.assert_close(normal[1]["gt"], expected)
+    torch.testing.assert_close(normal.denormalize(normal[1]["lq"]), plain["lq"])
+    assert torch.equal(normal[1]["labels"], plain["labels"])
+
+
+def test_a_meta_file_selects_and_orders(paired_set, tmp_path):
+    meta = tmp_path / "meta_info.txt"
+    meta.write_text("photo_4.png (40,48,3)\nphoto_1.png (40,48,3)\n")
+    dataset = labelled(paired_set, meta_info_file=str(meta))
+    assert [dataset[i]["key"] for i in range(len(dataset))] == ["photo_4", "photo_1"]
+    meta.write_text("photo_4.png\nphoto_9.png\n")
+    with pytest.raises(UserError, match=r"target lacks 1 of .*meta_info.txt: photo_9"):
+        labelled(paired_set, meta_info_file=str(meta))
+
+
+def test_file_name_templates_and_subfolders(tmp_path):
+    image = np.zeros((4, 4, 3), np.uint8)
+    for scene in ("a", "b"):
+        write_png(tmp_path / f"gt/{scene}/1.png", image + ord(scene))
+        write_png(tmp_path / f"lq/{scene}/1_blur.png", image + ord(scene))
+    options = {"dataroot_gt": f"{tmp_path}/gt", "dataroot_lq": f"{tmp_path}/lq", "filename_tmpl": "{}_blur"}
+    dataset = PairedImageDataset(**options)
+    assert dataset.keys == ["a/1", "b/1"]
+    assert torch.equal(dataset[1]["lq"], dataset[1]["gt"])
+
+
+def test_missing_and_extra_files_are_named_on_each_side(paired_set):
+    for number in range(3):
+        (paired_set / f"input/photo_{number}.png").rename(paired_set / f"input/other_{number}.png")
+    with pytest.raises(UserError) as error:
+        labelled(paired_set)
+    message = str(error.value)
+    assert "input lacks 3" in message and "photo_0, photo_1, photo_2" in message
+    assert "target lacks 3" in message and "other_0, other_1, other_2" in message
+    assert "\n" not in message
+
+
+def test_at_most_ten_names_are_listed(tmp_path):
+    for number in range(30):
+        write_png(tmp_path / f"gt/{number:02}.png", np.zeros((2, 2, 3), np.uint8))
+    write_png(tmp_path / "lq/00.png", np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(UserError) as error:
+        PairedImageDataset(dataroot_gt=f"{tmp_path}/gt", dataroot_lq=f"{tmp_path}/lq")
+    assert "lacks 29" in str(error.value)
+    assert ": 01, 02, 03, 04, 05, 06, 07, 08, 09, 10, .." in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: write_png(f / "input/photo_0.png", np.zeros((40, 47, 3), np.uint8)), r"input/photo_0.png: lq has 47x40 .*48x40"),
+        (lambda f: write_label_map(f / "grouped_masks/photo_0.png", np.ones((9, 9), np.int32)), r"photo_0.png: labels has 9x9"),
+        (lambda f: (f / "input/photo_0.png").write_bytes((f / "input/photo_1.png").read_bytes()[:-30]), r"input/photo_0.png: .*cut short"),
+        (lambda f: (f / "target/photo_0.png").write_text("hello"), r"target/photo_0.png: not an image"),
+        (lambda f: (f / "target/photo_0.png").write_bytes(b""), r"target/photo_0.png: not an image"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_one_line_that_names_them(paired_set, damage, message: str):
+    damage(paired_set)
+    with pytest.raises(UserError, match=message) as error:
+        labelled(paired_set)[0]
+    assert "\n" not in str(error.value)

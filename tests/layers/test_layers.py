@@ -1,0 +1,120 @@
+"""Layers by their formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basicsr.layers.local_pool import LocalAvgPool2d, to_local
+from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
+from basicsr.layers.norm import LayerNorm2d
+from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.masks.pooling import mask_average_pool
+from basicsr.utils.registry import ARCHS
+
+
+def test_layer_norm_normalises_the_channels_of_each_pixel():
+    x = torch.randn(2, 5, 3, 4, dtype=torch.float64)
+    norm = LayerNorm2d(5).double()
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    mean, variance = x.mean(1, keepdim=True), x.var(1, unbiased=False, keepdim=True)
+    expected = (x - mean) / (variance + 1e-6).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
+    torch.testing.assert_close(norm(x), expected)
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
+def test_padding_makes_multiples_and_cropping_undoes_it(height: int, width: int, multiple: int):
+    x = torch.rand(1, 2, height, width)
+    padded = SizeRule(multiple).pad(x)
+    assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
+    assert padded.shape[-2] - height < multiple
+    assert torch.equal(crop_to(padded, height, width), x)
+    assert padded.sum() == pytest.approx(x.sum().item())
+
+
+def local_mean_by_definition(x: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    """TLC as stated: valid box means, replicated to the size of the input."""
+    height, width = x.shape[-2:]
+    rows, columns = min(window[0], height), min(window[1], width)
+    if (rows, columns) == (height, width):
+        return x.mean((2, 3), keepdim=True)
+    means = torch.nn.functional.avg_pool2d(x, (rows, columns), stride=1)
+    top, left = (height - means.shape[2]) // 2, (width - means.shape[3]) // 2
+    bottom, right = height - means.shape[2] - top, width - means.shape[3] - left
+    return torch.nn.functional.pad(means, (left, right, top, bottom), mode="replicate")
+
+
+@given(
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    window=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+)
+def test_local_pool_is_the_box_mean_of_its_definition(size, window):
+    x = torch.rand(2, 3, *size)
+    torch.testing.assert_close(
+        LocalAvgPool2d(window)(x), local_mean_by_definition(x, window), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_local_pool_of_half_precision_is_accumulated_in_float32():
+    x = (torch.rand(1, 1, 300, 300) + 50).half()
+    result = LocalAvgPool2d((100, 100))(x)
+    torch.testing.assert_close(
+        result.float(), local_mean_by_definition(x.float(), (100, 100)), atol=0.05, rtol=0
+    )
+
+
+def test_windows_are_fixed_at_one_and_a_half_times_the_training_size():
+    options = {"width": 4, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]}
+    net = ARCHS.build("NAFNet", options)
+    names = set(net.state_dict())
+    to_local(net, (1, 3, 64, 32))
+    windows = [module.window for module in net.modules() if isinstance(module, LocalAvgPool2d)]
+    assert sorted(windows) == [(24, 12), (48, 24), (48, 24), (96, 48), (96, 48)]
+    assert set(net.state_dict()) == names
+    assert net.training
+
+
+def test_map_is_dropped_out_in_training_only():
+    features, labels = torch.rand(1, 2, 8, 8), torch.arange(1, 65, dtype=torch.int32).reshape(1, 8, 8)
+    unit = MaskAveragePool(mask_dropout=0.5)
+    assert torch.equal(unit.eval()(features, labels), mask_average_pool(features, labels))
+    trained = unit.train()(features, labels)
+    untouched = (trained == features).all(1).sum()
+    assert untouched == 32
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        first = unit(features, labels)
+        torch.manual_seed(1)
+        assert torch.equal(first, unit(features, labels))
+
+
+def test_map_runs_in_float32_under_autocast():
+    features = torch.full((1, 1, 64, 64), 3.0)
+    labels = torch.ones(1, 64, 64, dtype=torch.int32)
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled = MaskAveragePool()(features, labels)
+    assert pooled.dtype == torch.float32
+    torch.testing.assert_close(pooled, features)
+
+
+@pytest.mark.parametrize("options", [{"mask_dropout": 1.5}, {"mask_value": 0.0}, {"mask_value": 2.0}])
+def test_map_refuses_values_outside_its_ranges(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        MaskAveragePool(**options)
+
+
+def test_map_names_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"\(1, 4, 5\).*\(1, 2, 4, 4\)"):
+        MaskAveragePool()(torch.rand(1, 2, 4, 4), torch.ones(1, 4, 5, dtype=torch.int32))
+
+
+def test_map_features_are_constant_inside_a_region():
+    labels = torch.ones(1, 6, 6, dtype=torch.int32)
+    labels[:, 3:] = 2
+    features = MapFeatures(seg_channel=3)(torch.rand(1, 3, 6, 6), labels)
+    assert features.shape == (1, 3, 6, 6)
+    for half in (features[:, :, :3], features[:, :, 3:]):
+        assert half.flatten(2).std(2).max() < 1e-6
