@@ -72,20 +72,18 @@ def _named_disk_errors() -> Iterator[None]:
     """A full, read-only or missing place on disk is the user's to mend: say which file and why."""
     try:
         yield
-    except (
-        PermissionError,
-        FileNotFoundError,
-        NotADirectoryError,
-        IsADirectoryError,
-        FileExistsError,
-    ) as error:
-        raise UserError(f"{error.filename}: {error.strerror}") from error
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise
-        raise UserError(
-            f"{error.filename}: {error.strerror}. Free some space or choose another folder"
-        ) from error
+        wrong_place = (
+            PermissionError,
+            FileNotFoundError,
+            NotADirectoryError,
+            IsADirectoryError,
+            FileExistsError,
+        )
+        way_on = "" if isinstance(error, wrong_place) else ". Free some space or choose another folder"
+        raise UserError(f"{error.filename}: {error.strerror}{way_on}") from error
 
 
 def _leave(code: int) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from basicsr.config.schema import Component, Config
-from basicsr.utils.registry import MODELS, Registry
+from basicsr.utils.registry import ARCHS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, Nested, Registry
 
 Schema = dict[str, Any]
 
@@ -29,23 +29,34 @@ def options_schema() -> Schema:
     }
     schema["properties"] = {"base": base, **schema["properties"]}
     schema["properties"]["model_type"]["enum"] = MODELS.names()
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Option file", **schema}
+    # Networks may hold networks, so components are described once and referred to.
+    roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES)
+    definitions = {registry.role: _component_schema({}, registry) for registry in roles}
+    draft = "http://json-schema.org/draft-07/schema#"
+    return {"$schema": draft, "title": "Option file", **schema, "definitions": definitions}
 
 
 def _schema_of(kind: Any) -> Schema:
     if get_origin(kind) is Annotated:
         kind, *rules = get_args(kind)
-        nested = [rule.registry for rule in rules if hasattr(rule, "registry")]
+        nested = [rule.registry for rule in rules if isinstance(rule, Nested)]
         if nested:
-            return _component_schema({}, nested[0])
+            return _reference(nested[0])
         bounds = [rule for rule in rules if isinstance(rule, msgspec.Meta)]
         return msgspec.json.schema(Annotated[kind, bounds[0]]) if bounds else _schema_of(kind)
     if get_origin(kind) in (Union, types.UnionType):
         return {"anyOf": [_schema_of(member) for member in get_args(kind)]}
     if get_origin(kind) is dict:
         return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
+    if get_origin(kind) in (list, Sequence):
+        return {"type": "array", "items": _schema_of(get_args(kind)[0])}
+    if get_origin(kind) is tuple:
+        items = [_schema_of(member) for member in get_args(kind)]
+        return {"type": "array", "items": items, "minItems": len(items), "maxItems": len(items)}
     if inspect.isclass(kind) and issubclass(kind, Component):
         frame = {key: value for key, value in _properties(kind).items() if key not in ("type", "options")}
+        if not frame:
+            return _reference(kind.registry)
         return _described(_component_schema(frame, kind.registry), kind)
     if inspect.isclass(kind) and issubclass(kind, msgspec.Struct):
         return _struct_schema(kind)
@@ -66,21 +77,32 @@ def _properties(kind: type[msgspec.Struct]) -> Schema:
     }
 
 
+def _reference(registry: Registry) -> Schema:
+    return {"$ref": f"#/definitions/{registry.role}"}
+
+
 def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
-    """A block whose allowed keys follow from its ``type``; without one (it is inherited) any key is
-    allowed.
+    """A block whose allowed keys follow from its ``type``; without one (it is inherited) they are those of
+    all types.
     """
     branches = []
+    known = {"type", *frame}
     for name in registry.names():
         options = {
             key: _with_default(_schema_of(option.kind), msgspec.UNSET if option.required else option.default)
             for key, option in registry.options(name).items()
         }
+        known |= options.keys()
         summary = (inspect.getdoc(registry[name]) or "").split("\n\n")[0].replace("\n", " ")
-        properties = {"type": {"const": name, "description": summary}, **frame, **options}
+        properties = {"type": {"const": name, "description": summary}, **dict.fromkeys(frame, True), **options}
         then = {"properties": properties, "additionalProperties": False}
         branches.append({"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": then})
-    return {"type": "object", "properties": {"type": {"enum": registry.names()}, **frame}, "allOf": branches}
+    return {
+        "type": "object",
+        "properties": {"type": {"enum": registry.names()}, **frame},
+        "propertyNames": {"enum": sorted(known)},
+        "allOf": branches,
+    }
 
 
 def _with_default(schema: Schema, default: Any) -> Schema:

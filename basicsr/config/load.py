@@ -33,7 +33,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
     for override in overrides:
         _apply_override(merged, override)
     used = ("datasets.train", "datasets.val", "path") if command == "train" else ("datasets.test", "path")
-    if command == "test" and not any(key.startswith("test") for key in merged.get("datasets") or {}):
+    datasets = merged.get("datasets")
+    phases = [str(key) for key in datasets] if isinstance(datasets, dict) else []
+    if command == "test" and not any(phase.startswith("test") for phase in phases):
         used = ("datasets.val", "path")
     mistakes = Mistakes(
         check_paths=lambda where: where.startswith(used) or where.startswith(("train.", "val."))
@@ -57,16 +59,17 @@ def dump_config(config: Config) -> str:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Safe YAML in which a key given twice in one block is an error instead of a silent replacement."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        # The text is looked at before `<<` fills in keys, which may well be given again to replace them.
+        node = super().compose_mapping_node(anchor)
         seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    what = f"key '{key.value}' is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+                seen.add(key.value)
+        return node
 
 
 def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
@@ -74,9 +77,12 @@ def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
         raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
     options = _read_yaml(path)
     bases = options.pop("base", None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise OptionError(str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"])
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, _read_with_bases(path.parent / str(base), (*readers, path.resolve())))
+    for base in bases:
+        merged = _merge(merged, _read_with_bases(path.parent / base, (*readers, path.resolve())))
     return _merge(merged, options)
 
 
@@ -90,7 +96,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise OptionError(str(path), [f"cannot read the option file: {reason}.{hint}"]) from error
     try:
         options = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
         raise OptionError(str(path), [f"not valid YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(options, dict):
         raise OptionError(str(path), ["expected a block of `key: value` lines"])
@@ -111,14 +117,14 @@ def _apply_override(options: dict[str, Any], override: str) -> None:
         raise OptionError("--set", [f"expected key=value (got {override!r})"])
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise OptionError("--set", [f"{key}: the value is not valid YAML (got {text!r})"]) from error
     *blocks, name = key.split(".")
     place = options
     for depth, block in enumerate(blocks):
-        if place.get(block) is None:
-            place[block] = {}
-        place = place[block]
-        if not isinstance(place, dict):
+        inner = place.get(block)
+        if inner is not None and not isinstance(inner, dict):
             raise OptionError("--set", [f"{key}: '{'.'.join(blocks[: depth + 1])}' is a value, not a block"])
+        place[block] = dict(inner or {})  # a copy: a YAML alias may share this block with another place
+        place = place[block]
     place[name] = value

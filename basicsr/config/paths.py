@@ -50,10 +50,12 @@ class ExperimentPaths:
         return self.root / "training_states" / f"{iteration}.state"
 
     def newest_state(self) -> Path | None:
-        """The state with the highest iteration whose weights are there too."""
-        found = [(iteration_of(path), path) for path in (self.root / "training_states").glob("*.state")]
-        complete = [item for item in found if self.network(item[0]).is_file()]
-        return max(complete)[1] if complete else None
+        """The state with the highest iteration whose weights are there too. Files with other names are passed
+        over, such as what a killed run had half written.
+        """
+        found = [path for path in (self.root / "training_states").glob("*.state") if path.stem.isdecimal()]
+        complete = [path for path in found if self.network(iteration_of(path)).is_file()]
+        return max(complete, key=iteration_of, default=None)
 
     def require_new(self) -> None:
         """Refuse to mix two runs.

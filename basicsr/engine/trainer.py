@@ -71,7 +71,7 @@ class Trainer:
     Attributes:
         iteration: finished iterations.
         samples_done: samples of the training stream that are used up, over all processes.
-        skipped_steps: iterations whose gradients were not finite and therefore changed nothing.
+        skipped_steps: iterations whose loss or gradients were not finite and therefore changed nothing.
         last_losses: the scalars of the last iteration (means over accumulated batches), on the device.
         step_seconds: time spent in iterations since the start, without hooks.
         data_seconds: the part of it spent waiting for batches.
@@ -157,15 +157,16 @@ class Trainer:
         with self._forward.no_sync() if postpone else nullcontext():  # type: ignore[operator]
             with autocast:
                 losses = self._forward(batch)
-            self.scaler.scale(losses["loss"] / self.settings.accumulate).backward()
+            loss = losses["loss"]
+            # A loss may be NaN and its gradient not (that of L1 is a sign). NaN gradients reach all processes.
+            loss = loss * torch.where(loss.isfinite(), 1.0, torch.nan)
+            self.scaler.scale(loss / self.settings.accumulate).backward()
         for name, value in losses.items():
             share = value.detach() / self.settings.accumulate
             self.last_losses[name] = self.last_losses[name] + share if name in self.last_losses else share
 
     def _update(self) -> None:
-        """Clip and step, or skip when a gradient is not finite. Gradients are equal on all processes, so all
-        decide alike.
-        """
+        """Clip and step, or skip if a gradient is not finite; all processes have the same ones and agree."""
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)

@@ -83,8 +83,11 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
         if not isinstance(value, Mapping):
             mistakes.add(where, "expected a block of `key: value` lines", value)
             return {}
+        for key in value:
+            if not isinstance(key, str):
+                mistakes.add(join(where, key), "a name must be text; put it in quotes", key)
         return {
-            key: convert(item, get_args(kind)[1], f"{where}.{key}", mistakes) for key, item in value.items()
+            key: convert(item, get_args(kind)[1], join(where, key), mistakes) for key, item in value.items()
         }
     return _convert_leaf(value, kind, rules, where, mistakes)
 
@@ -171,13 +174,14 @@ def _convert_leaf(
 
 
 def _check_bounds(value: Any, rule: msgspec.Meta, where: str, mistakes: Mistakes) -> None:
-    if rule.ge is not None and value < rule.ge:
+    # asked this way round, not-a-number is outside every bound
+    if rule.ge is not None and not value >= rule.ge:
         mistakes.add(where, f"must be at least {rule.ge}", value)
-    if rule.gt is not None and value <= rule.gt:
+    if rule.gt is not None and not value > rule.gt:
         mistakes.add(where, f"must be more than {rule.gt}", value)
-    if rule.le is not None and value > rule.le:
+    if rule.le is not None and not value <= rule.le:
         mistakes.add(where, f"must be at most {rule.le}", value)
-    if rule.lt is not None and value >= rule.lt:
+    if rule.lt is not None and not value < rule.lt:
         mistakes.add(where, f"must be less than {rule.lt}", value)
 
 

@@ -53,13 +53,17 @@ def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Rank
     if missing:
         what = f"{', '.join(missing)} not set; start with torchrun --nproc_per_node=N basicsr/train.py"
         raise OptionError("--launcher", [f"--launcher {launcher}: {what}"])
-    world_size = int(os.environ["WORLD_SIZE"])
-    return Ranks(
-        int(os.environ["RANK"]),
-        world_size,
-        int(os.environ["LOCAL_RANK"]),
-        int(os.environ.get("LOCAL_WORLD_SIZE", world_size)),
-    )
+    world_size = _number("WORLD_SIZE")
+    local_world_size = _number("LOCAL_WORLD_SIZE") if "LOCAL_WORLD_SIZE" in os.environ else world_size
+    return Ranks(_number("RANK"), world_size, _number("LOCAL_RANK"), local_world_size)
+
+
+def _number(name: str) -> int:
+    try:
+        return int(os.environ[name])
+    except ValueError as error:
+        what = f"{name}: expected a number (got {os.environ[name]!r})"
+        raise OptionError("--launcher", [what]) from error
 
 
 def slurm_environment(environment: Mapping[str, str], port: int) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""The plain formulations that the benchmark compares with: what the papers' formulas say, word for word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from basicsr.data.transforms import random_crop, random_flip_rotate
+
+WINDOW = 11
+SIGMA = 1.5
+
+
+def dense_mask_average_pool(features: Tensor, masks: Tensor) -> Tensor:
+    """Mask average pooling of one image over a dense stack of masks (SAM-Deblur, arXiv 2309.02270).
+
+    Args:
+        features: (C, H, W).
+        masks: (M, 1, H, W), 0 outside of a region and its value s inside.
+
+    Returns:
+        (C, H, W): the means of the masks, each times its mask, plus the mean of the remainder, times it.
+    """
+    areas = masks.sum((2, 3), keepdim=True)
+    means = (features * masks).sum((2, 3), keepdim=True) / (areas + 1e-8)
+    remainder = 1 - masks.sum(0).clamp(0, 1)
+    remainder_mean = (features * remainder).sum((1, 2), keepdim=True) / (remainder.sum() + 1e-8)
+    return (means * masks).sum(0) + remainder_mean * remainder
+
+
+def dense_ssim(restored: NDArray[Any], gt: NDArray[Any], dtype: torch.dtype = torch.float32) -> float:
+    """SSIM as published with NAFNet: (H, W, 3) is one volume, smoothed by a dense 3-D convolution with an
+    11x11x11 Gaussian and replicated borders.
+
+    Args:
+        restored: (H, W, 3), 0..255.
+        gt: same shape.
+        dtype: what the convolution runs in; float32 as published.
+    """
+    line = torch.from_numpy(cv2.getGaussianKernel(WINDOW, SIGMA).ravel())
+    kernel = torch.einsum("i,j,k->ijk", line, line, line)[None, None].to(dtype)
+
+    def smooth(volume: Tensor) -> Tensor:
+        padded = torch.nn.functional.pad(volume, (WINDOW // 2,) * 6, mode="replicate")
+        return torch.nn.functional.conv3d(padded, kernel)
+
+    x, y = (torch.from_numpy(image).to(dtype)[None, None] for image in (restored, gt))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    mean_x, mean_y = smooth(x), smooth(y)
+    variance_x = smooth(x * x) - mean_x * mean_x
+    variance_y = smooth(y * y) - mean_y * mean_y
+    covariance = smooth(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return float((luminance * structure).mean())
+
+
+def load_stack_sample(
+    gt: Path, lq: Path, stack: Path, size: int, generator: np.random.Generator
+) -> dict[str, Tensor]:
+    """A training sample with a dense stack of masks: decode, crop, flip and transpose, convert.
+
+    Args:
+        gt: PNG.
+        lq: PNG.
+        stack: ``.npz`` with the key ``masks``, bool (M, 1, H, W).
+        size: side of the crop.
+        generator: draws the crop and the symmetry, in the order of the package's data sets.
+
+    Returns:
+        gt and lq (3, size, size) in [0, 1], RGB, and masks (M, 1, size, size) in {0, 1}, all float32.
+    """
+    with np.load(stack) as archive:
+        arrays = {"gt": _read_chw(gt), "lq": _read_chw(lq), "masks": archive["masks"]}
+    arrays = random_flip_rotate(random_crop(arrays, size, generator), True, True, generator)
+    tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+    return tensors | {name: tensors[name] / 255 for name in ("gt", "lq")}
+
+
+def _read_chw(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FileNotFoundError(path)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).transpose(2, 0, 1).astype(np.uint8, copy=False)

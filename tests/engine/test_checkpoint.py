@@ -1,0 +1,115 @@
+"""Weights on disk: round trips, foreign files, and one clear line for each thing that can be wrong."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from basicsr.engine.checkpoint import load_contents, load_network, save_contents, save_network
+from basicsr.utils.errors import UserError
+
+
+def net(width: int = 3) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, width, 1), nn.Conv2d(width, 3, 1))
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def message_of(call, *arguments, **options) -> str:
+    with pytest.raises(UserError) as error:
+        call(*arguments, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_average_is_preferred_and_either_can_be_asked_for(tmp_path):
+    plain, averaged, loaded = net(), net(), net()
+    save_network(tmp_path / "net.pth", plain, averaged, {"type": "NAFNet", "width": 8})
+    assert "[params_ema]" in load_network(loaded, tmp_path / "net.pth")
+    assert same(loaded, averaged)
+    load_network(loaded, tmp_path / "net.pth", param_key="params")
+    assert same(loaded, plain)
+    assert load_contents(tmp_path / "net.pth")["basicsr"]["network"] == {"type": "NAFNet", "width": 8}
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"params": s}, lambda s: {"state_dict": s}])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_files_of_other_toolkits_are_unwrapped(tmp_path, wrap, prefix: str):
+    source, loaded = net(), net()
+    torch.save(wrap({prefix + key: value for key, value in source.state_dict().items()}), tmp_path / "net.pth")
+    load_network(loaded, tmp_path / "net.pth")
+    assert same(source, loaded)
+
+
+def test_safetensors_are_read(tmp_path):
+    source, loaded = net(), net()
+    save_file(source.state_dict(), tmp_path / "net.safetensors")
+    load_network(loaded, tmp_path / "net.safetensors")
+    assert same(source, loaded)
+
+
+def test_a_file_of_another_network_lists_missing_unexpected_and_misshapen_keys(tmp_path):
+    state = net(5).state_dict()
+    state["other.weight"] = state.pop("0.bias")
+    torch.save({"params": state}, tmp_path / "net.pth")
+    message = message_of(load_network, net(), tmp_path / "net.pth")
+    assert str(tmp_path / "net.pth") in message
+    assert "1 missing: 0.bias" in message
+    assert "1 unexpected: other.weight" in message
+    assert "2 of another shape: 0.weight (5, 3, 1, 1) in the file, (3, 3, 1, 1) in the network" in message
+    assert "strict_load_g" in message
+
+
+def test_what_fits_is_loaded_when_not_strict(tmp_path):
+    source, loaded = net(5), net()
+    torch.save({"params": source.state_dict()}, tmp_path / "net.pth")
+    line = load_network(loaded, tmp_path / "net.pth", strict=False)
+    assert "loaded 1 weights" in line and "of another shape" in line
+    assert torch.equal(loaded[1].bias, source[1].bias)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code from a file was run",))
+
+
+def test_code_in_a_file_is_refused_and_not_run(tmp_path, capsys):
+    torch.save({"params": net().state_dict(), "extra": Evil()}, tmp_path / "evil.pth")
+    message = message_of(load_contents, tmp_path / "evil.pth")
+    assert "refused" in message and str(tmp_path / "evil.pth") in message
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert str(tmp_path / "plain.pth") in message_of(load_contents, tmp_path / "plain.pth")
+    assert "code from a file" not in capsys.readouterr().out
+
+
+def test_broken_missing_and_empty_files_are_named(tmp_path):
+    save_network(tmp_path / "net.pth", net(), None)
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "net.pth").read_bytes()[:500])
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    for name in ("cut", "text", "empty"):
+        assert f"{name}.pth: not a checkpoint, or cut short" in message_of(load_contents, tmp_path / f"{name}.pth")
+    assert "no such checkpoint" in message_of(load_contents, tmp_path / "none.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    assert "holds a list" in message_of(load_contents, tmp_path / "list.pth")
+    message = message_of(load_network, net(), tmp_path / "net.pth", param_key="params_ema")
+    assert "no entry 'params_ema'" in message and "params" in message
+
+
+def test_nothing_half_written_is_left_when_the_disk_is_full(tmp_path):
+    save_contents(tmp_path / "a.state", {"x": torch.zeros(3)})
+    before = (tmp_path / "a.state").read_bytes()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError):
+        save_contents(tmp_path / "file" / "b.state", {"x": torch.zeros(3)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.state", "file"]
+    assert (tmp_path / "a.state").read_bytes() == before

@@ -1,0 +1,89 @@
+"""Learning rates by their formulas, and where PyTorch has the same schedule, by its numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from basicsr.engine.schedules import (
+    CosineAnnealingRestartLR,
+    LinearLR,
+    MultiStepLR,
+    MultiStepRestartLR,
+    TrueCosineAnnealingLR,
+    warmed_up,
+)
+from basicsr.utils.registry import OPTIMIZERS, SCHEDULES
+
+torch_schedules = torch.optim.lr_scheduler
+
+
+def rates_of_torch(make, steps: int, base_lr: float) -> list[float]:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base_lr)
+    schedule = make(optimizer)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_true_cosine_is_that_of_torch():
+    expected = rates_of_torch(lambda o: torch_schedules.CosineAnnealingLR(o, T_max=50, eta_min=1e-4), 50, 1e-2)
+    assert [TrueCosineAnnealingLR(step, 1e-2, T_max=50, eta_min=1e-4) for step in range(50)] == pytest.approx(expected)
+
+
+def test_the_published_recipe_starts_at_1e_3_and_ends_at_1e_7():
+    assert TrueCosineAnnealingLR(0, 1e-3, 200_000, 1e-7) == pytest.approx(1e-3)
+    assert TrueCosineAnnealingLR(100_000, 1e-3, 200_000, 1e-7) == pytest.approx((1e-3 + 1e-7) / 2)
+    assert TrueCosineAnnealingLR(200_000, 1e-3, 200_000, 1e-7) == pytest.approx(1e-7)
+
+
+def test_multi_step_is_that_of_torch():
+    expected = rates_of_torch(lambda o: torch_schedules.MultiStepLR(o, [3, 7], gamma=0.5), 10, 0.1)
+    assert [MultiStepLR(step, 0.1, [3, 7], 0.5) for step in range(10)] == pytest.approx(expected)
+    assert [MultiStepRestartLR(step, 0.1, [3, 7], 0.5) for step in range(10)] == pytest.approx(expected)
+
+
+def test_multi_step_restarts_forget_earlier_milestones():
+    rates = [MultiStepRestartLR(s, 1.0, [2, 6], 0.1, restarts=[0, 4], restart_weights=[1, 0.5]) for s in range(8)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.5, 0.5, 0.05, 0.05])
+
+
+def test_cosine_restarts_begin_each_period_at_its_weight():
+    rate = [CosineAnnealingRestartLR(s, 1.0, periods=[4, 8], restart_weights=[1, 0.5], eta_min=0.1) for s in range(13)]
+    assert rate[0] == pytest.approx(1)
+    assert rate[2] == pytest.approx(0.1 + 0.9 / 2)
+    assert rate[4] == pytest.approx(0.1 + 0.5 * 0.9)
+    assert rate[8] == pytest.approx(0.1 + 0.5 * 0.9 / 2)
+    assert rate[12] == pytest.approx(0.1)
+
+
+def test_linear_falls_to_zero():
+    assert [LinearLR(step, 0.8, 4) for step in range(6)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0, 0])
+
+
+def test_warm_up_rises_from_zero_and_minus_one_is_none():
+    rates = [warmed_up(0.7, step, 1.0, 4) for step in range(5)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 0.7, 0.7])
+    assert warmed_up(0.7, 0, 1.0, -1) == 0.7
+
+
+def test_published_names_are_known():
+    names = {"TrueCosineAnnealingLR", "CosineAnnealingRestartLR", "MultiStepLR", "MultiStepRestartLR", "LinearLR"}
+    assert set(SCHEDULES.names()) == names
+    assert set(OPTIMIZERS.names()) == {"AdamW", "Adam", "SGD"}
+
+
+def test_optimisers_get_their_options():
+    parameter = torch.nn.Parameter(torch.ones(1))
+    options = {"lr": "1e-3", "weight_decay": 0.0, "betas": [0.9, 0.9]}
+    group = OPTIMIZERS.build("AdamW", options, params=[parameter])().param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (1e-3, 0.0, (0.9, 0.9))
+    sgd = OPTIMIZERS.build("SGD", {"lr": 0.5}, params=[parameter])()
+    parameter.grad = torch.full((1,), 2.0)
+    sgd.step()
+    assert math.isclose(parameter.item(), 0.0)

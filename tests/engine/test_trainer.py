@@ -1,0 +1,201 @@
+"""The training loop: resuming, accumulation, clipping, averaging, and steps that are not finite."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from basicsr.engine.hooks import Ema, duration
+from basicsr.engine.trainer import Hook, StepSettings, Trainer
+from basicsr.losses import L1Loss, MSELoss
+from basicsr.models.base import check_inputs, gather_inputs
+from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.registry import ARCHS
+
+CPU = torch.device("cpu")
+
+
+def batch_of(number: int, size: int = 2) -> dict:
+    generator = torch.Generator().manual_seed(number)
+    x = torch.rand(size, 3, 8, 8, generator=generator)
+    return {"lq": x, "gt": 1 - x, "key": [str(i) for i in range(size)]}
+
+
+def model_of(mixup: bool = False) -> ImageRestorationModel:
+    torch.manual_seed(0)
+    net = ARCHS.build("NAFNet", {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]})
+    return ImageRestorationModel({"g": net}, {"l_pix": L1Loss(loss_weight=2.0)}, mixup)
+
+
+def trainer_of(model, settings=None, batches=None, optimizer=None, rate=lambda step, base: base, hooks=()) -> Trainer:
+    optimizer = optimizer or torch.optim.SGD(model.networks.parameters(), lr=0.1)
+    batches = iter(batches) if batches is not None else map(batch_of, itertools.count())
+    return Trainer(model, optimizer, rate, batches, settings or StepSettings(), CPU, hooks)
+
+
+def weights(model) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in model.networks.parameters()]
+
+
+def test_training_lowers_the_loss():
+    model = model_of()
+    model.train()
+    first = model.training_step(batch_of(0))["loss"].item()
+    trainer_of(model, batches=itertools.repeat(batch_of(0)), optimizer=torch.optim.Adam(model.parameters(), 1e-2)).run(60)
+    assert model.training_step(batch_of(0))["loss"].item() < first / 2
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms():
+    model = ImageRestorationModel(model_of().networks, {"l_pix": L1Loss(2.0), "l_percep": MSELoss(0.5)})
+    losses = model.training_step(batch_of(0))
+    output = model.predict(batch_of(0))
+    difference = output - batch_of(0)["gt"]
+    torch.testing.assert_close(losses["l_pix"], 2 * difference.abs().mean())
+    torch.testing.assert_close(losses["loss"], 2 * difference.abs().mean() + 0.5 * difference.square().mean())
+
+
+def test_accumulated_small_batches_equal_one_large_batch():
+    small = [batch_of(number) for number in range(4)]
+    large = {name: torch.cat([batch[name] for batch in small]) for name in ("lq", "gt")} | {"key": list("abcdefgh")}
+    one, four = model_of(), model_of()
+    first = trainer_of(one, batches=[large])
+    second = trainer_of(four, StepSettings(accumulate=4), batches=small)
+    first.run(1)
+    second.run(1)
+    for a, b in zip(weights(one), weights(four), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(first.last_losses["loss"], second.last_losses["loss"])
+    assert first.samples_done == second.samples_done == 8
+    assert second.iteration == 1
+
+
+def test_the_gradient_norm_is_clipped():
+    model = model_of()
+    before = weights(model)
+    trainer_of(model, StepSettings(clip_norm=0.01)).run(1)
+    moved = torch.cat([(a - b).flatten() for a, b in zip(before, weights(model), strict=True)]).norm()
+    assert moved.item() == pytest.approx(0.1 * 0.01, rel=1e-3), "learning rate times clipped norm"
+
+
+def test_the_rate_of_each_step_is_that_of_the_schedule():
+    seen = []
+
+    class Watch(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            seen.append(trainer.optimizer.param_groups[0]["lr"])
+
+    trainer_of(model_of(), rate=lambda step, base: base / (step + 1), hooks=[Watch()]).run(3)
+    assert seen == pytest.approx([0.1, 0.05, 0.1 / 3])
+
+
+def test_steps_that_are_not_finite_change_nothing_and_are_counted():
+    bad = batch_of(1)
+    bad["gt"][0, 0, 0, 0] = float("nan")
+    model, spared = model_of(), model_of()
+    trainer = trainer_of(model, batches=[batch_of(0), bad, batch_of(2)])
+    trainer.run(3)
+    trainer_of(spared, batches=[batch_of(0), batch_of(2)]).run(2)
+    assert trainer.skipped_steps == 1
+    assert all(torch.equal(a, b) for a, b in zip(weights(model), weights(spared), strict=True))
+
+
+def test_endless_trouble_stops_training_with_advice():
+    bad = batch_of(1)
+    bad["gt"][:] = float("inf")
+    with pytest.raises(UserError, match=r"iteration 100: .*lr"):
+        trainer_of(model_of(), batches=itertools.repeat(bad)).run(1000)
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_mixed_precision_trains_and_keeps_float32_weights(amp: str):
+    model, reference = model_of(), model_of()
+    trainer = trainer_of(model, StepSettings(amp=amp, channels_last=True))
+    trainer.run(5)
+    trainer_of(reference).run(5)
+    assert trainer.skipped_steps == 0
+    for a, b in zip(weights(model), weights(reference), strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, atol=0.02, rtol=0.05)
+
+
+def test_the_average_follows_its_formula_and_predicts():
+    model = model_of()
+    ema = Ema(model, decay=0.9)
+    trail = []
+
+    class Watch(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            trail.append(weights(trainer.model))
+
+    trainer_of(model, hooks=[ema, Watch()]).run(3)
+    expected = trail[0]
+    for later in trail[1:]:
+        expected = [0.9 * old + 0.1 * new for old, new in zip(expected, later, strict=True)]
+    for a, b in zip(weights(ema.model), expected, strict=True):
+        torch.testing.assert_close(a, b)
+    assert not torch.equal(ema.model.predict(batch_of(0)), model.predict(batch_of(0)))
+
+
+def test_the_state_survives_a_round_trip_bit_for_bit():
+    def fresh() -> tuple[ImageRestorationModel, Trainer]:
+        model = model_of()
+        return model, trainer_of(model, optimizer=torch.optim.AdamW(model.parameters(), lr=1e-2))
+
+    straight, straight_trainer = fresh()
+    straight_trainer.run(6)
+    first, first_trainer = fresh()
+    first_trainer.run(3)
+    second, second_trainer = fresh()
+    second.load_state_dict(first.state_dict())
+    second_trainer.load_state_dict(first_trainer.state_dict())
+    second_trainer.batches = map(batch_of, itertools.count(3))
+    second_trainer.run(6)
+    assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(second), strict=True))
+    assert second_trainer.samples_done == straight_trainer.samples_done == 12
+
+
+def test_mixup_blends_both_images_alike():
+    """The target of `batch_of` is one minus the input, and so is the target of any blend."""
+    seen = []
+
+    class Spy(nn.Module):
+        image_inputs, takes_labels = ("lq",), False
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x
+
+    class Target(nn.Module):
+        def forward(self, restored: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
+            torch.testing.assert_close(gt, 1 - restored)
+            return restored.mean()
+
+    torch.manual_seed(0)
+    model = ImageRestorationModel({"g": Spy()}, {"l_pix": Target()}, mixup=True)
+    batch = batch_of(0, size=8)
+    model.training_step(batch)
+    assert not torch.equal(seen[0], batch["lq"])
+    torch.testing.assert_close(seen[0].mean(0), batch["lq"].mean(0)), "each sample is used once on either side"
+
+
+def test_inputs_are_gathered_by_what_the_network_says_it_eats():
+    batch = {"lq": torch.rand(1, 3, 4, 4), "mask": torch.rand(1, 1, 4, 4), "labels": torch.ones(1, 4, 4)}
+    plain, cat, seg = (ARCHS.build(*args) for args in (("NAFNet", {}), ("NAFNet", {"mask": True}), ("SegNAFNet", {})))
+    assert [x.shape for x in gather_inputs(plain, batch)] == [(1, 3, 4, 4)]
+    (joined,) = gather_inputs(cat, batch)
+    assert torch.equal(joined, torch.cat([batch["lq"], batch["mask"]], 1))
+    assert gather_inputs(seg, batch)[1] is batch["labels"]
+    check_inputs(seg, ("gt", "lq", "labels"), "datasets.train")
+    with pytest.raises(OptionError, match=r"datasets.train.type: SegNAFNet needs 'labels'.*PairedImageGroupMaskDataset"):
+        check_inputs(seg, ("gt", "lq", "mask"), "datasets.train")
+    with pytest.raises(OptionError, match="PairedImageMaskDataset"):
+        check_inputs(cat, ("gt", "lq"), "datasets.train")
+
+
+def test_durations_are_read_by_people():
+    assert duration(3725) == "1:02:05"
+    assert duration(2 * 86400 + 59) == "2d 0:00:59"

@@ -1,0 +1,306 @@
+"""Whole runs, as a user types them: from an option file to weights, metrics and pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from basicsr.config.cli import Arguments
+from basicsr.test import test as run_test
+from basicsr.train import train as run_train
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.image import read_rgb
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = ["NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet"]
+QUICK = [
+    "num_gpu=0",
+    "network_g.width=4",
+    "datasets.train.gt_size=16",
+    "datasets.train.batch_size_per_gpu=2",
+    "datasets.train.num_worker_per_gpu=1",
+    "datasets.val.num_worker_per_gpu=0",
+    "train.warmup_iter=-1",
+    "logger.print_freq=1",
+]
+
+
+@pytest.fixture
+def workplace(paired_set, tmp_path, monkeypatch) -> Path:
+    """A folder with the option files and a tiny set in the place of the Demo set, as current folder."""
+    shutil.copytree(ROOT / "options", tmp_path / "options")
+    for split in ("train", "test"):
+        shutil.copytree(paired_set, tmp_path / "datasets/Demo" / split)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(row: str, *overrides: str, auto_resume: bool = False) -> None:
+    options = f"options/train/Demo/{row}.yml"
+    run_train(Arguments(options, [*QUICK, *overrides], "none", auto_resume, debug=True))
+
+
+def test(row: str, *overrides: str) -> dict:
+    options = f"options/test/Demo/{row}.yml"
+    run_test(Arguments(options, ["num_gpu=0", "network_g.width=4", *overrides], "none", False, debug=True))
+    name = yaml.safe_load(Path(options).read_text())["name"]
+    return json.loads(Path(f"results/{name}/metrics.json").read_text())
+
+
+test.__test__ = False  # type: ignore[attr-defined]
+
+
+def command(*words: str, processes: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = str(ROOT / "basicsr" / words[0])
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
+    clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
+    return subprocess.run(
+        [*launcher, script, *words[1:]],
+        capture_output=True,
+        text=True,
+        env=clean | {"OMP_NUM_THREADS": "1"} | environment,
+        timeout=240,
+        check=False,
+    )
+
+
+def weights(name: str, iteration: int | str) -> dict[str, torch.Tensor]:
+    saved = torch.load(f"experiments/{name}/models/net_g_{iteration}.pth", weights_only=True)
+    return {f"{entry}.{key}": tensor for entry in ("params", "params_ema") for key, tensor in saved.get(entry, {}).items()}
+
+
+def assert_same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [key for key in a if not torch.equal(a[key], b[key])] == []
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_row_trains_and_tests(workplace, row: str):
+    train(row, "train.total_iter=3", "val.val_freq=2", "logger.save_checkpoint_freq=2")
+    experiment = workplace / f"experiments/Demo-{row}"
+    assert sorted(path.name for path in (experiment / "models").iterdir()) == [
+        "net_g_2.pth",
+        "net_g_3.pth",
+        "net_g_latest.pth",
+    ]
+    assert sorted(path.name for path in (experiment / "training_states").iterdir()) == ["2.state", "3.state"]
+    events = [json.loads(line) for line in (experiment / "events.jsonl").read_text().splitlines()]
+    assert [(event["kind"], event["iter"]) for event in events] == [
+        ("train", 1),
+        ("train", 2),
+        ("val", 2),
+        ("train", 3),
+        ("val", 3),
+    ]
+    assert {"loss", "l_pix", "lr", "step_seconds", "data_seconds", "eta_seconds"} <= events[0].keys()
+    assert events[2]["dataset"] == "Demo-val" and {"psnr", "ssim"} <= events[2].keys()
+    assert yaml.safe_load((experiment / "config.yml").read_text())["network_g"]["width"] == 4
+
+    results = test(row)
+    mean, images = results["Demo"]["mean"], results["Demo"]["images"]
+    assert [image["key"] for image in images] == [f"photo_{number}" for number in range(6)]
+    assert set(mean) == {"psnr", "ssim", "mcr", "input_psnr"}
+    assert mean["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 grey values too bright"
+    for metric, value in mean.items():
+        assert value == pytest.approx(np.mean([image[metric] for image in images]))
+    assert mean["psnr"] == pytest.approx(events[-1]["psnr"]), "testing repeats the last validation"
+    rows = list(csv.DictReader(open(f"results/Demo-{row}/metrics.csv")))
+    assert [(line["dataset"], line["key"], float(line["psnr"])) for line in rows] == [
+        ("Demo", image["key"], image["psnr"]) for image in images
+    ]
+    for image in images:
+        picture = read_rgb(workplace / f"results/Demo-{row}/visualization/Demo/{image['key']}.png")
+        target = read_rgb(workplace / f"datasets/Demo/test/target/{image['key']}.png")
+        mse = np.square(picture.astype(float) - target).mean()
+        assert 10 * np.log10(255**2 / mse) == pytest.approx(image["psnr"], abs=1e-6)
+
+
+RESUMED = ("train.ema_decay=0.9", "train.accumulate=2", "logger.save_checkpoint_freq=3", "val.val_freq=100")
+
+
+def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
+    """With mask dropout, averaging and accumulation, so that every source of state takes part."""
+    train("SegNAFNet", *RESUMED, "name=straight", "train.total_iter=6")
+    train("SegNAFNet", *RESUMED, "name=halves", "train.total_iter=3", "train.scheduler.T_max=600")
+    train("SegNAFNet", *RESUMED, "name=halves", "train.total_iter=6", auto_resume=True)
+    assert_same_weights(weights("straight", 3), weights("halves", 3))
+    assert_same_weights(weights("straight", 6), weights("halves", 6))
+    changed = weights("straight", 3)
+    assert any(not torch.equal(changed[key], value) for key, value in weights("straight", 6).items())
+    assert Path("experiments/halves/config_from_3.yml").is_file()
+    before, after = (torch.load(f"experiments/{name}/training_states/6.state") for name in ("straight", "halves"))
+    assert before["samples_done"] == after["samples_done"] == 24
+    assert torch.equal(before["random"][0]["torch"], after["random"][0]["torch"])
+
+
+def test_an_experiment_is_never_overwritten_or_resumed_silently(workplace):
+    train("NAFNet", "train.total_iter=1")
+    before = {path: path.read_bytes() for path in Path("experiments").rglob("*") if path.is_file()}
+    with pytest.raises(OptionError, match=r"experiments/Demo-NAFNet exists.*--auto_resume"):
+        train("NAFNet", "train.total_iter=2")
+    assert {path: path.read_bytes() for path in Path("experiments").rglob("*") if path.is_file()} == before
+
+
+def test_a_state_can_be_resumed_under_another_name(workplace):
+    train("NAFNet", "train.total_iter=2", "name=first")
+    state = "path.resume_state=experiments/first/training_states/2.state"
+    train("NAFNet", "train.total_iter=3", "name=second", state)
+    assert [path.name for path in sorted(Path("experiments/second/models").iterdir())][0] == "net_g_3.pth"
+    assert sorted(path.name for path in Path("experiments/first/models").iterdir()) == ["net_g_2.pth", "net_g_latest.pth"]
+
+
+def test_auto_resume_without_a_state_starts_anew_and_keeps_what_was_there(workplace):
+    broken = Path("experiments/Demo-NAFNet")
+    broken.mkdir(parents=True)
+    (broken / "events.jsonl").write_text("from before\n")
+    train("NAFNet", "train.total_iter=1", auto_resume=True)
+    archived = list(Path("experiments").glob("Demo-NAFNet_archived_*"))
+    assert [(path / "events.jsonl").read_text() for path in archived] == ["from before\n"]
+    assert (broken / "models/net_g_1.pth").is_file()
+
+
+def test_earlier_results_are_kept(workplace):
+    train("NAFNet", "train.total_iter=1")
+    test("NAFNet")
+    first = Path("results/Demo-NAFNet/metrics.json").read_bytes()
+    test("NAFNet", "val.save_img=false")
+    archived = list(Path("results").glob("Demo-NAFNet_archived_*"))
+    assert [(path / "metrics.json").read_bytes() for path in archived] == [first]
+    assert not Path("results/Demo-NAFNet/visualization").exists()
+
+
+def test_windows_rounding_and_several_sets(workplace):
+    train("SegNAFNet", "train.total_iter=2")
+    whole = test("SegNAFNet")
+    second = "{name: Second, type: PairedImageGroupMaskDataset, dataroot_gt: datasets/Demo/train/target, "
+    second += "dataroot_lq: datasets/Demo/train/input, dataroot_mask: datasets/Demo/train/grouped_masks}"
+    results = test("SegNAFNet", f"datasets.test_2={second}", "val.use_image=false", "val.suffix=mine")
+    assert list(results) == ["Demo", "Second"]
+    assert results["Demo"]["mean"]["psnr"] == results["Second"]["mean"]["psnr"]
+    assert 0 < abs(results["Demo"]["mean"]["psnr"] - whole["Demo"]["mean"]["psnr"]) < 0.1, "rounding costs a little"
+    assert Path("results/Demo-SegNAFNet/visualization/Second/photo_0_mine.png").is_file()
+    for windows in (["val.tile=24", "val.tile_overlap=8"], ["val.grids=true", "val.crop_size_h=24", "val.crop_size_w=32"]):
+        near = test("SegNAFNet", *windows)["Demo"]["mean"]["psnr"]
+        assert near == pytest.approx(whole["Demo"]["mean"]["psnr"], abs=1.0)
+
+
+def test_mean_and_std_do_not_change_what_metrics_see(workplace):
+    train("NAFNet", "train.total_iter=1", "datasets.val.mean=[0.5,0.4,0.3]", "datasets.val.std=[0.5,0.5,0.5]")
+    statistics = ("datasets.test.mean=[0.5,0.4,0.3]", "datasets.test.std=[0.5,0.5,0.5]")
+    assert test("NAFNet", *statistics)["Demo"]["mean"]["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9))
+
+
+def test_rgb2bgr_false_writes_the_channels_in_reverse(workplace):
+    train("NAFNet", "train.total_iter=1")
+    right, reverse = test("NAFNet"), test("NAFNet", "val.rgb2bgr=false")
+    pictures = [read_rgb(path) for path in sorted(Path("results").glob("*/visualization/Demo/photo_0.png"))]
+    assert np.array_equal(pictures[0][..., ::-1], pictures[1])
+    assert right["Demo"]["mean"]["psnr"] == pytest.approx(reverse["Demo"]["mean"]["psnr"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["grouped_masks=true"], r"grouped_masks is true, but PairedImageDataset delivers none"),
+        (["network_g.type=SegNAFNet"], r"datasets.train.type: SegNAFNet needs 'labels'"),
+        (["network_g.enc_blk_nums=[1]"], r"enc_blk_nums .* dec_blk_nums"),
+        (["train.scheduler={type: CosineAnnealingRestartLR, periods: [5, 5]}"], r"train.scheduler: periods"),
+    ],
+)
+def test_options_that_contradict_each_other_are_named(workplace, overrides: list[str], message: str):
+    with pytest.raises(OptionError, match=message):
+        train("NAFNet", *overrides)
+
+
+def test_mixup_is_refused_for_label_maps(workplace):
+    with pytest.raises(OptionError, match=r"train.mixup"):
+        train("SegNAFNet", "train.mixup=true")
+
+
+def test_fine_tuning_starts_from_given_weights(workplace):
+    train("NAFNet", "train.total_iter=1", "name=first")
+    start = "path.pretrain_network_g=experiments/first/models/net_g_1.pth"
+    train("NAFNet", "train.total_iter=1", "name=second", start, "train.optim_g.lr=0")
+    assert_same_weights(weights("first", 1), weights("second", 1))
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_two_processes_train_resume_and_test_like_one(workplace):
+    def both(name: str, total: int, *more: str) -> None:
+        overrides = [*QUICK, *RESUMED, f"name={name}", f"train.total_iter={total}"]
+        words = ["train.py", "-opt", "options/train/Demo/SegNAFNet.yml", "--launcher", "pytorch", *more, "--set", *overrides]
+        done = command(*words, processes=2)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    both("straight", 6)
+    both("halves", 3)
+    both("halves", 6, "--auto_resume")
+    assert_same_weights(weights("straight", 6), weights("halves", 6))
+    assert torch.load("experiments/straight/training_states/6.state")["samples_done"] == 48
+
+    start = "path.pretrain_network_g=experiments/straight/models/net_g_6.pth"
+    alone = test("SegNAFNet", start)
+    overrides = ["num_gpu=0", "network_g.width=4", start, "name=shared"]
+    done = command("test.py", "-opt", "options/test/Demo/SegNAFNet.yml", "--set", *overrides, processes=2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    together = json.loads(Path("results/shared/metrics.json").read_text())
+    assert [image["key"] for image in together["Demo"]["images"]] == [f"photo_{number}" for number in range(6)]
+    for metric, value in alone["Demo"]["mean"].items():
+        assert together["Demo"]["mean"][metric] == pytest.approx(value, abs=1e-6)
+
+
+def test_commands_say_what_is_wrong_in_one_line_and_by_their_exit_code(workplace):
+    """Two runs in processes of their own; all other mistakes are tested where they are found."""
+    done = command("test.py", "-opt", "options/test/Demo/NAFNet.yml", "--set", "network_g.width=4")
+    assert done.returncode == 2
+    assert "path.pretrain_network_g: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    (workplace / "datasets/Demo/train/input/photo_2.png").write_text("no image")
+    overrides = [*QUICK, "train.total_iter=9", "num_gpu=1"]
+    done = command("train.py", "-opt", "options/train/Demo/NAFNet.yml", "--set", *overrides)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: datasets/Demo/train/input/photo_2.png: not an image, or cut short; replace the file"
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    if not torch.cuda.is_available():
+        assert done.stdout.count("running on CPU") == 1
+
+
+def test_runs_without_a_working_torchvision(workplace):
+    """A torchvision that does not match its torch raises on import; nothing here may need it."""
+    (workplace / "broken/torchvision").mkdir(parents=True)
+    (workplace / "broken/torchvision/__init__.py").write_text("raise RuntimeError('operator nms does not exist')\n")
+    words = ["train.py", "-opt", "options/train/Demo/SegNAFNet.yml", "--set", *QUICK, "train.total_iter=1"]
+    done = command(*words, "logger.use_tb_logger=true", PYTHONPATH=str(workplace / "broken"))
+    assert done.returncode == 0, done.stderr
+    assert list(Path("experiments/Demo-SegNAFNet/tb_logger").iterdir())
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(workplace):
+    (workplace / "experiments").write_text("a file where the folder should be")
+    done = command("train.py", "-opt", "options/train/Demo/NAFNet.yml", "--set", *QUICK)
+    assert done.returncode == 1
+    assert "experiments" in done.stderr and "Traceback" not in done.stderr
+    assert (workplace / "experiments").read_text() == "a file where the folder should be"
+
+
+def test_weights_of_another_network_are_one_line(workplace):
+    train("NAFNet", "train.total_iter=1")
+    start = "path.pretrain_network_g=experiments/Demo-NAFNet/models/net_g_latest.pth"
+    with pytest.raises(UserError, match=r"net_g_latest.pth: its weights are not those of SegNAFNet: 4 missing"):
+        test("SegNAFNet", start)
