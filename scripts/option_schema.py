@@ -19,7 +19,9 @@ SCHEMA = Path(__file__).resolve().parents[1] / "options" / "schema.json"
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if it is out of date"
+    )
     check = parser.parse_args().check
     run_command(check_schema if check else write_schema, debug=False)
 

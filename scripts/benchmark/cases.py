@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from inputs import blurred, photo, region_map, write_training_set
@@ -28,6 +26,7 @@ from basicsr.utils.rng import sample_generator
 SHAPE = {"width": 32, "enc_blk_nums": [1, 1, 1, 28], "middle_blk_num": 1, "dec_blk_nums": [1, 1, 1, 1]}
 CROP = 256
 STORED = 512
+REGIONS = 64
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,14 @@ class Case:
         goal: what the ratio has to be.
         prepare: (device, empty folder) -> what to time.
         on_gpu: whether it can run there.
+        in_worker: whether it is the work of a loader's worker, which has one thread.
     """
 
     title: str
     goal: Goal
     prepare: Callable[[torch.device, Path], Pair]
     on_gpu: bool = False
+    in_worker: bool = False
 
 
 def pooling(device: torch.device, folder: Path) -> Pair:
@@ -61,14 +62,12 @@ def pooling(device: torch.device, folder: Path) -> Pair:
     labels = torch.from_numpy(region_map(720, 1280, 100)).to(device)
     masks = torch.stack([labels == region for region in range(1, 101)])[:, None].float()
     features = torch.rand(1, 2, 720, 1280, generator=torch.Generator().manual_seed(0)).to(device)
-
-    def ours() -> Tensor:
-        return mask_average_pool(features, labels[None])
-
-    def reference() -> Tensor:
-        return dense_mask_average_pool(features[0], masks)[None]
-
-    return Pair(_waiting(ours, device), _waiting(reference, device), _agree(ours(), reference(), 1e-5))
+    return _tensor_pair(
+        device,
+        lambda: mask_average_pool(features, labels[None]),
+        lambda: dense_mask_average_pool(features[0], masks)[None],
+        tolerance=1e-5,
+    )
 
 
 def seg_nafnet(device: torch.device, folder: Path) -> Pair:
@@ -76,57 +75,11 @@ def seg_nafnet(device: torch.device, folder: Path) -> Pair:
     plain = _network("NAFNet", device)
     seg = _network("SegNAFNet", device)
     widened = torch.zeros_like(seg.intro.weight)
-    widened[:, :3] = plain.intro.weight.detach()
+    widened[:, :3] = plain.intro.weight
     seg.load_state_dict(plain.state_dict() | {"intro.weight": widened}, strict=False)
     image = _image(512, 512, device)
     labels = torch.from_numpy(region_map(512, 512, 100))[None].to(device)
-    ours, reference = _forward(seg, image, labels), _forward(plain, image)
-    return Pair(_waiting(ours, device), _waiting(reference, device), _agree(ours(), reference(), 1e-4))
-
-
-def sample_or_stack(device: torch.device, folder: Path) -> Pair:
-    """A training sample with a label map and with a dense stack."""
-    write_training_set(folder, STORED, regions=64)
-    dataset = _dataset("PairedImageGroupMaskDataset", folder, dataroot_mask=str(folder / "labels"))
-
-    def stack_sample(number: int) -> dict[str, Any]:
-        key = dataset.keys[number % len(dataset)]
-        gt, lq = folder / "target" / f"{key}.png", folder / "input" / f"{key}.png"
-        generator = sample_generator(dataset.seed, number, number)
-        return load_stack_sample(gt, lq, folder / "stacks" / f"{key}.npz", CROP, generator)
-
-    ours, reference = _sample(dataset, 1), stack_sample(1)
-    ours["masks"] = torch.stack([ours["labels"] == region for region in range(1, 65)])[:, None].float()
-    differences = [_agree(ours[name], reference[name], 1e-6) for name in ("gt", "lq", "masks")]
-    return Pair(_one_after_another(lambda n: _sample(dataset, n)), _one_after_another(stack_sample), differences[0])
-
-
-def sample_or_plain(device: torch.device, folder: Path) -> Pair:
-    """A training sample with a label map and without masks."""
-    write_training_set(folder, STORED, regions=64)
-    dataset = _dataset("PairedImageGroupMaskDataset", folder, dataroot_mask=str(folder / "labels"))
-    plain = _dataset("PairedImageDataset", folder)
-    ours, reference = _sample(dataset, 1), _sample(plain, 1)
-    differences = [_agree(ours[name], reference[name], 0) for name in ("gt", "lq")]
-    return Pair(
-        _one_after_another(lambda n: _sample(dataset, n)),
-        _one_after_another(lambda n: _sample(plain, n)),
-        differences[0],
-    )
-
-
-def ssim(device: torch.device, folder: Path) -> Pair:
-    """SSIM by separable filters and by a dense 3-D convolution, whose float32 is 5e-5 off the exact value."""
-    gt = photo("astronaut.png", 720, 1280)
-    restored = blurred(gt)
-
-    def ours() -> float:
-        return calculate_ssim(restored, gt)
-
-    def reference() -> float:
-        return dense_ssim(restored, gt)
-
-    return Pair(ours, reference, _agree(torch.tensor(ours()), torch.tensor(reference()), 2e-4))
+    return _tensor_pair(device, lambda: seg(image, labels), lambda: plain(image), tolerance=1e-4)
 
 
 def nafnet(device: torch.device, folder: Path) -> Pair:
@@ -136,29 +89,74 @@ def nafnet(device: torch.device, folder: Path) -> Pair:
     other = spandrel.NAFNet(**SHAPE).to(device).eval()
     other.load_state_dict(net.state_dict())
     image = _image(512, 512, device)
-    ours, reference = _forward(net, image), _forward(other, image)
-    return Pair(_waiting(ours, device), _waiting(reference, device), _agree(ours(), reference(), 1e-4))
+    return _tensor_pair(device, lambda: net(image), lambda: other(image), tolerance=1e-4)
+
+
+def sample_or_stack(device: torch.device, folder: Path) -> Pair:
+    """A training sample with a label map and with a dense stack."""
+    write_training_set(folder, STORED, REGIONS)
+    dataset = _dataset("PairedImageGroupMaskDataset", folder, dataroot_mask=str(folder / "labels"))
+
+    def stack_sample(number: int) -> dict[str, Any]:
+        key = dataset.keys[number % len(dataset)]
+        gt, lq = folder / "target" / f"{key}.png", folder / "input" / f"{key}.png"
+        generator = sample_generator(dataset.seed, number, number)
+        return load_stack_sample(gt, lq, folder / "stacks" / f"{key}.npz", CROP, generator)
+
+    ours = _sample(dataset, 1)
+    ours["masks"] = torch.stack([ours["labels"] == region for region in range(1, REGIONS + 1)])[:, None]
+    fields = ("gt", "lq", "masks")
+    agreement = _agree(_joined(ours, fields), _joined(stack_sample(1), fields), 1e-6)
+    return Pair(_next_each_time(lambda n: _sample(dataset, n)), _next_each_time(stack_sample), agreement)
+
+
+def sample_or_plain(device: torch.device, folder: Path) -> Pair:
+    """A training sample with a label map and without masks."""
+    write_training_set(folder, STORED, REGIONS)
+    dataset = _dataset("PairedImageGroupMaskDataset", folder, dataroot_mask=str(folder / "labels"))
+    plain = _dataset("PairedImageDataset", folder)
+    fields = ("gt", "lq")
+    agreement = _agree(_joined(_sample(dataset, 1), fields), _joined(_sample(plain, 1), fields), 0)
+    return Pair(
+        _next_each_time(lambda n: _sample(dataset, n)),
+        _next_each_time(lambda n: _sample(plain, n)),
+        agreement,
+    )
+
+
+def ssim(device: torch.device, folder: Path) -> Pair:
+    """SSIM by separable filters and by a dense 3-D convolution, which is inexact in float32."""
+    gt = photo("astronaut.png", 720, 1280)
+    restored = blurred(gt)
+    ours, reference = calculate_ssim(restored, gt), dense_ssim(restored, gt)
+    return Pair(
+        lambda: calculate_ssim(restored, gt),
+        lambda: dense_ssim(restored, gt),
+        _agree(torch.tensor(ours), torch.tensor(reference), 2e-4),
+    )
 
 
 CASES = {
     "map": Case(
-        "MAP, 1280x720, 100 regions, 2 channels: label map or dense stack",
+        "MAP, 1280x720, 100 regions, 2 channels: label map / dense stack",
         Goal("faster", 40), pooling, on_gpu=True,
     ),
     "seg_nafnet": Case(
-        "forward, 512x512, width 32: SegNAFNet (100 regions) or NAFNet", Goal("cost", 1.05), seg_nafnet, on_gpu=True
+        "forward, 512x512, width 32: SegNAFNet (100 regions) / NAFNet",
+        Goal("cost", 1.05), seg_nafnet, on_gpu=True,
     ),
     "sample_or_stack": Case(
-        "training sample, 512x512 PNG to 256x256, 64 regions: label map or dense npz stack",
-        Goal("faster", 10), sample_or_stack,
+        f"training sample, 512x512 PNG to 256x256, {REGIONS} regions: label map / dense npz stack",
+        Goal("faster", 10), sample_or_stack, in_worker=True,
     ),
     "sample_or_plain": Case(
-        "training sample, 512x512 PNG to 256x256: with a label map (64 regions) or without masks",
-        Goal("cost", 1.3), sample_or_plain,
+        f"training sample, 512x512 PNG to 256x256: label map ({REGIONS} regions) / no masks",
+        Goal("cost", 1.3), sample_or_plain, in_worker=True,
     ),
-    "ssim": Case("calculate_ssim, 1280x720: separable or dense 3-D convolution", Goal("faster", 30), ssim),
+    "ssim": Case("calculate_ssim, 1280x720: separable / dense 3-D convolution", Goal("faster", 30), ssim),
     "nafnet": Case(
-        "NAFNet forward, 512x512, width 32, float32: ours or spandrel's", Goal("cost", 1.0), nafnet, on_gpu=True
+        "NAFNet forward, 512x512, width 32, float32: ours / spandrel's",
+        Goal("cost", 1.0), nafnet, on_gpu=True,
     ),
 }  # fmt: skip
 
@@ -177,21 +175,18 @@ def _image(height: int, width: int, device: torch.device) -> Tensor:
     return torch.from_numpy(pixels)[None].to(device) / 255
 
 
-def _forward(net: nn.Module, *inputs: Tensor) -> Callable[[], Tensor]:
-    @torch.no_grad()
-    def run() -> Tensor:
-        return net(*inputs)
+def _tensor_pair(
+    device: torch.device, ours: Callable[[], Tensor], reference: Callable[[], Tensor], tolerance: float
+) -> Pair:
+    def waiting(work: Work) -> Work:
+        def run() -> None:
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
 
-    return run
+        return run
 
-
-def _waiting(work: Work, device: torch.device) -> Work:
-    def run() -> None:
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    return run
+    return Pair(waiting(ours), waiting(reference), _agree(ours(), reference(), tolerance))
 
 
 def _dataset(kind: str, folder: Path, **more: str) -> PairedImageDataset:
@@ -204,29 +199,19 @@ def _sample(dataset: PairedImageDataset, number: int) -> dict[str, Any]:
     return dataset[SampleIndex(number, epoch=number)]
 
 
-def _one_after_another(load: Callable[[int], object]) -> Work:
-    """A new sample at each call, with one thread as in a worker process."""
+def _next_each_time(load: Callable[[int], object]) -> Work:
     numbers = count()
-
-    def run() -> None:
-        with _one_thread():
-            load(next(numbers))
-
-    return run
+    return lambda: load(next(numbers))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    yield
-    cv2.setNumThreads(threads[0])
-    torch.set_num_threads(threads[1])
+def _joined(sample: dict[str, Any], fields: tuple[str, ...]) -> Tensor:
+    return torch.cat([sample[field].flatten().float() for field in fields])
 
 
 def _agree(ours: Tensor, reference: Tensor, tolerance: float) -> str:
+    if ours.shape != reference.shape:
+        raise UserError(f"shapes {tuple(ours.shape)} and {tuple(reference.shape)}: nothing to compare")
     difference = float((ours - reference).abs().max())
-    if ours.shape != reference.shape or not difference <= tolerance:
-        raise UserError(f"the results differ by {difference:g}, more than {tolerance:g}: nothing to compare")
-    return f"max difference {difference:.1g} ≤ {tolerance:g}"
+    if not difference <= tolerance:
+        raise UserError(f"results differ by {difference:g}, more than {tolerance:g}: nothing to compare")
+    return f"max difference {difference:.1g} (≤ {tolerance:g})"

@@ -80,7 +80,9 @@ def compare(name: str, goal: Goal, agreement: str, ours: Work, reference: Work, 
     """Time both and sum up."""
     ours_times, reference_times = interleave(ours, reference, rounds)
     ratio = statistics.median(map(goal.ratio, ours_times, reference_times))
-    return Row(name, statistics.median(ours_times), statistics.median(reference_times), ratio, goal, agreement)
+    return Row(
+        name, statistics.median(ours_times), statistics.median(reference_times), ratio, goal, agreement
+    )
 
 
 def _time(work: Work) -> float:

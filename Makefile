@@ -1,0 +1,40 @@
+# The commands of the README. Everything lives in .venv; another interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test lint benchmark schema
+
+demo: $(VENV)/installed
+	$(RUN) scripts/data_preparation/demo_dataset.py
+	$(RUN) basicsr/train.py -opt options/train/Demo/SegNAFNet.yml --auto_resume
+	$(RUN) basicsr/test.py -opt options/test/Demo/SegNAFNet.yml
+	@echo "restored photos: results/Demo-SegNAFNet/visualization/Demo"
+	@echo "blurred photos:  datasets/Demo/test/input"
+	@echo "sharp photos:    datasets/Demo/test/target"
+
+test: $(VENV)/installed-dev
+	$(RUN) -m pytest
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) scripts/option_schema.py --check
+
+benchmark: $(VENV)/installed-dev
+	$(RUN) scripts/benchmark/speed.py --write docs/benchmarks.md
+
+schema: $(VENV)/installed
+	$(RUN) scripts/option_schema.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.txt
+	$(RUN) -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml requirements.txt
+	$(RUN) -m pip install --quiet -e ".[dev]"
+	@touch $@

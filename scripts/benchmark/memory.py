@@ -1,0 +1,76 @@
+"""Memory for the masks of a batch, by number of regions: ``python scripts/benchmark/memory.py``."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from inputs import region_map
+from report import circumstances, replace_block, table
+from torch import Tensor
+
+from basicsr.config.cli import run_command
+from basicsr.masks.pooling import mask_average_pool
+
+BATCH, SIZE = 32, 256
+REGIONS = (10, 100, 1000)
+HEAD = ("regions", "label maps", "dense float stack", "peak growth of one MAP forward")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument("--growth", type=int, metavar="REGIONS", help="only print the growth in bytes")
+    typed = parser.parse_args()
+    if typed.growth is not None:
+        print(map_growth(typed.growth))
+    else:
+        run_command(lambda: run(typed.write), debug=False)
+
+
+def run(document: Path | None) -> None:
+    """Measure, print, and write into ``document``."""
+    text = f"{table(HEAD, [_cells(regions) for regions in REGIONS])}\n\n{circumstances(torch.device('cpu'))}"
+    print(text)
+    if document is not None:
+        replace_block(document, "memory", text)
+
+
+def batch_labels(regions: int) -> Tensor:
+    """int32 (BATCH, SIZE, SIZE)."""
+    return torch.from_numpy(region_map(SIZE, SIZE, regions)).repeat(BATCH, 1, 1)
+
+
+def map_growth(regions: int) -> int:
+    """Bytes by which the peak of this process rises in one forward of MAP with 2 channels (Linux)."""
+    labels = batch_labels(regions)
+    features = torch.rand(BATCH, 2, SIZE, SIZE)
+    mask_average_pool(features[:1, :, :8, :8], labels[:1, :8, :8])  # what the first call of all loads
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
+    before = _peak()
+    mask_average_pool(features, labels)
+    return _peak() - before
+
+
+def _cells(regions: int) -> list[str]:
+    dense = torch.empty(BATCH, regions, SIZE, SIZE, device="meta").nbytes
+    command = [sys.executable, __file__, "--growth", str(regions)]
+    growth = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return [
+        str(regions),
+        *(f"{size / 1e6:,.1f} MB" for size in (batch_labels(regions).nbytes, dense, growth)),
+    ]
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    peak = next(line for line in status if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()

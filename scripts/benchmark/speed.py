@@ -1,0 +1,70 @@
+"""Time the package against plain formulations of the same results: ``python scripts/benchmark/speed.py``."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import torch
+from cases import CASES, Case
+from report import circumstances, replace_block, table
+from timing import Row, compare
+
+from basicsr.config.cli import run_command
+
+HEAD = ("ours / reference", "ours", "reference", "ratio", "goal", "met", "checked before")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="timed rounds of each row; default: 15")
+    parser.add_argument("--only", nargs="+", choices=CASES, metavar="NAME", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: rows of networks")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    typed = parser.parse_args()
+    run_command(lambda: run(typed.only or list(CASES), typed.rounds, typed.device, typed.write), debug=False)
+
+
+def run(names: list[str], rounds: int, device_name: str, document: Path | None) -> None:
+    """Measure, print, and write into ``document``."""
+    device = torch.device(device_name)
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32: results are compared, too
+    chosen = [CASES[name] for name in names]
+    rows = [measure(case, rounds, device) for case in chosen if case.on_gpu or device.type == "cpu"]
+    text = f"{table(HEAD, [_cells(row) for row in rows])}\n\n{circumstances(device)}\n* Rounds: {rounds}"
+    print(text)
+    if document is not None:
+        replace_block(document, f"speed on {device.type}", text)
+
+
+@torch.no_grad()
+def measure(case: Case, rounds: int, device: torch.device) -> Row:
+    """Prepare, check and time one case."""
+    with tempfile.TemporaryDirectory() as folder, _threads(1 if case.in_worker else None):
+        pair = case.prepare(device, Path(folder))
+        return compare(case.title, case.goal, pair.agreement, pair.ours, pair.reference, rounds)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    if number is not None:
+        torch.set_num_threads(number)
+        cv2.setNumThreads(number)
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+def _cells(row: Row) -> list[str]:
+    times = [f"{time:.3g} ms" if time < 100 else f"{time:.0f} ms" for time in (row.ours, row.reference)]
+    return [row.name, *times, f"{row.ratio:.3g}×", str(row.goal), "yes" if row.met else "no", row.agreement]
+
+
+if __name__ == "__main__":
+    main()

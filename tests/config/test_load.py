@@ -1,0 +1,350 @@
+"""Reading, merging, overriding and checking option files."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from basicsr.config.load import dump_config, load_config
+from basicsr.config.schema import Config, effective_options, semantic_mistakes
+from basicsr.utils.convert import Mistakes, convert
+from basicsr.utils.errors import OptionError
+
+
+def mistakes_of(path, overrides=(), command="train"):
+    with pytest.raises(OptionError) as caught:
+        load_config(path, overrides, command)
+    assert caught.value.exit_code == 2
+    return caught.value.mistakes
+
+
+# base:
+
+
+def test_later_bases_win_over_earlier_ones_and_the_file_over_all(small, write):
+    write({**small, "manual_seed": 1, "scale": 1, "deterministic": True}, "first.yml")
+    write({"manual_seed": 2, "name": "second"}, "second.yml")
+    config = load_config(write({"base": ["first.yml", "second.yml"], "name": "own"}))
+    assert (config.deterministic, config.manual_seed, config.name) == (True, 2, "own")
+    config = load_config(write({"base": ["second.yml", "first.yml"]}))
+    assert (config.manual_seed, config.name) == (1, "small")
+
+
+def test_blocks_merge_key_by_key_and_lists_and_values_replace(small, write):
+    small["network_g"] |= {"enc_blk_nums": [1, 1, 1, 28], "dec_blk_nums": [1, 1, 1, 1]}
+    write(small, "under.yml")
+    over = {"network_g": {"enc_blk_nums": [2, 2]}, "train": {"optim_g": {"lr": 0.5}, "perceptual_opt": None}}
+    config = load_config(write({"base": "under.yml", **over}))
+    assert config.network_g.options == {"width": 8, "enc_blk_nums": [2, 2], "dec_blk_nums": [1, 1, 1, 1]}
+    assert (config.train.optim_g.type, config.train.optim_g.options["lr"]) == ("AdamW", 0.5)
+    assert config.train.pixel_opt.type == "PSNRLoss"
+    assert mistakes_of(write({"base": "under.yml", "train": None})) == [
+        "train: required for training, but not given"
+    ]
+
+
+def test_bases_are_relative_to_the_file_that_names_them(small, write):
+    write(small, "shared/bottom.yml")
+    write({"base": "bottom.yml", "manual_seed": 7}, "shared/middle.yml")
+    config = load_config(write({"base": "../shared/middle.yml", "name": "top"}, "own/top.yml"))
+    assert (config.name, config.manual_seed) == ("top", 7)
+
+
+def test_two_ways_to_one_base_are_no_circle_but_a_way_back_is(small, write):
+    write(small, "bottom.yml")
+    write({"base": "bottom.yml", "manual_seed": 3}, "left.yml")
+    write({"base": "bottom.yml", "deterministic": True}, "right.yml")
+    config = load_config(write({"base": ["left.yml", "right.yml"]}))
+    assert (config.manual_seed, config.deterministic) == (3, True)
+    write({"base": "one.yml"}, "other.yml")
+    assert "in a circle" in mistakes_of(write({"base": "other.yml"}, "one.yml"))[0]
+    assert "in a circle" in mistakes_of(write({"base": "self.yml"}, "self.yml"))[0]
+
+
+@pytest.mark.parametrize("base", [3, [3], {"a": "b"}, [["a.yml"]], True])
+def test_base_that_is_no_path_is_a_mistake(base, small, write):
+    (line,) = mistakes_of(write({**small, "base": base}))
+    assert line.startswith("base: expected the path") and repr(base) in line
+
+
+def test_absent_option_file_names_the_nearest_one(write, tmp_path):
+    write("{}", "SegNAFNet.yml")
+    (line,) = mistakes_of(tmp_path / "SegNafnet.yml")
+    assert (
+        line.startswith("cannot read the option file")
+        and f"Did you mean '{tmp_path / 'SegNAFNet.yml'}'?" in line
+    )
+
+
+# --set
+
+
+@pytest.mark.parametrize(
+    ("override", "read", "expected"),
+    [
+        ("train.grad_clip_norm=1e-3", lambda config: config.train.grad_clip_norm, 0.001),
+        ("train.total_iter=2e4", lambda config: config.train.total_iter, 20_000),
+        ("train.amp=off", lambda config: config.train.amp, "off"),
+        ("train.amp=bf16", lambda config: config.train.amp, "bf16"),
+        ("name=a=b", lambda config: config.name, "a=b"),
+        ("network_g.enc_blk_nums=[1, 2]", lambda config: config.network_g.options["enc_blk_nums"], [1, 2]),
+        ("val.metrics.p.type=calculate_psnr", lambda config: config.val.metrics["p"].type, "calculate_psnr"),
+        ("logger.wandb={project: p}", lambda config: config.logger.wandb.project, "p"),
+        ("dist_params.port=1234", lambda config: config.dist_params.port, 1234),
+        ("num_gpu=auto", lambda config: config.num_gpu, "auto"),
+    ],
+)
+def test_override_is_read_as_yaml_and_makes_blocks(override, read, expected, small, write):
+    value = read(load_config(write(small), [override]))
+    assert value == expected and type(value) is type(expected)
+
+
+def test_float_option_of_a_component_reads_an_exponent_without_dot(small, write):
+    config = load_config(write(small), ["train.optim_g.lr=1e-3"])
+    weight = torch.nn.Parameter(torch.zeros(1))
+    assert config.train.optim_g.build(params=[weight])().param_groups[0]["lr"] == 0.001
+
+
+def test_later_override_wins(small, write):
+    overrides = ["manual_seed=1", "manual_seed=2", "network_g={type: NAFNet}", "network_g.width=4"]
+    config = load_config(write(small), overrides)
+    assert (config.manual_seed, config.network_g.options) == (2, {"width": 4})
+
+
+@pytest.mark.parametrize(
+    "override", ["name", "=3", "name=[1", "name={a", "name=2024-13-45", "name.a=1", "scale.a.b=1"]
+)
+def test_override_with_bad_syntax_is_a_mistake_that_quotes_it(override, small, write):
+    (line,) = mistakes_of(write({**small, "scale": 1}), [override])
+    assert override.partition("=")[0] in line
+
+
+def test_override_of_one_block_leaves_its_yaml_alias_alone(small, write):
+    text = yaml.safe_dump({**small, "datasets": None}).replace("datasets: null", "")
+    root = small["datasets"]["val"]["dataroot_gt"]
+    text += f"""
+datasets:
+  train: &set {{type: PairedImageDataset, name: a, dataroot_gt: {root}, dataroot_lq: {root}, gt_size: 8}}
+  val: *set
+"""
+    config = load_config(write(text), ["datasets.val.name=b", "datasets.val.gt_size=null"])
+    assert [item.name for item in config.datasets.values()] == ["a", "b"]
+    assert [item.options["gt_size"] for item in config.datasets.values()] == [8, None]
+
+
+def test_yaml_merge_keys_fill_in_what_is_not_given(small, write):
+    text = yaml.safe_dump({**small, "datasets": None}).replace("datasets: null", "")
+    root = small["datasets"]["val"]["dataroot_gt"]
+    text += f"""
+datasets:
+  train: &set {{type: PairedImageDataset, name: a, dataroot_gt: {root}, dataroot_lq: {root}}}
+  val: {{<<: *set, name: b}}
+"""
+    config = load_config(write(text))
+    assert config.datasets["val"].name == "b" and config.datasets["train"].name == "a"
+    assert config.datasets["val"].options == config.datasets["train"].options
+
+
+# mistakes
+
+
+def test_all_mistakes_are_reported_at_once_with_place_value_and_nearest_name(small, write, tmp_path):
+    small["nam"] = "x"
+    small["manual_seed"] = -1
+    small["model_type"] = "ImageRestoration"
+    small["network_g"] = {"type": "NAFNet", "widht": 8, "middle_blk_num": "many"}
+    small["train"]["amp"] = "fp61"
+    small["train"]["optim_g"] = {"type": "AdmW", "lr": 0.1}
+    small["train"]["scheduler"] = {"type": "TrueCosineAnnealingLR"}
+    small["train"]["total_iters"] = small["train"].pop("total_iter")
+    small["train"]["pixel_opt"] = {"loss_weight": 1}
+    small["datasets"]["train"]["dataroot_lq"] = str(tmp_path / "absent")
+    small["datasets"]["train"]["batch_size_per_gpu"] = 0
+    small["val"] = {
+        "metrics": {"psnr": {"type": "calculate_psnr", "crop_border": 1.5}},
+        "grids": "yes please",
+    }
+    assert mistakes_of(write(small)) == [
+        "manual_seed: must be at least 0 (got -1)",
+        "datasets.train.batch_size_per_gpu: must be at least 1 (got 0)",
+        f"datasets.train.dataroot_lq: no such folder (got '{tmp_path / 'absent'}')",
+        "network_g.widht: NAFNet has no such option. Did you mean 'width'?",
+        "network_g.middle_blk_num: Expected `int`, got `str` (got 'many')",
+        "train.optim_g.type: unknown optimizer 'AdmW'. Did you mean 'AdamW'?",
+        "train.scheduler.T_max: required by TrueCosineAnnealingLR, but not given",
+        "train.total_iter: required, but not given",
+        "train.pixel_opt.type: required, but not given",
+        "train.amp: expected one of off, bf16, fp16. Did you mean 'fp16'? (got 'fp61')",
+        "train.total_iters: unknown key. Did you mean 'total_iter'?",
+        "val.grids: Expected `bool`, got `str` (got 'yes please')",
+        "val.metrics.psnr.crop_border: Expected `int`, got `float` (got 1.5)",
+        "nam: unknown key. Did you mean 'name'?",
+        "model_type: unknown model 'ImageRestoration'. Did you mean 'ImageRestorationModel'?",
+    ]
+
+
+def test_error_is_the_file_the_count_and_one_line_a_mistake(small, write):
+    del small["name"]
+    path = write(small)
+    with pytest.raises(OptionError) as caught:
+        load_config(path, ["widht=3"])
+    assert str(caught.value).splitlines()[0] == f"{path}: 2 mistakes"
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == caught.value.mistakes
+
+
+def test_name_far_from_all_others_lists_what_is_known(small, write):
+    small["train"]["pixel_opt"]["type"] = "zzz"
+    (line,) = mistakes_of(write(small))
+    known = "CharbonnierLoss, L1Loss, MSELoss, PSNRLoss"
+    assert line.startswith(f"train.pixel_opt.type: unknown loss 'zzz'. Known: {known}")
+
+
+def test_mistakes_inside_a_network_of_a_network_have_their_place(small, write):
+    small["network_g"] = {"type": "WithMAP", "net": {"type": "NAFNet", "widht": 8}}
+    assert mistakes_of(write(small)) == [
+        "network_g.net.widht: NAFNet has no such option. Did you mean 'width'?"
+    ]
+
+
+@pytest.mark.parametrize(("command", "used"), [("train", ("train", "val")), ("test", ("test",))])
+def test_only_the_folders_that_the_command_uses_must_exist(command, used, small, write):
+    dataset = small["datasets"]["train"] | {"dataroot_gt": "absent"}
+    small["datasets"] = {phase: dataset | {"name": phase} for phase in ("train", "val", "test")}
+    assert mistakes_of(write(small), command=command) == [
+        f"datasets.{phase}.dataroot_gt: no such folder (got 'absent')" for phase in used
+    ]
+
+
+def test_absent_files_below_path_are_named(small, write):
+    small["path"] = {"pretrain_network_g": "absent.pth", "resume_state": "1.state"}
+    assert mistakes_of(write(small)) == [
+        "path.pretrain_network_g: no such file (got 'absent.pth')",
+        "path.resume_state: no such file (got '1.state')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: !!python/object/apply:os.mkdir [PWNED]", "could not determine a constructor"),
+        ("name: !!python/name:os.system", "could not determine a constructor"),
+        ("name: a\nname: b", "key 'name' is given twice"),
+        ("train: {total_iter: 1, 'total_iter': 2}", "key 'total_iter' is given twice"),
+        ("name: [1", "not valid YAML"),
+        ("name: {{ template }}", "unhashable key"),
+        ("? [a, b]\n: 1", "unhashable key"),
+        ("name: 2024-13-45", "month must be in 1..12"),
+        ("name: a\x00", "unacceptable character"),
+        ("", "expected a block"),
+        ("[1, 2]", "expected a block"),
+    ],
+)
+def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, said, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (line,) = mistakes_of(write(text))
+    assert said in line and "\n" not in line
+    assert not Path("PWNED").exists()
+
+
+def test_file_that_is_not_text_is_one_mistake(tmp_path):
+    (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00name")
+    assert mistakes_of(tmp_path / "binary.yml") == ["cannot read the option file: it is not UTF-8 text."]
+
+
+@pytest.mark.parametrize("command", ["train", "test"])
+@pytest.mark.parametrize("datasets", [5, None, "text", [1], {1: {}}, {"train": 3}, {None: None}, {True: {}}])
+def test_datasets_of_any_wrong_kind_are_mistakes_at_datasets(datasets, command, small, write):
+    lines = mistakes_of(write({**small, "datasets": datasets}), command=command)
+    assert lines and all(line.startswith("datasets") for line in lines)
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1e-3", "off"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+PLACES = [
+    "name", "scale", "num_gpu", "datasets", "datasets.train", "datasets.train.type", "datasets.train.gt_size",
+    "datasets.train.mean", "datasets.train.io_backend", "network_g", "network_g.type", "network_g.width",
+    "network_g.enc_blk_nums", "network_g.net", "train", "train.amp", "train.optim_g.betas", "train.scheduler",
+    "val.metrics", "val.metrics.psnr", "path.resume_state", "logger.wandb", "unknown", "train.unknown",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=PLAIN)
+def test_any_value_anywhere_gives_a_config_or_mistakes(place, value, small):
+    options = copy.deepcopy(small)
+    *blocks, name = place.split(".")
+    block = options
+    for inner in blocks:
+        block = block.setdefault(inner, {})
+    block[name] = value
+    mistakes = Mistakes()
+    config = convert(options, Config, "", mistakes)
+    assert isinstance(config, Config) or mistakes.lines
+    if not mistakes.lines:
+        semantic_mistakes(config, "train")
+        again = yaml.safe_load(yaml.safe_dump(effective_options(config)))
+        assert effective_options(convert(again, Config, "", mistakes)) == pytest.approx(
+            effective_options(config), nan_ok=True
+        ) or "nan" in repr(again)
+    assert all("\n" not in line for line in mistakes.lines)
+
+
+# the whole
+
+
+def test_effective_options_hold_the_defaults_of_constructors_and_frame(small, write):
+    plain = effective_options(load_config(write(small)))
+    assert plain["network_g"] == {
+        "type": "NAFNet", "img_channel": 3, "mask": False, "width": 8, "middle_blk_num": 1,
+        "enc_blk_nums": plain["network_g"]["enc_blk_nums"], "dec_blk_nums": plain["network_g"]["dec_blk_nums"],
+        "drop_out_rate": 0.0, "extra_channel": 0,
+    }  # fmt: skip
+    assert plain["train"]["optim_g"] == {
+        "type": "AdamW", "lr": 0.001, "weight_decay": 0.01, "betas": (0.9, 0.999), "eps": 1e-8,
+    }  # fmt: skip
+    assert plain["datasets"]["train"]["io_backend"] == {"type": "disk"}
+    assert (plain["train"]["amp"], plain["logger"]["print_freq"], plain["val"]["tile_overlap"]) == (
+        "off",
+        100,
+        32,
+    )
+    assert not {"seed", "params"} & {*plain["datasets"]["train"], *plain["train"]["optim_g"]}
+
+
+def test_dump_loads_to_an_equal_config(small, write):
+    overrides = [
+        "train.optim_g.lr=1e-3",
+        "val.metrics.p.type=calculate_psnr",
+        "train.amp=off",
+        "name=Überblick",
+    ]
+    first = load_config(write(small), overrides)
+    second = load_config(write(dump_config(first), "second.yml"))
+    third = load_config(write(dump_config(second), "third.yml"))
+    assert third == second
+    assert effective_options(second) == yaml.safe_load(dump_config(first))
+    assert dump_config(second) == dump_config(first)
+
+
+def test_loading_changes_no_file(small, write):
+    base = write(small, "base.yml")
+    path = write("# mine\nbase: base.yml\nname: x\n")
+    before = base.read_bytes(), path.read_bytes()
+    load_config(path, ["name=y"])
+    assert (base.read_bytes(), path.read_bytes()) == before

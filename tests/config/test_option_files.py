@@ -1,0 +1,124 @@
+"""The shipped option files: they load, and say what the paper says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from basicsr.config.load import dump_config, load_config
+from basicsr.config.schema import effective_options
+from basicsr.utils.errors import OptionError
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = ("NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet")
+SETS = {"train": ("Demo", "GoPro"), "test": ("Demo", "GoPro", "REDS", "RealBlurJ", "ReLoBlur")}
+FOLDERS = [f"{command}/{name}" for command, names in SETS.items() for name in names]
+FILES = [f"{folder}/{row}.yml" for folder in FOLDERS for row in ROWS]
+
+
+def flat(options, where=""):
+    """Nested options as ``{"train.optim_g.lr": 0.001, ..}``."""
+    if not isinstance(options, dict):
+        return {where: options}
+    return {
+        key: value
+        for name, item in options.items()
+        for key, value in flat(item, f"{where}.{name}".lstrip(".")).items()
+    }
+
+
+def differences(left, right):
+    left, right = flat(effective_options(left)), flat(effective_options(right))
+    return {key for key in left | right if left.get(key, "absent") != right.get(key, "absent")}
+
+
+def test_every_set_has_the_four_rows_of_the_paper():
+    found = {path.relative_to(ROOT / "options").as_posix() for path in ROOT.glob("options/t*/**/*.yml")}
+    assert found == set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_loads_once_its_paths_exist_and_its_dump_is_an_equal_run(name, load_shipped, tmp_path):
+    config = load_shipped(name)
+    command = name.split("/")[0]
+    dumped = tmp_path / "config.yml"
+    dumped.write_text(dump_config(config), encoding="utf-8")
+    again = load_config(dumped, command=command)
+    assert effective_options(again) == effective_options(config)
+    dumped.write_text(dump_config(again), encoding="utf-8")
+    assert load_config(dumped, command=command) == again
+    assert config.phases(command)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_rows_differ_only_in_network_masks_and_name(folder, load_shipped):
+    rows = {row: load_shipped(f"{folder}/{row}.yml") for row in ROWS}
+    phases = rows["NAFNet"].datasets
+    named = {"name"} if folder.startswith("train") else {"name", "path.pretrain_network_g"}
+    types = {f"datasets.{phase}.type" for phase in phases}
+    masks = {f"datasets.{phase}.dataroot_mask" for phase in phases}
+    assert differences(rows["NAFNet"], rows["MaskNAFNet"]) == {*named, *types, *masks, "network_g.mask"}
+    assert differences(rows["SegNAFNet"], rows["SegNAFNet-MAP"]) == {*named, "network_g.mask_dropout"}
+    seg = {f"network_g.{key}" for key in ("type", "seg_channel", "mask_dropout", "mask_value", "mask")}
+    local_has_none = {"network_g.extra_channel"} if "Demo" in folder else set()
+    assert differences(rows["NAFNet"], rows["SegNAFNet"]) == {
+        *named, *types, *masks, *seg, *local_has_none, "grouped_masks",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", SETS["test"])
+def test_test_file_reads_the_weights_and_the_network_of_its_training_file(name, row, load_shipped):
+    tested = load_shipped(f"test/{name}/{row}.yml")
+    trained = load_shipped(f"train/{'Demo' if name == 'Demo' else 'GoPro'}/{row}.yml")
+    assert tested.path.pretrain_network_g == f"experiments/{trained.name}/models/net_g_latest.pth"
+    assert tested.network_g == trained.network_g
+    assert trained.datasets["val"].type == tested.datasets["test"].type
+    assert (tested.name, trained.name) == (
+        f"{name}-{row}",
+        trained.datasets["val"].name.split("-")[0] + f"-{row}",
+    )
+    assert set(tested.val.metrics) >= {"psnr", "ssim", "mcr"}
+
+
+def test_gopro_recipe_is_the_published_one(load_shipped):
+    config = load_shipped("train/GoPro/SegNAFNet.yml")
+    plain = flat(effective_options(config))
+    assert config.num_gpu * config.datasets["train"].batch_size_per_gpu == 32
+    published = {
+        "train.total_iter": 200_000,
+        "train.optim_g.type": "AdamW",
+        "train.optim_g.betas": [0.9, 0.9],
+        "train.pixel_opt.type": "PSNRLoss",
+        "train.scheduler.T_max": 200_000,
+        "datasets.train.gt_size": 256,
+        "datasets.train.use_flip": True,
+        "datasets.train.use_rot": True,
+        "network_g.width": 32,
+        "network_g.enc_blk_nums": [1, 1, 1, 28],
+        "network_g.middle_blk_num": 1,
+        "network_g.dec_blk_nums": [1, 1, 1, 1],
+        "network_g.mask_dropout": 0.5,
+    }
+    assert {key: plain[key] for key in published} == published
+    rates = {"train.optim_g.lr": 1e-3, "train.optim_g.weight_decay": 1e-3, "train.scheduler.eta_min": 1e-7}
+    assert {key: float(plain[key]) for key in rates} == rates
+
+
+def test_without_the_data_every_missing_folder_is_named_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError) as caught:
+        load_config(ROOT / "options/train/GoPro/SegNAFNet.yml")
+    data = "datasets/GoPro"
+    assert caught.value.mistakes == [
+        f"datasets.{key}: no such folder (got '{data}/{folder}')"
+        for key, folder in {
+            "train.dataroot_gt": "train/sharp_crops",
+            "train.dataroot_lq": "train/blur_crops",
+            "train.dataroot_mask": "train/grouped_masks_crops",
+            "val.dataroot_gt": "test/target",
+            "val.dataroot_lq": "test/input",
+            "val.dataroot_mask": "test/grouped_masks",
+        }.items()
+    ]

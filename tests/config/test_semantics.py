@@ -1,0 +1,96 @@
+"""Mistakes that only show when several keys are seen together."""
+
+from __future__ import annotations
+
+import pytest
+
+from basicsr.config.load import load_config
+from basicsr.utils.errors import OptionError
+
+
+def places(path, command="train"):
+    with pytest.raises(OptionError) as caught:
+        load_config(path, command=command)
+    return [line.partition(": ")[0] for line in caught.value.mistakes]
+
+
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_the_starting_point_of_these_tests_has_no_mistake(command, small, write):
+    assert load_config(write(small), command=command).name == "small"
+
+
+def test_two_data_sets_of_one_name(small, write):
+    small["datasets"]["val"]["name"] = "Small-train"
+    assert places(write(small)) == ["datasets.train.name", "datasets.val.name"]
+
+
+@pytest.mark.parametrize("phase", ["validation", "train_2", "training", "Test", "val2"])
+def test_data_set_that_no_command_would_use(phase, small, write):
+    small["datasets"][phase] = small["datasets"]["val"] | {"name": "other"}
+    assert places(write(small)) == [f"datasets.{phase}"]
+
+
+def test_phases_are_in_the_order_of_the_file(small, write):
+    for phase in ("test_b", "val_2", "test", "test_a"):
+        small["datasets"][phase] = small["datasets"]["val"] | {"name": phase}
+    config = load_config(write(small))
+    assert [list(config.phases(kind)) for kind in ("train", "val", "test")] == [
+        ["train"],
+        ["val", "val_2"],
+        ["test_b", "test", "test_a"],
+    ]
+
+
+def test_training_needs_a_train_block_and_a_train_set_which_testing_does_not(small, write):
+    del small["train"], small["datasets"]["train"]
+    path = write(small)
+    assert places(path) == ["train", "datasets.train"]
+    assert load_config(path, command="test").train is None
+
+
+def test_training_needs_a_loss(small, write):
+    loss = small["train"].pop("pixel_opt")
+    path = write(small)
+    assert places(path) == ["train.pixel_opt"]
+    assert load_config(path, command="test").train.pixel_opt is None
+    small["train"]["perceptual_opt"] = loss
+    assert load_config(write(small)).train.perceptual_opt.type == "PSNRLoss"
+
+
+def test_testing_needs_a_test_set_or_else_a_val_set(small, write):
+    del small["datasets"]["val"]
+    assert places(write(small), "test") == ["datasets.test"]
+    small["datasets"]["test"] = small["datasets"]["train"] | {"name": "Small"}
+    assert list(load_config(write(small), command="test").phases("test")) == ["test"]
+
+
+@pytest.mark.parametrize("given", [{}, {"crop_size_h": 8}, {"crop_size_w": 8}])
+def test_grids_need_both_sizes(given, small, write):
+    small["val"] = {"grids": True, **given}
+    assert places(write(small)) == ["val.grids"]
+    small["val"] |= {"crop_size_h": 8, "crop_size_w": 8}
+    assert load_config(write(small)).val.grids
+
+
+def test_grids_and_tiles_exclude_each_other(small, write):
+    small["val"] = {"grids": True, "crop_size_h": 8, "crop_size_w": 8, "tile": 64}
+    assert places(write(small)) == ["val.tile"]
+
+
+@pytest.mark.parametrize(
+    ("tile", "overlap", "wrong"), [(32, 32, True), (16, 31, True), (33, 32, False), (1, 0, False)]
+)
+def test_overlap_is_smaller_than_the_tile(tile, overlap, wrong, small, write):
+    small["val"] = {"tile": tile, "tile_overlap": overlap}
+    path = write(small)
+    if wrong:
+        assert places(path) == ["val.tile_overlap"]
+    else:
+        assert load_config(path).val.tile_overlap == overlap
+
+
+def test_contradicting_options_of_a_component_are_an_option_error(small, write):
+    small["network_g"] |= {"enc_blk_nums": [1, 1], "dec_blk_nums": [1]}
+    config = load_config(write(small))
+    with pytest.raises(OptionError, match="network NAFNet"):
+        config.network_g.build()
