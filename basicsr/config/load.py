@@ -90,7 +90,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        near = difflib.get_close_matches(path.name, [item.name for item in path.parent.glob("*.yml")], n=1)
+        others = [item.name for item in path.parent.glob("*.yml") if item.name != path.name]
+        near = difflib.get_close_matches(path.name, others, n=1)
         hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise OptionError(str(path), [f"cannot read the option file: {reason}.{hint}"]) from error

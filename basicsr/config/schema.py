@@ -215,9 +215,9 @@ def effective_options(options: Any) -> Any:
         }
         for key, option in options.registry.options(options.type).items():
             if key in options.options:
-                plain[key] = options.options[key]
+                plain[key] = effective_options(options.options[key])
             elif not option.required:
-                plain[key] = msgspec.to_builtins(option.default)
+                plain[key] = effective_options(option.default)
         return plain
     if isinstance(options, msgspec.Struct):
         return {
@@ -226,6 +226,8 @@ def effective_options(options: Any) -> Any:
         }
     if isinstance(options, dict):
         return {key: effective_options(item) for key, item in options.items()}
+    if isinstance(options, (list, tuple)):
+        return [effective_options(item) for item in options]
     return options
 
 

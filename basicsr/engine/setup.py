@@ -18,7 +18,7 @@ from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions, effective_options
 from basicsr.data.loader import batches, evaluation_loader, train_loader
 from basicsr.data.paired import PairedImageDataset
-from basicsr.engine.checkpoint import load_contents, load_network
+from basicsr.engine.checkpoint import HasWeightsFacts, load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.schedules import warmed_up
@@ -117,28 +117,37 @@ def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
 
 
 def build_model(config: Config, run: Run) -> Model:
-    """Network with its starting weights, losses, and the model around them, on the run's device."""
-    net: nn.Module = config.network_g.build()
-    size = sum(parameter.numel() for parameter in net.parameters())
-    logger().info(f"{config.network_g.type}: {size:,} parameters, on {run.device}")
-    pretrained = config.path.pretrain_network_g
-    if run.resume_state is not None:
-        load_network(net, _weights_beside(run.resume_state), param_key="params")
-    elif pretrained is not None:
-        logger().info(load_network(net, Path(pretrained), config.path.strict_load_g, config.path.param_key))
-    elif config.train is None or run.experiment is None:
-        logger().warning("path.pretrain_network_g is not given: the network has random weights")
-    losses, mixup = {}, False
-    if config.train is not None and run.experiment is not None:
-        options = {"l_pix": config.train.pixel_opt, "l_percep": config.train.perceptual_opt}
-        losses = {name: item.build() for name, item in options.items() if item is not None}
-        mixup = config.train.mixup
-        if mixup and net.takes_labels:
-            what = f"two images cannot share the label map that {config.network_g.type} takes"
-            raise OptionError("train.mixup", [f"train.mixup: {what}; set it to false"])
+    """Network with its starting weights and, in training, losses; on the run's device."""
+    net = _build_network(config, run)
+    options = config.train if run.experiment is not None else None
+    losses = {}
+    if options is not None:
+        wanted = {"l_pix": options.pixel_opt, "l_percep": options.perceptual_opt}
+        losses = {name: item.build() for name, item in wanted.items() if item is not None}
+    mixup = options is not None and options.mixup
+    if mixup and net.takes_labels:
+        what = f"two images cannot share the label map that {config.network_g.type} takes"
+        raise OptionError("train.mixup", [f"train.mixup: {what}; set it to false"])
     model = MODELS.build(config.model_type, {}, networks={"g": net}, losses=losses, mixup=mixup)
     assert isinstance(model, Model)
     return model.to(run.device)
+
+
+def _build_network(config: Config, run: Run) -> nn.Module:
+    net: nn.Module = config.network_g.build()
+    size = sum(parameter.numel() for parameter in net.parameters())
+    logger().info(f"{config.network_g.type}: {size:,} parameters, on {run.device}")
+    if run.resume_state is not None:
+        logger().info(load_network(net, _weights_beside(run.resume_state), param_key="params"))
+    elif config.path.pretrain_network_g is not None:
+        weights = Path(config.path.pretrain_network_g)
+        logger().info(load_network(net, weights, config.path.strict_load_g, config.path.param_key))
+    elif run.experiment is None:
+        logger().warning("path.pretrain_network_g is not given: the network has random weights")
+    elif isinstance(net, HasWeightsFacts):
+        facts = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in net.weights_facts().items())
+        logger().info(f"new weights, {facts}")
+    return net
 
 
 def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: str) -> PairedImageDataset:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from inputs import blurred, photo, region_map, write_training_set
-from references import dense_mask_average_pool, dense_ssim, load_stack_sample
+from references import dense_mask_average_pool, dense_ssim, load_with_stack
 from timing import Goal, Work
 from torch import Tensor, nn
 
+from basicsr.data.fields import label_field
 from basicsr.data.paired import PairedImageDataset, SampleIndex
+from basicsr.data.transforms import random_crop, random_flip_rotate
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.metrics import calculate_ssim
 from basicsr.utils.errors import UserError
@@ -60,7 +62,7 @@ class Case:
 def pooling(device: torch.device, folder: Path) -> Pair:
     """MAP by label map and by dense stack."""
     labels = torch.from_numpy(region_map(720, 1280, 100)).to(device)
-    masks = torch.stack([labels == region for region in range(1, 101)])[:, None].float()
+    masks = _planes(labels, 100)
     features = torch.rand(1, 2, 720, 1280, generator=torch.Generator().manual_seed(0)).to(device)
     return _tensor_pair(
         device,
@@ -97,17 +99,36 @@ def sample_or_stack(device: torch.device, folder: Path) -> Pair:
     write_training_set(folder, STORED, REGIONS)
     dataset = _dataset("PairedImageGroupMaskDataset", folder, dataroot_mask=str(folder / "labels"))
 
-    def stack_sample(number: int) -> dict[str, Any]:
+    def stack_sample(number: int) -> dict[str, Tensor]:
         key = dataset.keys[number % len(dataset)]
-        gt, lq = folder / "target" / f"{key}.png", folder / "input" / f"{key}.png"
+        images = {"gt": folder / "target" / f"{key}.png", "lq": folder / "input" / f"{key}.png"}
         generator = sample_generator(dataset.seed, number, number)
-        return load_stack_sample(gt, lq, folder / "stacks" / f"{key}.npz", CROP, generator)
+        return load_with_stack(images, folder / "stacks" / f"{key}.npz", CROP, generator)
 
     ours = _sample(dataset, 1)
-    ours["masks"] = torch.stack([ours["labels"] == region for region in range(1, REGIONS + 1)])[:, None]
+    ours["masks"] = _planes(ours["labels"], REGIONS)
     fields = ("gt", "lq", "masks")
     agreement = _agree(_joined(ours, fields), _joined(stack_sample(1), fields), 1e-6)
     return Pair(_next_each_time(lambda n: _sample(dataset, n)), _next_each_time(stack_sample), agreement)
+
+
+def masks_alone(device: torch.device, folder: Path) -> Pair:
+    """The masks of a training sample as a label map and as a dense stack, without the images."""
+    write_training_set(folder, STORED, REGIONS)
+    field = label_field("labels", str(folder / "labels"), "disk")
+    keys = field.storage.keys()
+
+    def labels(number: int) -> Tensor:
+        generator = sample_generator(0, number, number)
+        arrays = random_crop({"labels": field.load(keys[number % len(keys)])}, CROP, generator)
+        return field.finish(random_flip_rotate(arrays, True, True, generator)["labels"])
+
+    def stack(number: int) -> Tensor:
+        path = folder / "stacks" / f"{keys[number % len(keys)]}.npz"
+        return load_with_stack({}, path, CROP, sample_generator(0, number, number))["masks"]
+
+    agreement = _agree(_planes(labels(1), REGIONS), stack(1), 0)
+    return Pair(_next_each_time(labels), _next_each_time(stack), agreement)
 
 
 def sample_or_plain(device: torch.device, folder: Path) -> Pair:
@@ -149,6 +170,10 @@ CASES = {
         f"training sample, 512x512 PNG to 256x256, {REGIONS} regions: label map / dense npz stack",
         Goal("faster", 10), sample_or_stack, in_worker=True,
     ),
+    "masks_alone": Case(
+        f"its masks alone, {REGIONS} regions: label map / dense npz stack",
+        Goal("faster", 10), masks_alone, in_worker=True,
+    ),
     "sample_or_plain": Case(
         f"training sample, 512x512 PNG to 256x256: label map ({REGIONS} regions) / no masks",
         Goal("cost", 1.3), sample_or_plain, in_worker=True,
@@ -159,6 +184,11 @@ CASES = {
         Goal("cost", 1.0), nafnet, on_gpu=True,
     ),
 }  # fmt: skip
+
+
+def _planes(labels: Tensor, regions: int) -> Tensor:
+    """(H, W) -> float32 (regions, 1, H, W) in {0, 1}."""
+    return torch.stack([labels == region for region in range(1, regions + 1)])[:, None].float()
 
 
 def _network(kind: str, device: torch.device) -> Any:

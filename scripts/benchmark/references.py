@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from basicsr.data.transforms import random_crop, random_flip_rotate
+from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
 
 WINDOW = 11
 SIGMA = 1.5
@@ -61,26 +62,26 @@ def dense_ssim(restored: NDArray[Any], gt: NDArray[Any], dtype: torch.dtype = to
     return float((luminance * structure).mean())
 
 
-def load_stack_sample(
-    gt: Path, lq: Path, stack: Path, size: int, generator: np.random.Generator
+def load_with_stack(
+    images: Mapping[str, Path], stack: Path, size: int, generator: np.random.Generator
 ) -> dict[str, Tensor]:
     """A training sample with a dense stack of masks: decode, crop, flip and transpose, convert.
 
     Args:
-        gt: PNG.
-        lq: PNG.
+        images: PNG files by name of the field.
         stack: ``.npz`` with the key ``masks``, bool (M, 1, H, W).
         size: side of the crop.
         generator: draws the crop and the symmetry, in the order of the package's data sets.
 
     Returns:
-        gt and lq (3, size, size) in [0, 1], RGB, and masks (M, 1, size, size) in {0, 1}, all float32.
+        Of each image (3, size, size) in [0, 1], RGB, and ``masks`` (M, 1, size, size) in {0, 1}; float32.
     """
+    arrays: Arrays = {name: _read_chw(path) for name, path in images.items()}
     with np.load(stack) as archive:
-        arrays = {"gt": _read_chw(gt), "lq": _read_chw(lq), "masks": archive["masks"]}
+        arrays["masks"] = archive["masks"]
     arrays = random_flip_rotate(random_crop(arrays, size, generator), True, True, generator)
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-    return tensors | {name: tensors[name] / 255 for name in ("gt", "lq")}
+    return tensors | {name: tensors[name] / 255 for name in images}
 
 
 def _read_chw(path: Path) -> NDArray[np.uint8]:

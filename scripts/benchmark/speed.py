@@ -13,10 +13,12 @@ import torch
 from cases import CASES, Case
 from report import circumstances, replace_block, table
 from timing import Row, compare
+from tqdm import tqdm
 
 from basicsr.config.cli import run_command
+from basicsr.utils.errors import UserError
 
-HEAD = ("ours / reference", "ours", "reference", "ratio", "goal", "met", "checked before")
+HEAD = ("compared: ours / reference", "ours", "reference", "ratio", "goal", "met", "checked before")
 
 
 def main() -> None:
@@ -33,9 +35,11 @@ def main() -> None:
 def run(names: list[str], rounds: int, device_name: str, document: Path | None) -> None:
     """Measure, print, and write into ``document``."""
     device = torch.device(device_name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: PyTorch finds no GPU here; measure with --device cpu")
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32: results are compared, too
-    chosen = [CASES[name] for name in names]
-    rows = [measure(case, rounds, device) for case in chosen if case.on_gpu or device.type == "cpu"]
+    chosen = [CASES[name] for name in names if CASES[name].on_gpu or device.type == "cpu"]
+    rows = [measure(case, rounds, device) for case in tqdm(chosen, unit="row")]
     text = f"{table(HEAD, [_cells(row) for row in rows])}\n\n{circumstances(device)}\n* Rounds: {rounds}"
     print(text)
     if document is not None:
@@ -56,9 +60,11 @@ def _threads(number: int | None) -> Iterator[None]:
     if number is not None:
         torch.set_num_threads(number)
         cv2.setNumThreads(number)
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _cells(row: Row) -> list[str]:

@@ -116,7 +116,9 @@ def test_other_errors_are_not_hidden(error):
 
 def test_under_a_launcher_a_mistake_ends_the_process_whatever_waits():
     code = (
-        "import threading; from basicsr.config.cli import run_command; from basicsr.utils.errors import UserError\n"
+        "import threading\n"
+        "from basicsr.config.cli import run_command\n"
+        "from basicsr.utils.errors import UserError\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
         "def command(): raise UserError('x.png: broken')\n"
         "run_command(command, debug=False)"

@@ -28,7 +28,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("options/
 class Yaml12Loader(yaml.SafeLoader):
     """Plain values as YAML 1.2 reads them, and so editors: ``1e-3`` is a number, ``off`` is text."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF100
+    yaml_implicit_resolvers = {
         first: [item for item in items if item[0].rpartition(":")[2] not in ("float", "bool", "timestamp")]
         for first, items in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -40,6 +40,10 @@ Yaml12Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
+
+
+def read_as_editors(text):
+    return yaml.load(text, Loader=Yaml12Loader)  # noqa: S506 - derived from SafeLoader
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +70,14 @@ def test_there_are_option_files():
 
 @pytest.mark.parametrize("name", FILES)
 def test_shipped_file_is_valid_as_it_is_written(name, validator):
-    options = yaml.load((ROOT / name).read_text(encoding="utf-8"), Loader=Yaml12Loader)
+    options = read_as_editors((ROOT / name).read_text(encoding="utf-8"))
     assert isinstance(options, dict)
     validator.validate(options)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if "/base/" not in name])
 def test_shipped_file_is_valid_with_its_bases_and_defaults(name, load_shipped, validator):
-    options = yaml.load(dump_config(load_shipped(name.removeprefix("options/"))), Loader=Yaml12Loader)
+    options = read_as_editors(dump_config(load_shipped(name.removeprefix("options/"))))
     assert options["path"] and options["network_g"]["img_channel"] == 3
     validator.validate(options)
 

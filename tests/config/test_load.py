@@ -264,16 +264,13 @@ def test_datasets_of_any_wrong_kind_are_mistakes_at_datasets(datasets, command, 
     assert lines and all(line.startswith("datasets") for line in lines)
 
 
+KEYS = st.text("abc. é", max_size=5) | st.integers() | st.none()
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["1e-3"])
+)
 PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from(["1e-3", "off"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3)
-    ),
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=6,
 )
 PLACES = [
@@ -298,10 +295,9 @@ def test_any_value_anywhere_gives_a_config_or_mistakes(place, value, small):
     assert isinstance(config, Config) or mistakes.lines
     if not mistakes.lines:
         semantic_mistakes(config, "train")
-        again = yaml.safe_load(yaml.safe_dump(effective_options(config)))
-        assert effective_options(convert(again, Config, "", mistakes)) == pytest.approx(
-            effective_options(config), nan_ok=True
-        ) or "nan" in repr(again)
+        plain = effective_options(config)
+        again = effective_options(convert(yaml.safe_load(yaml.safe_dump(plain)), Config, "", mistakes))
+        assert repr(again) == repr(plain)  # as text, because not-a-number differs from itself
     assert all("\n" not in line for line in mistakes.lines)
 
 
@@ -312,11 +308,10 @@ def test_effective_options_hold_the_defaults_of_constructors_and_frame(small, wr
     plain = effective_options(load_config(write(small)))
     assert plain["network_g"] == {
         "type": "NAFNet", "img_channel": 3, "mask": False, "width": 8, "middle_blk_num": 1,
-        "enc_blk_nums": plain["network_g"]["enc_blk_nums"], "dec_blk_nums": plain["network_g"]["dec_blk_nums"],
-        "drop_out_rate": 0.0, "extra_channel": 0,
+        "enc_blk_nums": [], "dec_blk_nums": [], "drop_out_rate": 0.0, "extra_channel": 0,
     }  # fmt: skip
     assert plain["train"]["optim_g"] == {
-        "type": "AdamW", "lr": 0.001, "weight_decay": 0.01, "betas": (0.9, 0.999), "eps": 1e-8,
+        "type": "AdamW", "lr": 0.001, "weight_decay": 0.01, "betas": [0.9, 0.999], "eps": 1e-8,
     }  # fmt: skip
     assert plain["datasets"]["train"]["io_backend"] == {"type": "disk"}
     assert (plain["train"]["amp"], plain["logger"]["print_freq"], plain["val"]["tile_overlap"]) == (

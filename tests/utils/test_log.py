@@ -1,0 +1,118 @@
+"""What a run says."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basicsr.utils.log import EventLog, close_log, json_safe, logger, open_log
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@pytest.fixture(autouse=True)
+def closed_log():
+    log = logger()
+    before = log.level, log.propagate
+    yield
+    close_log()
+    log.setLevel(before[0])
+    log.propagate = before[1]
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_events_are_one_json_object_a_line_in_order(tmp_path):
+    path = tmp_path / "new" / "events.jsonl"
+    events = EventLog(path)
+    events.write("train", 100, {"loss": 0.5, "lr": 1e-3})
+    events.write("val", 200, {"dataset": "GoPro", "psnr": 32.25})
+    events.close()
+    EventLog(path).write("train", 300, {"loss": 0.25})
+    found = lines(path)
+    assert all(isinstance(line.pop("time"), float) for line in found)
+    assert found == [
+        {"kind": "train", "iter": 100, "loss": 0.5, "lr": 0.001},
+        {"kind": "val", "iter": 200, "dataset": "GoPro", "psnr": 32.25},
+        {"kind": "train", "iter": 300, "loss": 0.25},
+    ]
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_number_that_json_cannot_say_is_null(value, tmp_path):
+    events = EventLog(tmp_path / "events.jsonl")
+    events.write("train", 1, {"loss": value, "lr": 0.5})
+    text = (tmp_path / "events.jsonl").read_text()
+    assert '"loss": null' in text and json.loads(text)["lr"] == 0.5
+
+
+def test_every_event_is_on_disk_at_once(tmp_path):
+    events = EventLog(tmp_path / "events.jsonl")
+    for iteration in range(1, 4):
+        events.write("train", iteration, {"loss": 0.0})
+        assert len(lines(tmp_path / "events.jsonl")) == iteration
+
+
+@given(VALUES)
+def test_json_safe_gives_strict_json_and_changes_nothing_else(value):
+    text = json.dumps(json_safe(value), allow_nan=False)
+
+    def same(left, right):
+        if isinstance(left, float) and (left != left or left in (float("inf"), -float("inf"))):
+            return right is None
+        if isinstance(left, dict):
+            return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        if isinstance(left, list):
+            return len(left) == len(right) and all(map(same, left, right))
+        return left == right
+
+    assert same(value, json.loads(text))
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path):
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventLog(tmp_path / "events.jsonl", tensorboard=tmp_path / "tb")
+    events.write("train", 10, {"loss": 0.5})
+    events.write("val", 10, {"dataset": "GoPro", "psnr": 30.0})
+    events.close()
+    reader = EventAccumulator(str(tmp_path / "tb"))
+    reader.Reload()
+    assert set(reader.Tags()["scalars"]) == {"train/loss", "val/GoPro/psnr"}
+    assert [(item.step, item.value) for item in reader.Scalars("train/loss")] == [(10, 0.5)]
+
+
+def test_main_process_writes_console_and_file_the_others_only_warn(tmp_path, capsys):
+    open_log(tmp_path / "logs" / "train.log", is_main=True)
+    logger().info("für alle")
+    assert "INFO: für alle" in capsys.readouterr().out
+    assert "INFO: für alle" in (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
+    open_log(tmp_path / "other.log", is_main=False)
+    logger().info("quiet")
+    logger().warning("loud")
+    said = capsys.readouterr().out
+    assert "quiet" not in said and "WARNING: loud" in said
+    assert not (tmp_path / "other.log").exists()
+    assert "loud" not in (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
+
+
+def test_opening_again_says_nothing_twice_and_closing_frees_the_file(tmp_path, capsys):
+    for name in ("a.log", "b.log"):
+        open_log(tmp_path / name, is_main=True)
+    logger().info("once")
+    assert capsys.readouterr().out.count("once") == 1
+    assert (tmp_path / "a.log").read_text() == ""
+    close_log()
+    assert logger().handlers == []
+    assert logger() is logging.getLogger("basicsr")
