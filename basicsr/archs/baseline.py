@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
-from basicsr.layers.local_pool import to_local
 from basicsr.layers.norm import LayerNorm2d
 from basicsr.utils.registry import ARCHS
 
@@ -71,6 +70,7 @@ class Baseline(RestorationUNet):
         ffn_expand: widening of the feed-forward half of a block.
         drop_out_rate: dropout inside blocks.
         extra_channel: further input channels behind the image.
+        train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
     """
 
     def __init__(
@@ -84,41 +84,17 @@ class Baseline(RestorationUNet):
         ffn_expand: int = 2,
         drop_out_rate: float = 0.0,
         extra_channel: int = 0,
+        train_size: tuple[int, int, int, int] | None = None,
     ) -> None:
         block = partial(
             BaselineBlock, dw_expand=dw_expand, ffn_expand=ffn_expand, drop_out_rate=drop_out_rate
         )
         super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+        self.pool_locally(train_size)
 
 
 @ARCHS.register
 class BaselineLocal(Baseline):
-    """`Baseline` with local pooling (TLC).
+    """`Baseline` with local pooling (TLC)."""
 
-    Args:
-        train_size: (1, C, H, W) of the training crops.
-    """
-
-    def __init__(
-        self,
-        img_channel: int = 3,
-        width: int = 16,
-        middle_blk_num: int = 1,
-        enc_blk_nums: Sequence[int] = (),
-        dec_blk_nums: Sequence[int] = (),
-        dw_expand: int = 1,
-        ffn_expand: int = 2,
-        drop_out_rate: float = 0.0,
-        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
-    ) -> None:
-        super().__init__(
-            img_channel,
-            width,
-            middle_blk_num,
-            enc_blk_nums,
-            dec_blk_nums,
-            dw_expand,
-            ffn_expand,
-            drop_out_rate,
-        )
-        to_local(self, train_size)
+    local_train_size = (1, 3, 256, 256)

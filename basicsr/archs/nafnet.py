@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
-from basicsr.layers.local_pool import to_local
 from basicsr.layers.norm import LayerNorm2d
 from basicsr.utils.registry import ARCHS
 
@@ -70,6 +69,7 @@ class NAFNet(RestorationUNet):
         dec_blk_nums: blocks of each level on the way up.
         drop_out_rate: dropout inside blocks.
         extra_channel: further input channels behind these.
+        train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
     """
 
     def __init__(
@@ -82,32 +82,18 @@ class NAFNet(RestorationUNet):
         dec_blk_nums: Sequence[int] = (),
         drop_out_rate: float = 0.0,
         extra_channel: int = 0,
+        train_size: tuple[int, int, int, int] | None = None,
     ) -> None:
         block = partial(NAFBlock, drop_out_rate=drop_out_rate)
         extra_channel += int(mask)
         super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
         if mask:
             self.image_inputs = ("lq", "mask")
+        self.pool_locally(train_size)
 
 
 @ARCHS.register
 class NAFNetLocal(NAFNet):
-    """`NAFNet` with local pooling (TLC): better on images larger than the training crops; same weights.
+    """`NAFNet` with local pooling (TLC): better on images larger than the training crops; same weights."""
 
-    Args:
-        train_size: (1, C, H, W) of the training crops.
-    """
-
-    def __init__(
-        self,
-        img_channel: int = 3,
-        mask: bool = False,
-        width: int = 16,
-        middle_blk_num: int = 1,
-        enc_blk_nums: Sequence[int] = (),
-        dec_blk_nums: Sequence[int] = (),
-        drop_out_rate: float = 0.0,
-        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
-    ) -> None:
-        super().__init__(img_channel, mask, width, middle_blk_num, enc_blk_nums, dec_blk_nums, drop_out_rate)
-        to_local(self, train_size)
+    local_train_size = (1, 3, 256, 256)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.nafnet import NAFNet
-from basicsr.layers.local_pool import to_local
+from basicsr.archs.nafnet import NAFBlock
+from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
 from basicsr.layers.padding import crop_to
 from basicsr.utils.registry import ARCHS
 
 
 @ARCHS.register
-class SegNAFNet(NAFNet):
+class SegNAFNet(RestorationUNet):
     """NAFNet that sees, beside the image, features averaged over the regions of a label map.
 
     Args:
@@ -30,6 +31,7 @@ class SegNAFNet(NAFNet):
             Ours row.
         mask_value: strength of the masks. null lets the weights say: 1/255 for published checkpoints, which
             were trained on masks divided by 255, and 1 for networks trained here.
+        train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
     """
 
     takes_labels = True
@@ -45,15 +47,16 @@ class SegNAFNet(NAFNet):
         drop_out_rate: float = 0.0,
         mask_dropout: float = 0.0,
         mask_value: float | None = None,
+        train_size: tuple[int, int, int, int] | None = None,
     ) -> None:
-        super().__init__(
-            img_channel, False, width, middle_blk_num, enc_blk_nums, dec_blk_nums, drop_out_rate, seg_channel
-        )
+        block = partial(NAFBlock, drop_out_rate=drop_out_rate)
+        super().__init__(block, img_channel, seg_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
         # Not a MapFeatures module: published checkpoints have these two names at the top level.
         self.pre_seg = nn.Conv2d(img_channel, seg_channel, 3, padding=1)
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
         self.pool = MaskAveragePool(mask_dropout, 1.0 if mask_value is None else mask_value)
         self.mask_value_is_forced = mask_value is not None
+        self.pool_locally(train_size)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
         """Image (B, img_channel, H, W) in [0, 1] and label maps (B, H, W) -> (B, img_channel, H, W), not
@@ -89,34 +92,6 @@ class SegNAFNet(NAFNet):
 
 @ARCHS.register
 class SegNAFNetLocal(SegNAFNet):
-    """`SegNAFNet` with local pooling (TLC) inside its blocks; region means stay those of the whole image.
+    """`SegNAFNet` with local pooling (TLC) inside its blocks; region means stay those of the whole image."""
 
-    Args:
-        train_size: (1, C, H, W) of the training crops.
-    """
-
-    def __init__(
-        self,
-        img_channel: int = 3,
-        seg_channel: int = 2,
-        width: int = 16,
-        middle_blk_num: int = 1,
-        enc_blk_nums: Sequence[int] = (),
-        dec_blk_nums: Sequence[int] = (),
-        drop_out_rate: float = 0.0,
-        mask_dropout: float = 0.0,
-        mask_value: float | None = None,
-        train_size: tuple[int, int, int, int] = (1, 3, 256, 256),
-    ) -> None:
-        super().__init__(
-            img_channel,
-            seg_channel,
-            width,
-            middle_blk_num,
-            enc_blk_nums,
-            dec_blk_nums,
-            drop_out_rate,
-            mask_dropout,
-            mask_value,
-        )
-        to_local(self, train_size)
+    local_train_size = (1, 3, 256, 256)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from basicsr.layers.local_pool import to_local
 from basicsr.layers.padding import SizeRule, crop_to
 
 
@@ -29,10 +30,12 @@ class RestorationUNet(nn.Module):
         image_inputs: sample fields that are concatenated to the first argument of ``forward``.
         takes_labels: whether ``forward`` takes label maps (B, H, W) as second argument.
         size_rule: what sizes run without padding.
+        local_train_size: ``train_size`` where none is given; the Local variants have one.
     """
 
     image_inputs: tuple[str, ...] = ("lq",)
     takes_labels: bool = False
+    local_train_size: tuple[int, int, int, int] | None = None
 
     def __init__(
         self,
@@ -87,6 +90,12 @@ class RestorationUNet(nn.Module):
         for decoder, up, skip in zip(self.decoders, self.ups, reversed(skips), strict=True):
             features = decoder(up(features) + skip)
         return self.ending(features) + x[:, : self.img_channel]
+
+    def pool_locally(self, train_size: tuple[int, int, int, int] | None) -> None:
+        """Pool over windows of 1.5 times ``train_size`` (TLC); None takes `local_train_size`, or pools globally."""
+        train_size = train_size or self.local_train_size
+        if train_size is not None:
+            to_local(self, train_size)
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""

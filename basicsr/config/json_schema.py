@@ -94,7 +94,11 @@ def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
         }
         known |= options.keys()
         summary = (inspect.getdoc(registry[name]) or "").split("\n\n")[0].replace("\n", " ")
-        properties = {"type": {"const": name, "description": summary}, **dict.fromkeys(frame, True), **options}
+        properties = {
+            "type": {"const": name, "description": summary},
+            **dict.fromkeys(frame, True),
+            **options,
+        }
         then = {"properties": properties, "additionalProperties": False}
         branches.append({"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": then})
     return {

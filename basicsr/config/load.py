@@ -79,7 +79,9 @@ def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
     bases = options.pop("base", None) or []
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
-        raise OptionError(str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"])
+        raise OptionError(
+            str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"]
+        )
     merged: dict[str, Any] = {}
     for base in bases:
         merged = _merge(merged, _read_with_bases(path.parent / base, (*readers, path.resolve())))

@@ -145,7 +145,9 @@ def _build_network(config: Config, run: Run) -> nn.Module:
     elif run.experiment is None:
         logger().warning("path.pretrain_network_g is not given: the network has random weights")
     elif isinstance(net, HasWeightsFacts):
-        facts = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in net.weights_facts().items())
+        facts = ", ".join(
+            f"{name.replace('_', ' ')} {value:g}" for name, value in net.weights_facts().items()
+        )
         logger().info(f"new weights, {facts}")
     return net
 

@@ -26,9 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds of each row; default: 15")
     parser.add_argument("--only", nargs="+", choices=CASES, metavar="NAME", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: rows of networks")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: only MAP and networks"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
     typed = parser.parse_args()
+    if typed.rounds < 1:
+        parser.error(f"--rounds takes 1 or more, not {typed.rounds}")
     run_command(lambda: run(typed.only or list(CASES), typed.rounds, typed.device, typed.write), debug=False)
 
 
