@@ -28,7 +28,9 @@ def batch_of(seed: int) -> dict:
 def test_pooling_is_that_of_the_cpu():
     features, labels = torch.randn(2, 3, 64, 48), torch.randint(0, 30, (2, 64, 48))
     expected = mask_average_pool(features, labels, 0.5)
-    torch.testing.assert_close(mask_average_pool(features.cuda(), labels.cuda(), 0.5).cpu(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        mask_average_pool(features.cuda(), labels.cuda(), 0.5).cpu(), expected, atol=1e-5, rtol=1e-5
+    )
     dropped = drop_regions(labels.cuda(), 0.5).cpu()
     for before, after in zip(labels, dropped, strict=True):
         assert len(before.unique()) - len(after.unique()) == (len(before.unique()) - 1) // 2

@@ -78,7 +78,11 @@ def command(*words: str, processes: int = 1, **environment: str) -> subprocess.C
 
 def weights(name: str, iteration: int | str) -> dict[str, torch.Tensor]:
     saved = torch.load(f"experiments/{name}/models/net_g_{iteration}.pth", weights_only=True)
-    return {f"{entry}.{key}": tensor for entry in ("params", "params_ema") for key, tensor in saved.get(entry, {}).items()}
+    return {
+        f"{entry}.{key}": tensor
+        for entry in ("params", "params_ema")
+        for key, tensor in saved.get(entry, {}).items()
+    }
 
 
 def assert_same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
@@ -112,7 +116,9 @@ def test_each_row_trains_and_tests(workplace, row: str):
     mean, images = results["Demo"]["mean"], results["Demo"]["images"]
     assert [image["key"] for image in images] == [f"photo_{number}" for number in range(6)]
     assert set(mean) == {"psnr", "ssim", "mcr", "input_psnr"}
-    assert mean["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 grey values too bright"
+    assert mean["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), (
+        "the inputs are 3 grey values too bright"
+    )
     for metric, value in mean.items():
         assert value == pytest.approx(np.mean([image[metric] for image in images]))
     assert mean["psnr"] == pytest.approx(events[-1]["psnr"]), "testing repeats the last validation"
@@ -140,7 +146,9 @@ def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
     changed = weights("straight", 3)
     assert any(not torch.equal(changed[key], value) for key, value in weights("straight", 6).items())
     assert Path("experiments/halves/config_from_3.yml").is_file()
-    before, after = (torch.load(f"experiments/{name}/training_states/6.state") for name in ("straight", "halves"))
+    before, after = (
+        torch.load(f"experiments/{name}/training_states/6.state") for name in ("straight", "halves")
+    )
     assert before["samples_done"] == after["samples_done"] == 24
     assert torch.equal(before["random"][0]["torch"], after["random"][0]["torch"])
 
@@ -158,7 +166,10 @@ def test_a_state_can_be_resumed_under_another_name(workplace):
     state = "path.resume_state=experiments/first/training_states/2.state"
     train("NAFNet", "train.total_iter=3", "name=second", state)
     assert [path.name for path in sorted(Path("experiments/second/models").iterdir())][0] == "net_g_3.pth"
-    assert sorted(path.name for path in Path("experiments/first/models").iterdir()) == ["net_g_2.pth", "net_g_latest.pth"]
+    assert sorted(path.name for path in Path("experiments/first/models").iterdir()) == [
+        "net_g_2.pth",
+        "net_g_latest.pth",
+    ]
 
 
 def test_auto_resume_without_a_state_starts_anew_and_keeps_what_was_there(workplace):
@@ -189,9 +200,14 @@ def test_windows_rounding_and_several_sets(workplace):
     results = test("SegNAFNet", f"datasets.test_2={second}", "val.use_image=false", "val.suffix=mine")
     assert list(results) == ["Demo", "Second"]
     assert results["Demo"]["mean"]["psnr"] == results["Second"]["mean"]["psnr"]
-    assert 0 < abs(results["Demo"]["mean"]["psnr"] - whole["Demo"]["mean"]["psnr"]) < 0.1, "rounding costs a little"
+    assert 0 < abs(results["Demo"]["mean"]["psnr"] - whole["Demo"]["mean"]["psnr"]) < 0.1, (
+        "rounding costs a little"
+    )
     assert Path("results/Demo-SegNAFNet/visualization/Second/photo_0_mine.png").is_file()
-    for windows in (["val.tile=24", "val.tile_overlap=8"], ["val.grids=true", "val.crop_size_h=24", "val.crop_size_w=32"]):
+    for windows in (
+        ["val.tile=24", "val.tile_overlap=8"],
+        ["val.grids=true", "val.crop_size_h=24", "val.crop_size_w=32"],
+    ):
         near = test("SegNAFNet", *windows)["Demo"]["mean"]["psnr"]
         assert near == pytest.approx(whole["Demo"]["mean"]["psnr"], abs=1.0)
 
@@ -199,7 +215,9 @@ def test_windows_rounding_and_several_sets(workplace):
 def test_mean_and_std_do_not_change_what_metrics_see(workplace):
     train("NAFNet", "train.total_iter=1", "datasets.val.mean=[0.5,0.4,0.3]", "datasets.val.std=[0.5,0.5,0.5]")
     statistics = ("datasets.test.mean=[0.5,0.4,0.3]", "datasets.test.std=[0.5,0.5,0.5]")
-    assert test("NAFNet", *statistics)["Demo"]["mean"]["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9))
+    assert test("NAFNet", *statistics)["Demo"]["mean"]["input_psnr"] == pytest.approx(
+        10 * np.log10(255**2 / 9)
+    )
 
 
 def test_rgb2bgr_false_writes_the_channels_in_reverse(workplace):
@@ -241,7 +259,16 @@ def test_fine_tuning_starts_from_given_weights(workplace):
 def test_two_processes_train_resume_and_test_like_one(workplace):
     def both(name: str, total: int, *more: str) -> None:
         overrides = [*QUICK, *RESUMED, f"name={name}", f"train.total_iter={total}"]
-        words = ["train.py", "-opt", "options/train/Demo/SegNAFNet.yml", "--launcher", "pytorch", *more, "--set", *overrides]
+        words = [
+            "train.py",
+            "-opt",
+            "options/train/Demo/SegNAFNet.yml",
+            "--launcher",
+            "pytorch",
+            *more,
+            "--set",
+            *overrides,
+        ]
         done = command(*words, processes=2)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -257,7 +284,9 @@ def test_two_processes_train_resume_and_test_like_one(workplace):
     done = command("test.py", "-opt", "options/test/Demo/SegNAFNet.yml", "--set", *overrides, processes=2)
     assert done.returncode == 0, done.stdout + done.stderr
     together = json.loads(Path("results/shared/metrics.json").read_text())
-    assert [image["key"] for image in together["Demo"]["images"]] == [f"photo_{number}" for number in range(6)]
+    assert [image["key"] for image in together["Demo"]["images"]] == [
+        f"photo_{number}" for number in range(6)
+    ]
     for metric, value in alone["Demo"]["mean"].items():
         assert together["Demo"]["mean"][metric] == pytest.approx(value, abs=1e-6)
 
@@ -284,7 +313,9 @@ def test_commands_say_what_is_wrong_in_one_line_and_by_their_exit_code(workplace
 def test_runs_without_a_working_torchvision(workplace):
     """A torchvision that does not match its torch raises on import; nothing here may need it."""
     (workplace / "broken/torchvision").mkdir(parents=True)
-    (workplace / "broken/torchvision/__init__.py").write_text("raise RuntimeError('operator nms does not exist')\n")
+    (workplace / "broken/torchvision/__init__.py").write_text(
+        "raise RuntimeError('operator nms does not exist')\n"
+    )
     words = ["train.py", "-opt", "options/train/Demo/SegNAFNet.yml", "--set", *QUICK, "train.total_iter=1"]
     done = command(*words, "logger.use_tb_logger=true", PYTHONPATH=str(workplace / "broken"))
     assert done.returncode == 0, done.stderr
@@ -302,5 +333,7 @@ def test_an_output_folder_that_cannot_be_written_is_named(workplace):
 def test_weights_of_another_network_are_one_line(workplace):
     train("NAFNet", "train.total_iter=1")
     start = "path.pretrain_network_g=experiments/Demo-NAFNet/models/net_g_latest.pth"
-    with pytest.raises(UserError, match=r"net_g_latest.pth: its weights are not those of SegNAFNet: 4 missing"):
+    with pytest.raises(
+        UserError, match=r"net_g_latest.pth: its weights are not those of SegNAFNet: 4 missing"
+    ):
         test("SegNAFNet", start)

@@ -32,7 +32,7 @@ PHOTOS = {
     ),
     "test": ("chelsea.png", "rocket.jpg"),
 }
-_COPIES = {"train": 8, "test": 3}
+COPIES = {"train": 8, "test": 3}
 _BLUR_PIXELS = (4.0, 8.0)
 _LONGEST_SIDE = 640
 
@@ -47,7 +47,7 @@ def make_demo_dataset(folder: Path, seed: int = 42) -> int:
     for split, photos in PHOTOS.items():
         for photo_index, photo in enumerate(photos):
             sharp = _read_photo(photo)
-            for copy in range(_COPIES[split]):
+            for copy in range(COPIES[split]):
                 generator = sample_generator(
                     seed, photo_index + len(PHOTOS["train"]) * (split == "test"), copy
                 )

@@ -23,7 +23,8 @@ def linear_motion(length: float, angle: float) -> Kernel:
         The smallest odd size that holds the line.
     """
     size = 2 * math.ceil(length / 2) + 1
-    along = np.linspace(-length / 2, length / 2, max(1, math.ceil(length * _POINTS_PER_PIXEL)))
+    points = max(1, math.ceil(length * _POINTS_PER_PIXEL))
+    along = ((np.arange(points) + 0.5) / points - 0.5) * length
     return splat(along * math.cos(angle), -along * math.sin(angle), size)
 
 

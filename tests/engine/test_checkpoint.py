@@ -19,7 +19,9 @@ def net(width: int = 3) -> nn.Module:
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def message_of(call, *arguments, **options) -> str:
@@ -43,7 +45,9 @@ def test_the_average_is_preferred_and_either_can_be_asked_for(tmp_path):
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_files_of_other_toolkits_are_unwrapped(tmp_path, wrap, prefix: str):
     source, loaded = net(), net()
-    torch.save(wrap({prefix + key: value for key, value in source.state_dict().items()}), tmp_path / "net.pth")
+    torch.save(
+        wrap({prefix + key: value for key, value in source.state_dict().items()}), tmp_path / "net.pth"
+    )
     load_network(loaded, tmp_path / "net.pth")
     assert same(source, loaded)
 
@@ -97,7 +101,9 @@ def test_broken_missing_and_empty_files_are_named(tmp_path):
     (tmp_path / "text.pth").write_text("hello")
     (tmp_path / "empty.pth").write_bytes(b"")
     for name in ("cut", "text", "empty"):
-        assert f"{name}.pth: not a checkpoint, or cut short" in message_of(load_contents, tmp_path / f"{name}.pth")
+        assert f"{name}.pth: not a checkpoint, or cut short" in message_of(
+            load_contents, tmp_path / f"{name}.pth"
+        )
     assert "no such checkpoint" in message_of(load_contents, tmp_path / "none.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     assert "holds a list" in message_of(load_contents, tmp_path / "list.pth")

@@ -32,8 +32,12 @@ def rates_of_torch(make, steps: int, base_lr: float) -> list[float]:
 
 
 def test_true_cosine_is_that_of_torch():
-    expected = rates_of_torch(lambda o: torch_schedules.CosineAnnealingLR(o, T_max=50, eta_min=1e-4), 50, 1e-2)
-    assert [TrueCosineAnnealingLR(step, 1e-2, T_max=50, eta_min=1e-4) for step in range(50)] == pytest.approx(expected)
+    expected = rates_of_torch(
+        lambda o: torch_schedules.CosineAnnealingLR(o, T_max=50, eta_min=1e-4), 50, 1e-2
+    )
+    assert [TrueCosineAnnealingLR(step, 1e-2, T_max=50, eta_min=1e-4) for step in range(50)] == pytest.approx(
+        expected
+    )
 
 
 def test_the_published_recipe_starts_at_1e_3_and_ends_at_1e_7():
@@ -49,12 +53,17 @@ def test_multi_step_is_that_of_torch():
 
 
 def test_multi_step_restarts_forget_earlier_milestones():
-    rates = [MultiStepRestartLR(s, 1.0, [2, 6], 0.1, restarts=[0, 4], restart_weights=[1, 0.5]) for s in range(8)]
+    rates = [
+        MultiStepRestartLR(s, 1.0, [2, 6], 0.1, restarts=[0, 4], restart_weights=[1, 0.5]) for s in range(8)
+    ]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.5, 0.5, 0.05, 0.05])
 
 
 def test_cosine_restarts_begin_each_period_at_its_weight():
-    rate = [CosineAnnealingRestartLR(s, 1.0, periods=[4, 8], restart_weights=[1, 0.5], eta_min=0.1) for s in range(13)]
+    rate = [
+        CosineAnnealingRestartLR(s, 1.0, periods=[4, 8], restart_weights=[1, 0.5], eta_min=0.1)
+        for s in range(13)
+    ]
     assert rate[0] == pytest.approx(1)
     assert rate[2] == pytest.approx(0.1 + 0.9 / 2)
     assert rate[4] == pytest.approx(0.1 + 0.5 * 0.9)
@@ -73,7 +82,13 @@ def test_warm_up_rises_from_zero_and_minus_one_is_none():
 
 
 def test_published_names_are_known():
-    names = {"TrueCosineAnnealingLR", "CosineAnnealingRestartLR", "MultiStepLR", "MultiStepRestartLR", "LinearLR"}
+    names = {
+        "TrueCosineAnnealingLR",
+        "CosineAnnealingRestartLR",
+        "MultiStepLR",
+        "MultiStepRestartLR",
+        "LinearLR",
+    }
     assert set(SCHEDULES.names()) == names
     assert set(OPTIMIZERS.names()) == {"AdamW", "Adam", "SGD"}
 

@@ -31,7 +31,9 @@ def model_of(mixup: bool = False) -> ImageRestorationModel:
     return ImageRestorationModel({"g": net}, {"l_pix": L1Loss(loss_weight=2.0)}, mixup)
 
 
-def trainer_of(model, settings=None, batches=None, optimizer=None, rate=lambda step, base: base, hooks=()) -> Trainer:
+def trainer_of(
+    model, settings=None, batches=None, optimizer=None, rate=lambda step, base: base, hooks=()
+) -> Trainer:
     optimizer = optimizer or torch.optim.SGD(model.networks.parameters(), lr=0.1)
     batches = iter(batches) if batches is not None else map(batch_of, itertools.count())
     return Trainer(model, optimizer, rate, batches, settings or StepSettings(), CPU, hooks)
@@ -45,7 +47,9 @@ def test_training_lowers_the_loss():
     model = model_of()
     model.train()
     first = model.training_step(batch_of(0))["loss"].item()
-    trainer_of(model, batches=itertools.repeat(batch_of(0)), optimizer=torch.optim.Adam(model.parameters(), 1e-2)).run(60)
+    trainer_of(
+        model, batches=itertools.repeat(batch_of(0)), optimizer=torch.optim.Adam(model.parameters(), 1e-2)
+    ).run(60)
     assert model.training_step(batch_of(0))["loss"].item() < first / 2
 
 
@@ -60,7 +64,9 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
 
 def test_accumulated_small_batches_equal_one_large_batch():
     small = [batch_of(number) for number in range(4)]
-    large = {name: torch.cat([batch[name] for batch in small]) for name in ("lq", "gt")} | {"key": list("abcdefgh")}
+    large = {name: torch.cat([batch[name] for batch in small]) for name in ("lq", "gt")} | {
+        "key": list("abcdefgh")
+    }
     one, four = model_of(), model_of()
     first = trainer_of(one, batches=[large])
     second = trainer_of(four, StepSettings(accumulate=4), batches=small)
@@ -179,18 +185,25 @@ def test_mixup_blends_both_images_alike():
     batch = batch_of(0, size=8)
     model.training_step(batch)
     assert not torch.equal(seen[0], batch["lq"])
-    torch.testing.assert_close(seen[0].mean(0), batch["lq"].mean(0)), "each sample is used once on either side"
+    (
+        torch.testing.assert_close(seen[0].mean(0), batch["lq"].mean(0)),
+        "each sample is used once on either side",
+    )
 
 
 def test_inputs_are_gathered_by_what_the_network_says_it_eats():
     batch = {"lq": torch.rand(1, 3, 4, 4), "mask": torch.rand(1, 1, 4, 4), "labels": torch.ones(1, 4, 4)}
-    plain, cat, seg = (ARCHS.build(*args) for args in (("NAFNet", {}), ("NAFNet", {"mask": True}), ("SegNAFNet", {})))
+    plain, cat, seg = (
+        ARCHS.build(*args) for args in (("NAFNet", {}), ("NAFNet", {"mask": True}), ("SegNAFNet", {}))
+    )
     assert [x.shape for x in gather_inputs(plain, batch)] == [(1, 3, 4, 4)]
     (joined,) = gather_inputs(cat, batch)
     assert torch.equal(joined, torch.cat([batch["lq"], batch["mask"]], 1))
     assert gather_inputs(seg, batch)[1] is batch["labels"]
     check_inputs(seg, ("gt", "lq", "labels"), "datasets.train")
-    with pytest.raises(OptionError, match=r"datasets.train.type: SegNAFNet needs 'labels'.*PairedImageGroupMaskDataset"):
+    with pytest.raises(
+        OptionError, match=r"datasets.train.type: SegNAFNet needs 'labels'.*PairedImageGroupMaskDataset"
+    ):
         check_inputs(seg, ("gt", "lq", "mask"), "datasets.train")
     with pytest.raises(OptionError, match="PairedImageMaskDataset"):
         check_inputs(cat, ("gt", "lq"), "datasets.train")
