@@ -80,7 +80,8 @@ class RestorationUNet(nn.Module):
 
     def restore(self, x: Tensor) -> Tensor:
         """`forward` for sizes that fit `size_rule`; the image comes first among the channels of ``x``."""
-        features = self.intro(x)
+        # The layout that LayerNorm2d leaves behind: kept everywhere, no block has to convert.
+        features = self.intro(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             features = encoder(features)

@@ -125,7 +125,7 @@ class TrainOptions(Options, frozen=True, kw_only=True):
     pixel_opt: LossOptions | None = None
     perceptual_opt: LossOptions | None = None
     amp: Literal["off", "bf16", "fp16"] = "off"
-    channels_last: bool = False
+    channels_last: bool = True
     compile: bool = False
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     accumulate: Count = 1

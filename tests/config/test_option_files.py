@@ -9,6 +9,7 @@ import pytest
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.schema import effective_options
 from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import ARCHS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ("NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet")
@@ -60,11 +61,11 @@ def test_rows_differ_only_in_network_masks_and_name(folder, load_shipped):
     masks = {f"datasets.{phase}.dataroot_mask" for phase in phases}
     assert differences(rows["NAFNet"], rows["MaskNAFNet"]) == {*named, *types, *masks, "network_g.mask"}
     assert differences(rows["SegNAFNet"], rows["SegNAFNet-MAP"]) == {*named, "network_g.mask_dropout"}
-    seg = {f"network_g.{key}" for key in ("type", "seg_channel", "mask_dropout", "mask_value", "mask")}
-    is_local = rows["NAFNet"].network_g.type.endswith("Local")
-    extra = set() if is_local else {"network_g.extra_channel"}
+    networks = (ARCHS.options(rows[row].network_g.type) for row in ("NAFNet", "SegNAFNet"))
+    in_one_only = {f"network_g.{key}" for key in set(next(networks)) ^ set(next(networks))}
+    assert {"network_g.seg_channel", "network_g.mask_dropout", "network_g.mask"} <= in_one_only
     assert differences(rows["NAFNet"], rows["SegNAFNet"]) == {
-        *named, *types, *masks, *seg, *extra, "grouped_masks",
+        *named, *types, *masks, *in_one_only, "network_g.type", "grouped_masks",
     }  # fmt: skip
 
 
