@@ -1,6 +1,7 @@
 """One picture of a restoration: blurred, restored, sharp and label map side by side.
 
-python scripts/before_after.py datasets/Demo/test chelsea_1 results/Demo-SegNAFNet/visualization/Demo OUT.png --crop 160
+python scripts/before_after.py datasets/Demo/test chelsea_0 results/Demo-SegNAFNet/visualization/Demo \\
+    docs/images/before_after.png --crop 150
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from basicsr.utils.image import read_rgb, write_png
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("split", type=Path, help="folder with input/, target/ and grouped_masks/")
     parser.add_argument("key", help="name of the photo without suffix")
     parser.add_argument("restored", type=Path, help="folder with <key>.png")
@@ -40,7 +43,9 @@ def write_picture(split: Path, key: str, restored: Path, out: Path, crop: int | 
         top, left = ((length - crop) // 2 for length in panels[0].shape[:2])
         panels = [panel[top : top + crop, left : left + crop].repeat(2, 0).repeat(2, 1) for panel in panels]
     gap = np.full((panels[0].shape[0], 6, 3), 255, np.uint8)
-    write_png(out, np.concatenate([panels[0], *(part for panel in panels[1:] for part in (gap, panel))], axis=1))
+    write_png(
+        out, np.concatenate([panels[0], *(part for panel in panels[1:] for part in (gap, panel))], axis=1)
+    )
 
 
 def colour_regions(labels: NDArray[np.int32]) -> NDArray[np.uint8]:

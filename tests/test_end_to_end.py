@@ -122,7 +122,7 @@ def test_each_row_trains_and_tests(workplace, row: str):
     for metric, value in mean.items():
         assert value == pytest.approx(np.mean([image[metric] for image in images]))
     assert mean["psnr"] == pytest.approx(events[-1]["psnr"]), "testing repeats the last validation"
-    rows = list(csv.DictReader(open(f"results/Demo-{row}/metrics.csv")))
+    rows = list(csv.DictReader(Path(f"results/Demo-{row}/metrics.csv").read_text().splitlines()))
     assert [(line["dataset"], line["key"], float(line["psnr"])) for line in rows] == [
         ("Demo", image["key"], image["psnr"]) for image in images
     ]
@@ -165,7 +165,7 @@ def test_a_state_can_be_resumed_under_another_name(workplace):
     train("NAFNet", "train.total_iter=2", "name=first")
     state = "path.resume_state=experiments/first/training_states/2.state"
     train("NAFNet", "train.total_iter=3", "name=second", state)
-    assert [path.name for path in sorted(Path("experiments/second/models").iterdir())][0] == "net_g_3.pth"
+    assert Path("experiments/second/models/net_g_3.pth").is_file()
     assert sorted(path.name for path in Path("experiments/first/models").iterdir()) == [
         "net_g_2.pth",
         "net_g_latest.pth",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from basicsr.utils.convert import ExistingFile, Mistakes, join, struct_values
+from basicsr.utils.convert import ExistingFile, Mistakes, Name, join, struct_values
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
 
@@ -85,7 +85,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 
     registry = DATASETS
 
-    name: str
+    name: Name
     use_shuffle: bool = True
     num_worker_per_gpu: Whole = 4
     batch_size_per_gpu: Count = 1
@@ -185,7 +185,7 @@ class Config(Options, frozen=True, kw_only=True):
     deterministic algorithms, which costs speed on GPUs.
     """
 
-    name: str
+    name: Name
     model_type: str = "ImageRestorationModel"
     scale: Annotated[int, Meta(ge=1, le=1)] = 1
     num_gpu: Whole | Literal["auto"] = "auto"

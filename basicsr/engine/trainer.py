@@ -158,7 +158,7 @@ class Trainer:
             with autocast:
                 losses = self._forward(batch)
             loss = losses["loss"]
-            # A loss may be NaN and its gradient not (that of L1 is a sign). NaN gradients reach all processes.
+            # A loss may be NaN and its gradient not (that of L1 is a sign); so NaN reaches all processes.
             loss = loss * torch.where(loss.isfinite(), 1.0, torch.nan)
             self.scaler.scale(loss / self.settings.accumulate).backward()
         for name, value in losses.items():

@@ -36,6 +36,15 @@ class Rule(Protocol):
         """Note what is wrong with ``value``."""
 
 
+class FolderName:
+    """Marks an option that becomes the name of a folder of its own."""
+
+    def check(self, name: str, where: str, mistakes: Mistakes) -> None:
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            mistakes.add(where, "becomes a folder's name: not empty, no slash, no dot in front", name)
+
+
+Name = Annotated[str, FolderName()]
 ExistingFile = Annotated[str, MustExist("file")]
 ExistingFolder = Annotated[str, MustExist("folder")]
 

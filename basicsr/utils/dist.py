@@ -79,7 +79,8 @@ def slurm_environment(environment: Mapping[str, str], port: int) -> dict[str, st
         raise OptionError(
             "--launcher", [f"--launcher slurm: {error.args[0]} not set; start with srun"]
         ) from error
-    per_node = environment.get("SLURM_NTASKS_PER_NODE", tasks)
+    evenly = str(-(-int(tasks) // int(environment.get("SLURM_NNODES", "1"))))
+    per_node = environment.get("SLURM_NTASKS_PER_NODE", evenly)
     return {
         "RANK": rank,
         "WORLD_SIZE": tasks,

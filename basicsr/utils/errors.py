@@ -4,16 +4,17 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something outside the program is wrong (a file, a folder, a checkpoint). The commands print it and exit
-    with 1.
-    """
+    """Something outside the program is wrong (a file, a checkpoint). Commands print it and exit with 1."""
 
     exit_code = 1
 
 
 class OptionError(UserError):
-    """One or more mistakes in the options, each a line ``<yaml path>: <what is wrong> (got <value>)``. Exit
-    code 2.
+    """Mistakes in the options. Exit code 2.
+
+    Args:
+        source: option file, or the option or flag that is wrong.
+        mistakes: a line each, ``<yaml path>: <what is wrong> (got <value>)``.
     """
 
     exit_code = 2
@@ -21,7 +22,8 @@ class OptionError(UserError):
     def __init__(self, source: str, mistakes: list[str]) -> None:
         self.source = source
         self.mistakes = list(mistakes)
-        noun = "mistake" if len(mistakes) == 1 else "mistakes"
-        super().__init__(
-            "\n".join([f"{source}: {len(mistakes)} {noun}", *(f"  {line}" for line in mistakes)])
-        )
+        if len(mistakes) == 1:
+            (only,) = mistakes
+            super().__init__(only if only.startswith(source) else f"{source}: {only}")
+        else:
+            super().__init__("\n  ".join([f"{source}: {len(mistakes)} mistakes", *mistakes]))

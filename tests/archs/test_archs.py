@@ -17,7 +17,8 @@ from basicsr.utils.registry import ARCHS
 
 SMALL = {"width": 4, "enc_blk_nums": [1, 1], "middle_blk_num": 1, "dec_blk_nums": [1, 1]}
 OPTIONS = {
-    **{name: SMALL for name in ("Baseline", "NAFNet")},
+    "Baseline": SMALL,
+    "NAFNet": SMALL,
     "BaselineLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "NAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "SegNAFNet": {**SMALL, "mask_dropout": 0.5},

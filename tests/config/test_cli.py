@@ -85,7 +85,7 @@ def raises(error: BaseException):
     ("error", "code", "said"),
     [
         (UserError("a.png: cut short"), 1, "error: a.png: cut short\n"),
-        (OptionError("a.yml", ["name: wrong"]), 2, "error: a.yml: 1 mistake\n  name: wrong\n"),
+        (OptionError("a.yml", ["name: wrong"]), 2, "error: a.yml: name: wrong\n"),
         (FileNotFoundError(errno.ENOENT, "No such file", "a.png"), 1, "error: a.png: No such file\n"),
         (PermissionError(errno.EACCES, "Permission denied", "x/"), 1, "error: x/: Permission denied\n"),
         (

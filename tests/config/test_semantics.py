@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from basicsr.config.load import load_config
+from basicsr.utils.convert import Mistakes, Name, convert
 from basicsr.utils.errors import OptionError
 
 
@@ -94,3 +95,12 @@ def test_contradicting_options_of_a_component_are_an_option_error(small, write):
     config = load_config(write(small))
     with pytest.raises(OptionError, match="network NAFNet"):
         config.network_g.build()
+
+
+@pytest.mark.parametrize("name", ["", ".", "../elsewhere", "a/b", ".hidden"])
+def test_names_that_become_folders_stay_inside_theirs(name: str):
+    mistakes = Mistakes()
+    convert(name, Name, "name", mistakes)
+    assert mistakes.lines == [
+        f"name: becomes a folder's name: not empty, no slash, no dot in front (got {name!r})"
+    ]

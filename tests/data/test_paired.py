@@ -90,7 +90,7 @@ def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
 
 def test_small_images_are_extended_by_reflection_with_their_labels(paired_set):
     sample = labelled(paired_set, gt_size=60, train=True)[0]
-    rows, columns = pixel_origins(sample["gt"])
+    rows, _ = pixel_origins(sample["gt"])
     assert rows.shape == (60, 60)
     assert rows[:, 0].tolist() == [*range(40), *range(38, 18, -1)]
     assert torch.equal(sample["labels"][rows < 2], torch.zeros(int((rows < 2).sum()), dtype=torch.int32))
@@ -196,16 +196,36 @@ def test_at_most_ten_names_are_listed(tmp_path):
     assert ": 01, 02, 03, 04, 05, 06, 07, 08, 09, 10, .." in str(error.value)
 
 
+def narrow(folder):
+    write_png(folder / "input/photo_0.png", np.zeros((40, 47, 3), np.uint8))
+
+
+def small_labels(folder):
+    write_label_map(folder / "grouped_masks/photo_0.png", np.ones((9, 9), np.int32))
+
+
+def truncated(folder):
+    (folder / "input/photo_0.png").write_bytes((folder / "input/photo_1.png").read_bytes()[:-30])
+
+
+def text(folder):
+    (folder / "target/photo_0.png").write_text("hello")
+
+
+def empty(folder):
+    (folder / "target/photo_0.png").write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: write_png(f / "input/photo_0.png", np.zeros((40, 47, 3), np.uint8)), r"input/photo_0.png: lq has 47x40 .*48x40"),
-        (lambda f: write_label_map(f / "grouped_masks/photo_0.png", np.ones((9, 9), np.int32)), r"photo_0.png: labels has 9x9"),
-        (lambda f: (f / "input/photo_0.png").write_bytes((f / "input/photo_1.png").read_bytes()[:-30]), r"input/photo_0.png: .*cut short"),
-        (lambda f: (f / "target/photo_0.png").write_text("hello"), r"target/photo_0.png: not an image"),
-        (lambda f: (f / "target/photo_0.png").write_bytes(b""), r"target/photo_0.png: not an image"),
+        (narrow, r"input/photo_0.png: lq has 47x40 .*48x40"),
+        (small_labels, r"grouped_masks/photo_0.png: labels has 9x9"),
+        (truncated, r"input/photo_0.png: not an image, or cut short"),
+        (text, r"target/photo_0.png: not an image"),
+        (empty, r"target/photo_0.png: not an image"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_one_line_that_names_them(paired_set, damage, message: str):
     damage(paired_set)
     with pytest.raises(UserError, match=message) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -30,7 +32,7 @@ def test_starts_cover_everything_with_the_overlap_asked_for(length: int, window:
     starts = window_starts(length, window, overlap)
     assert starts[0] == 0
     assert starts[-1] + window >= length
-    for first, second in zip(starts, starts[1:], strict=False):
+    for first, second in pairwise(starts):
         assert first < second
         assert first + window - second >= overlap
     if window < length:

@@ -81,6 +81,7 @@ def test_slurm_becomes_the_variables_of_torchrun(environment):
 def test_what_slurm_leaves_out_and_what_the_user_sets():
     alone = {key: value for key, value in SRUN.items() if key != "SLURM_NTASKS_PER_NODE"}
     assert slurm_environment(alone, 1)["LOCAL_WORLD_SIZE"] == "8"
+    assert slurm_environment({**alone, "SLURM_NNODES": "2"}, 1)["LOCAL_WORLD_SIZE"] == "4"
     chosen = slurm_environment({**SRUN, "MASTER_ADDR": "me", "MASTER_PORT": "7"}, 1)
     assert (chosen["MASTER_ADDR"], chosen["MASTER_PORT"]) == ("me", "7")
 
