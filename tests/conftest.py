@@ -26,8 +26,8 @@ def shared() -> Path:
 def paired_set(tmp_path) -> Path:
     """Six pairs of 40x48 with label maps and grey masks, in the layout of the published sets.
 
-    Every field shows where a pixel came from: the red channel of an image is its row, the green one its column,
-    blue its number; labels and masks mark the left half.
+    Every field shows where a pixel came from: the red channel of an image is its row, the green one its
+    column, blue its number; labels and masks mark the left half.
     """
     folder = tmp_path / "set"
     rows, columns = np.mgrid[0:40, 0:48]

@@ -93,7 +93,7 @@ class RestorationUNet(nn.Module):
         return self.ending(features) + x[:, : self.img_channel]
 
     def pool_locally(self, train_size: tuple[int, int, int, int] | None) -> None:
-        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global pooling."""
+        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
         train_size = train_size or self.local_train_size
         if train_size is not None:
             to_local(self, train_size)

@@ -47,8 +47,8 @@ def make_demo_dataset(folder: Path, seed: int = 42) -> int:
     """Write the Demo set; files that are there already are kept. Returns the number of pairs.
 
     Each photo is blurred several times, by motion of 2.5 to 4.5 pixels in any direction, in linear light.
-    Training pairs are crops of 192 pixels, test pairs whole photos. Regions are found on the blurred image, as
-    they will be for a user's.
+    Training pairs are crops of 192 pixels, test pairs whole photos. Regions are found on the blurred image,
+    as they will be for a user's.
     """
     number = 0
     for split, photos in PHOTOS.items():

@@ -113,9 +113,8 @@ def test_workers_give_the_same_batches(paired_set, start_method: str):
 def test_lmdb_gives_the_same_samples(paired_set, tmp_path):
     for kind in ("target", "input", "grouped_masks"):
         storage = DiskStorage(paired_set / kind, (".png",))
-        write_lmdb(
-            tmp_path / f"{kind}.lmdb", [(key, storage.read(key), (40, 48, 3)) for key in storage.keys()]
-        )
+        keys = storage.keys()
+        write_lmdb(tmp_path / f"{kind}.lmdb", [(key, storage.read(key), (40, 48, 3)) for key in keys])
     files = labelled(paired_set)
     lmdb = PairedImageGroupMaskDataset(
         dataroot_gt=str(tmp_path / "target.lmdb"),

@@ -25,7 +25,7 @@ def test_kernels_are_light_shares_centred_on_the_middle_pixel(length: float, ang
 
 
 def test_motion_has_the_length_and_the_direction_asked_for():
-    """A uniform line of length L has the variance L^2 / 12 along it and, by bilinear shares, below 1/4 across."""
+    """A uniform line of length L has the variance L^2 / 12 along it and less than 1/4 across."""
     kernel = linear_motion(30, math.radians(90))
     position = np.arange(len(kernel)) - len(kernel) // 2
     assert (kernel.sum(1) * position**2).sum() == pytest.approx(30**2 / 12, rel=0.02)
