@@ -1,6 +1,4 @@
-"""Evaluate a network on every ``datasets.test*``: ``python basicsr/test.py -opt
-options/test/GoPro/SegNAFNet.yml``.
-"""
+"""Evaluate a network on every ``datasets.test*``: ``python basicsr/test.py -opt FILE``."""
 
 from __future__ import annotations
 

@@ -57,8 +57,7 @@ class NAFBlock(nn.Module):
 
 @ARCHS.register
 class NAFNet(RestorationUNet):
-    """NAFNet. With ``mask: true`` a grey mask channel is concatenated to the image (the CAT row of
-    SAM-Deblur).
+    """NAFNet. ``mask: true`` concatenates a grey mask channel to the image (the CAT row of SAM-Deblur).
 
     Args:
         img_channel: channels of the image.

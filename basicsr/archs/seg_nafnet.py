@@ -59,9 +59,7 @@ class SegNAFNet(RestorationUNet):
         self.pool_locally(train_size)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
-        """Image (B, img_channel, H, W) in [0, 1] and label maps (B, H, W) -> (B, img_channel, H, W), not
-        clamped.
-        """
+        """Image (B, img_channel, H, W) and label maps (B, H, W) -> (B, img_channel, H, W), not clamped."""
         image = self.size_rule.pad(x)
         regions = self.size_rule.pad(labels)
         pooled = self.pool(self.pre_seg_in(self.pre_seg(image)), regions)
@@ -76,9 +74,7 @@ class SegNAFNet(RestorationUNet):
         return {"mask_value": self.pool.mask_value}
 
     def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
-        """Take over the facts of loaded weights (None: a published file, which has none); returns a line for
-        the log.
-        """
+        """Take over the facts of loaded weights (None: a published file); returns a line for the log."""
         if self.mask_value_is_forced:
             reason = "forced by network_g.mask_value"
         elif facts is None:

@@ -1,6 +1,4 @@
-"""The single-stage U-Net that NAFNet and its Baseline share ("Simple Baselines for Image Restoration", arXiv
-2204.04676).
-"""
+"""The U-Net of NAFNet and its Baseline ("Simple Baselines for Image Restoration", arXiv 2204.04676)."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ from basicsr.layers.padding import SizeRule, crop_to
 
 
 class RestorationUNet(nn.Module):
-    """Image of any size -> restored image of the same size. Blocks run at ``width`` channels, doubled at each
-    level down.
+    """Image of any size -> restored image. Blocks run at ``width`` channels, doubled at each level down.
 
     Args:
         block: makes a block of a given number of channels.

@@ -13,8 +13,7 @@ from basicsr.utils.registry import ARCHS, Nested, split_type
 
 @ARCHS.register
 class WithMAP(nn.Module):
-    """Any network that has an ``extra_channel`` option, fed by MAP. Its weights lie under ``net.``, those of
-    MAP under ``map.``.
+    """Any network with an ``extra_channel`` option, fed by MAP. Keys: ``net.*`` and ``map.*``.
 
     Args:
         net: block of the inner network, with its ``type``.
@@ -39,9 +38,7 @@ class WithMAP(nn.Module):
         self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Inputs of the inner network (B, C, H, W), image first, and label maps (B, H, W) -> what the inner
-        network gives.
-        """
+        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives."""
         pooled = self.map(x[:, : self.net.img_channel], labels)
         return self.net(torch.cat([x, pooled], dim=1))
 

@@ -53,9 +53,7 @@ def parse_arguments(command: Literal["train", "test"], argv: Sequence[str] | Non
 
 
 def run_command(command: Callable[[], None], debug: bool) -> None:
-    """Run ``command``; a user's mistake ends in one clear message and exit code 1 (2 for options), not in a
-    traceback.
-    """
+    """Run ``command``; a mistake of the user ends in a clear message and exit code 1 (options: 2)."""
     try:
         with _named_disk_errors():
             command()
@@ -87,9 +85,7 @@ def _named_disk_errors() -> Iterator[None]:
 
 
 def _leave(code: int) -> None:
-    """Exit now: under a launcher the other processes may wait for this one in a collective that it will not
-    reach.
-    """
+    """Exit now: under a launcher other processes may wait for this one in a collective."""
     if "RANK" in os.environ:
         sys.stderr.flush()
         os._exit(code)

@@ -1,5 +1,4 @@
-"""JSON schema of option files, for completion and checks in editors; made from the same types and signatures
-as the checks here.
+"""JSON schema of option files for editors, made from the types and signatures of the checks here.
 
 Nothing is required in it, since a file may inherit what it lacks from its ``base:``.
 """
@@ -82,9 +81,7 @@ def _reference(registry: Registry) -> Schema:
 
 
 def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
-    """A block whose allowed keys follow from its ``type``; without one (it is inherited) they are those of
-    all types.
-    """
+    """A block whose keys follow from its ``type``; without one (inherited) those of all types."""
     branches = []
     known = {"type", *frame}
     for name in registry.names():

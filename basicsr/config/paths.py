@@ -50,9 +50,7 @@ class ExperimentPaths:
         return self.root / "training_states" / f"{iteration}.state"
 
     def newest_state(self) -> Path | None:
-        """The state with the highest iteration whose weights are there too. Files with other names are passed
-        over, such as what a killed run had half written.
-        """
+        """The state with the highest iteration whose weights are there; half-written ones are skipped."""
         found = [path for path in (self.root / "training_states").glob("*.state") if path.stem.isdecimal()]
         complete = [path for path in found if self.network(iteration_of(path)).is_file()]
         return max(complete, key=iteration_of, default=None)
@@ -113,9 +111,7 @@ class ResultPaths:
 
 
 def put_aside(folder: Path) -> Path | None:
-    """Rename the folder of an earlier run, so that nothing is lost; returns its new place, None when there
-    was nothing.
-    """
+    """Rename the folder of an earlier run, so that nothing is lost; returns its new place, if any."""
     if not folder.exists():
         return None
     archive = Path(f"{folder}_archived_{time.strftime('%Y%m%d_%H%M%S')}")

@@ -25,9 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Component(Options, frozen=True, kw_only=True):
-    """A block whose ``type`` names a registry entry; the keys that are not fields here are that entry's
-    options.
-    """
+    """A block whose ``type`` names a registry entry; keys that are not fields are options of that entry."""
 
     type: str
     options: dict[str, Any] = {}
@@ -96,9 +94,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 
 
 class PathOptions(Options, frozen=True, kw_only=True):
-    """Weights to start from. ``param_key``: the entry of the file to read; null takes ``params_ema`` before
-    ``params``.
-    """
+    """Weights to start from. ``param_key``: entry of the file; null takes ``params_ema``, then ``params``."""
 
     pretrain_network_g: ExistingFile | None = None
     strict_load_g: bool = True
@@ -232,9 +228,7 @@ def effective_options(options: Any) -> Any:
 
 
 def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list[str]:
-    """Mistakes that only show when several keys are seen together, as ``<yaml path>: <what is wrong>``
-    lines.
-    """
+    """Mistakes that only show when several keys are seen together, a line each."""
     mistakes = Mistakes()
     names = [dataset.name for dataset in config.datasets.values()]
     for key, dataset in config.datasets.items():

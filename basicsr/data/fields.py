@@ -1,5 +1,4 @@
-"""Fields of a sample: where their bytes lie, how bytes become an array (.., H, W), and how that becomes a
-tensor.
+"""Fields of a sample: from bytes to an array (.., H, W) and on to a tensor.
 
 | field | tensor | meaning |
 |---|---|---|

@@ -22,9 +22,7 @@ Batch = dict[str, Any]
 def train_loader(
     dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks, seed: int, samples_done: int = 0
 ) -> DataLoader[Batch]:
-    """Endless training batches of this process, from position ``samples_done`` of the stream of all processes
-    on.
-    """
+    """Endless training batches of this process, from position ``samples_done`` of the common stream on."""
     sampler = TrainSampler(
         len(dataset) * options.dataset_enlarge_ratio,
         options.batch_size_per_gpu,
@@ -62,9 +60,7 @@ def evaluation_loader(
 
 
 def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
-    """Iterate ``loader``; a `UserError` of a worker process keeps its one line instead of carrying a
-    traceback in its text.
-    """
+    """Iterate ``loader``; a `UserError` of a worker stays one line, without a traceback in its text."""
     iterator = iter(loader)
     while True:
         try:

@@ -17,9 +17,7 @@ def templated(key: str, template: str) -> str:
 
 
 def read_meta_info(path: Path) -> list[str]:
-    """Keys of a ``meta_info`` file: the first word of each line, without its suffix, in the order of the
-    file.
-    """
+    """Keys of a ``meta_info`` file: first words of its lines without suffix, in their order."""
     lines = path.read_text(encoding="utf-8").splitlines()
     keys = [str(PurePosixPath(line.split()[0]).with_suffix("")) for line in lines if line.strip()]
     if not keys:

@@ -1,6 +1,4 @@
-"""Which samples a process sees, as a function of position alone: nothing to save, nothing that depends on
-workers.
-"""
+"""Which samples a process sees, as a function of position alone: there is nothing to save."""
 
 from __future__ import annotations
 
@@ -13,8 +11,7 @@ from basicsr.utils.rng import permutation
 
 
 class TrainSampler(Sampler[list[SampleIndex]]):
-    """Endless batches of one process. All processes together walk one stream of shuffled epochs; a batch may
-    span two epochs.
+    """Endless batches of one process. All processes share one stream of shuffled epochs.
 
     Args:
         epoch_size: samples an epoch (images times ``dataset_enlarge_ratio``).

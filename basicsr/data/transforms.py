@@ -1,6 +1,4 @@
-"""Crop, flip and transpose all fields of a sample at once. Every array ends in (H, W), so one index serves
-images and masks.
-"""
+"""Crop, flip and transpose all fields of a sample at once: every array ends in (H, W)."""
 
 from __future__ import annotations
 

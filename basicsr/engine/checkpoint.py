@@ -55,9 +55,7 @@ def save_network(
 
 
 def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write tensors and plain values. Serialised in memory first, so that a full disk is an `OSError` with a
-    name.
-    """
+    """Write tensors and plain values; a full disk is an `OSError` with the name of the file."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     write_bytes(path, buffer.getvalue())

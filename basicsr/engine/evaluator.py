@@ -48,9 +48,7 @@ class Evaluation:
 
 
 def build_metrics(options: Mapping[str, MetricOptions] | None) -> dict[str, Metric]:
-    """Metrics by the name that tables show, as functions of (restored, gt, lq), whichever of the three they
-    look at.
-    """
+    """Metrics by the name that tables show, each as a function of (restored, gt, lq)."""
     return {name: _of_three(item.build()) for name, item in (options or {}).items()}
 
 
@@ -113,9 +111,7 @@ def evaluate(
 
 
 def interleave(shares: list[list[Any]]) -> list[Any]:
-    """Undo `basicsr.data.sampler.ShareSampler`: shares of the processes -> items in the order of the data
-    set.
-    """
+    """Shares of the processes, as `ShareSampler` made them -> items in the order of the data set."""
     longest = max(len(share) for share in shares)
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
 

@@ -52,8 +52,7 @@ class Ema(Hook):
 
 
 class Log(Hook):
-    """Says every ``every`` iterations how training goes; losses are means since the last time and over the
-    processes.
+    """Says every ``every`` iterations how training goes; losses are means since then, over processes.
 
     Args:
         total_iter: for the remaining time.

@@ -15,8 +15,7 @@ from basicsr.models.base import Apply, run_whole
 
 @dataclass(frozen=True)
 class Windows:
-    """An `Apply` that cuts every input into windows of one size, runs the network on them and puts the
-    results together.
+    """An `Apply` that cuts every input into windows, runs the network on them and blends the results.
 
     Args:
         height: of a window in pixels; a smaller image is one window.
@@ -60,9 +59,7 @@ class Windows:
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:
-    """Starts of the fewest windows that cover ``length`` with at least ``overlap`` shared pixels, spread
-    evenly.
-    """
+    """Starts of the fewest windows that cover ``length`` and share ``overlap`` pixels, spread evenly."""
     if window >= length:
         return [0]
     count = math.ceil((length - overlap) / (window - overlap))

@@ -14,9 +14,7 @@ from basicsr.utils.log import json_safe, logger
 
 
 def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
-    """Write ``metrics.json`` (means and rows by data set; infinite values are null) and ``metrics.csv`` (a
-    row an image).
-    """
+    """Write ``metrics.json`` (infinite values are null) and ``metrics.csv`` (a row an image)."""
     content = {item.name: {"mean": item.mean, "images": item.rows} for item in evaluations}
     write_bytes(paths.metrics_json, (json.dumps(json_safe(content), indent=2) + "\n").encode())
     buffer = io.StringIO()

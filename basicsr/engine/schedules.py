@@ -16,9 +16,7 @@ from basicsr.utils.registry import SCHEDULES
 
 @SCHEDULES.register
 def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: int, eta_min: float = 0.0) -> float:  # noqa: N802, N803
-    """Cosine from ``base_lr`` to ``eta_min`` in ``T_max`` steps (SGDR, arXiv 1608.03983, eq. 5), the same
-    curve back up after.
-    """
+    """Cosine from ``base_lr`` to ``eta_min`` in ``T_max`` steps (SGDR, arXiv 1608.03983, eq. 5)."""
     return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
 
 
@@ -30,9 +28,7 @@ def CosineAnnealingRestartLR(  # noqa: N802
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """One falling cosine a period; period i starts at ``restart_weights[i] * base_lr``. After the last it
-    stays in that one.
-    """
+    """One falling cosine a period; period i starts at ``restart_weights[i] * base_lr``."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(
@@ -78,7 +74,5 @@ def LinearLR(step: int, base_lr: float, total_iter: int) -> float:  # noqa: N802
 
 
 def warmed_up(rate: float, step: int, base_lr: float, warmup_iter: int) -> float:
-    """``rate``, or in the first ``warmup_iter`` steps a line that rises from 0 to ``base_lr``; -1 is no
-    warm-up.
-    """
+    """``rate``, or in the first ``warmup_iter`` steps a line from 0 up to ``base_lr``; -1 is none."""
     return base_lr * (step + 1) / warmup_iter if step + 1 < warmup_iter else rate

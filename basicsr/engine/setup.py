@@ -36,9 +36,7 @@ Launcher = Literal["none", "pytorch", "slurm"]
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run happens: its place among processes, its device, and (in training) its folder and what it
-    continues.
-    """
+    """Where a run happens and, in training, its folder and what it continues."""
 
     ranks: Ranks
     device: torch.device
@@ -101,9 +99,7 @@ def open_testing(config: Config, launcher: Launcher) -> tuple[Run, ResultPaths]:
 
 
 def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
-    """CPU for 0 GPUs or where CUDA is missing (with a warning when GPUs were asked for), else this process's
-    GPU.
-    """
+    """This process's GPU, or the CPU: for 0 GPUs, and (with a warning) where CUDA is missing."""
     if num_gpu == 0 or not torch.cuda.is_available():
         if num_gpu not in (0, "auto") and ranks.is_main:
             logger().warning(f"num_gpu is {num_gpu}, but CUDA is not available: running on CPU")
@@ -153,9 +149,7 @@ def _build_network(config: Config, run: Run) -> nn.Module:
 
 
 def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: str) -> PairedImageDataset:
-    """The data set of ``datasets.<phase>``, checked against what the network eats and against
-    ``grouped_masks``.
-    """
+    """The data set of ``datasets.<phase>``, checked against the network and ``grouped_masks``."""
     where = f"datasets.{phase}"
     dataset = options.build(seed=config.manual_seed, train=phase == "train")
     assert isinstance(dataset, PairedImageDataset)
@@ -234,9 +228,7 @@ def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
 
 
 def evaluate_all(config: Config, run: Run, model: Model, paths: ResultPaths) -> list[Evaluation]:
-    """Evaluate every ``datasets.test*`` (``datasets.val*`` where a file has none), and write pictures with
-    ``val.save_img``.
-    """
+    """Evaluate every ``datasets.test*`` (or ``val*``, without those); ``val.save_img`` writes pictures."""
     metrics = build_metrics(config.val.metrics)
     suffix = f"_{config.val.suffix}" if config.val.suffix else ""
     results = []

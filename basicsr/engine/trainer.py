@@ -1,6 +1,4 @@
-"""The training loop and nothing else. What happens around a step (logs, validation, checkpoints) is in
-`basicsr.engine.hooks`.
-"""
+"""The training loop and nothing else; what happens around a step is in `basicsr.engine.hooks`."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ class StepSettings:
 
 
 class Hook:
-    """Something done around steps. ``after_step`` is called after every iteration and should be cheap most of
-    the time.
-    """
+    """Something done around steps; ``after_step`` is called after every iteration."""
 
     def before_run(self, trainer: Trainer) -> None:
         """Before the first iteration."""

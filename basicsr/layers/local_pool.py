@@ -1,6 +1,4 @@
-"""TLC, the test-time local converter (Chu et al., ECCV 2022): global means become means over windows of the
-training size.
-"""
+"""TLC, the test-time local converter (Chu et al., ECCV 2022, arXiv 2112.04491)."""
 
 from __future__ import annotations
 
@@ -45,17 +43,14 @@ class LocalAvgPool2d(nn.Module):
 
 
 def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
-    """Means over ``length`` neighbours along ``dim``, valid positions only. Sums along one line stay small
-    enough for float32.
-    """
+    """Means of ``length`` neighbours along ``dim``; sums along one line stay small enough for float32."""
     sums = nn.functional.pad(x, (0, 0, 1, 0) if dim == 2 else (1, 0, 0, 0)).cumsum(dim)
     valid = x.shape[dim] - length + 1
     return (sums.narrow(dim, length, valid) - sums.narrow(dim, 0, valid)) / length
 
 
 def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
-    """Replace every global average pool of ``net`` by a `LocalAvgPool2d`, in place. Parameters and their
-    names stay.
+    """Replace every global average pool of ``net`` by a `LocalAvgPool2d`, in place.
 
     Args:
         net: a network with an ``example_inputs(height, width)`` method; its pools are

@@ -11,8 +11,7 @@ PUBLISHED_MASK_VALUE = 1.0 / 255.0
 
 
 class MaskAveragePool(nn.Module):
-    """MAP (SAM-Deblur, arXiv 2309.02270): features -> their means over the regions of a label map. Has no
-    parameters.
+    """MAP (SAM-Deblur, arXiv 2309.02270): features -> their means over regions. Has no parameters.
 
     Args:
         mask_dropout: share of the regions of each image that is ignored in each training step; never in

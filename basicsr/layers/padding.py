@@ -14,9 +14,7 @@ class SizeRule:
     multiple_of: int = 1
 
     def pad(self, x: Tensor) -> Tensor:
-        """Zero-pad the last two dimensions of ``x`` on the right and at the bottom; label maps get 0 =
-        uncovered.
-        """
+        """Zero-pad the last two dimensions on the right and at the bottom; label maps get 0 = uncovered."""
         height, width = x.shape[-2:]
         bottom = -height % self.multiple_of
         right = -width % self.multiple_of

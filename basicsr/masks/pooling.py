@@ -1,5 +1,4 @@
-"""The arithmetic of mask average pooling on label maps: one segment sum and one gather, whatever the number
-of regions.
+"""Mask average pooling on label maps: one segment sum and one gather for any number of regions.
 
 SAM-Deblur (arXiv 2309.02270) states it on a stack of M masks with value s inside a region. Its masks are
 disjoint, so with a label map L the same result is a table with one row a region and a look-up; see
@@ -53,12 +52,11 @@ def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0)
 
 
 def drop_regions(labels: Tensor, fraction: float) -> Tensor:
-    """Mask dropout: set floor(fraction * regions present) regions of each image, drawn without replacement,
-    to uncovered.
+    """Mask dropout: set floor(fraction * regions present) regions of each image to uncovered.
 
     Args:
         labels: (B, H, W) integer label map.
-        fraction: p in [0, 1].
+        fraction: p in [0, 1]; the regions of each image are drawn without replacement.
 
     Returns:
         A new label map; random numbers come from PyTorch's generator of the labels' device.
@@ -76,9 +74,7 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
 
 
 def table_rows(labels: Tensor) -> int:
-    """Rows of a table with an entry for every label. A traced graph cannot be sized by data: there it is the
-    bound of label maps.
-    """
+    """Rows of a table of all labels; in a traced graph, which data cannot size, the bound of label maps."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
         return MAX_REGIONS + 1
     return int(labels.max()) + 1

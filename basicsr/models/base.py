@@ -21,8 +21,7 @@ def run_whole(net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 class Model(nn.Module, ABC):
-    """One training step and one prediction. A model never saves, logs, schedules, moves or wraps; the engine
-    does.
+    """One training step and one prediction. Saving, logging, moving and wrapping is for the engine.
 
     ``networks`` holds what is trained, averaged and exported; losses with parameters of their own stay
     outside of it.
@@ -44,9 +43,7 @@ class Model(nn.Module, ABC):
 
 
 def gather_inputs(net: nn.Module, batch: Batch) -> tuple[Tensor, ...]:
-    """What ``net`` eats, from a batch: its image inputs concatenated by channel, then label maps where it
-    takes them.
-    """
+    """What ``net`` eats: its image inputs concatenated by channel, then label maps where it takes them."""
     image = torch.cat([batch[name] for name in net.image_inputs], dim=1)  # type: ignore[union-attr]
     return (image, batch["labels"]) if net.takes_labels else (image,)
 

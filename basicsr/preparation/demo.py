@@ -1,5 +1,4 @@
-"""The Demo data set: photographs that scikit-image carries, blurred by short straight motion, with region
-masks.
+"""The Demo set: photos that scikit-image carries, blurred by short straight motion, with masks.
 
 Nothing is downloaded. Layout below the given folder:
 ``{train,test}/{target,input,input_mask,grouped_masks}/<photo>_<n>.png``.

@@ -29,9 +29,7 @@ def linear_motion(length: float, angle: float) -> Kernel:
 
 
 def splat(x: NDArray[np.float64], y: NDArray[np.float64], size: int) -> Kernel:
-    """Points (pixels from the centre; x to the right, y down) of equal weight -> kernel, by bilinear shares
-    of four pixels.
-    """
+    """Points of equal weight (pixels from the centre, y down) -> kernel, shared by four pixels each."""
     centre = size // 2
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     kernel = np.zeros((size + 1, size + 1))  # the last row and column only ever receive shares of 0

@@ -1,5 +1,4 @@
-"""Turn plain YAML values into annotated Python types, collecting every mistake instead of stopping at the
-first.
+"""Turn plain YAML values into annotated Python types, collecting every mistake.
 
 A mistake is one line ``<yaml path>: <what is wrong> (got <value>)``. Leaves are converted by msgspec in its
 lax mode, so the YAML 1.1 string ``1e-3`` becomes a float where a float is asked for.
@@ -51,9 +50,7 @@ ExistingFolder = Annotated[str, MustExist("folder")]
 
 @dataclass
 class Mistakes:
-    """The mistakes found so far, as lines. Missing files and folders are looked for where
-    ``check_paths(where)`` says so.
-    """
+    """The mistakes found so far, as lines; ``check_paths(where)`` says where paths have to exist."""
 
     check_paths: Callable[[str], bool] = lambda where: True
     lines: list[str] = field(default_factory=list)
@@ -72,8 +69,7 @@ class Mistakes:
 
 
 def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
-    """``value`` as an instance of the annotation ``kind``; on a mistake something of no use is returned and
-    the mistake noted.
+    """``value`` as an instance of ``kind``; a mistake is noted, and the result is then of no use.
 
     Structs (`msgspec.Struct`) are walked field by field. A struct class with a ``from_mapping(value, where,
     mistakes)`` class method converts itself.
@@ -128,9 +124,7 @@ def _convert_struct(value: Any, kind: Any, where: str, mistakes: Mistakes) -> An
 
 @dataclass
 class StructValues:
-    """Converted values of a struct's fields. ``complete`` is False when one of them is missing or was a
-    mistake.
-    """
+    """Converted values of a struct; ``complete`` is False when one is missing or was a mistake."""
 
     known: list[str]
     values: dict[str, Any]
@@ -143,9 +137,7 @@ class StructValues:
 def struct_values(
     kind: Any, value: Mapping[str, Any], where: str, mistakes: Mistakes, skip: tuple[str, ...] = ()
 ) -> StructValues:
-    """Convert those keys of ``value`` that are fields of the struct ``kind`` (fields named in ``skip`` are
-    left out).
-    """
+    """Convert those keys of ``value`` that are fields of the struct ``kind``, but for ``skip``."""
     hints = get_type_hints(kind, include_extras=True)
     fields = [item for item in msgspec.structs.fields(kind) if item.name not in skip]
     before = len(mistakes.lines)

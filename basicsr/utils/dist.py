@@ -29,8 +29,7 @@ class Ranks:
 
 
 def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Ranks:
-    """Ranks from the environment of the launcher. A run started by torchrun is recognised without
-    ``--launcher``.
+    """Ranks from the environment of the launcher; torchrun is recognised without being named.
 
     Args:
         launcher: ``none`` is one process; ``pytorch`` is torchrun; ``slurm`` is srun, one task a GPU.
@@ -100,9 +99,7 @@ def first_host(nodes: str) -> str:
 
 
 def start_process_group(ranks: Ranks, device: torch.device, backend: str | None) -> None:
-    """Join the other processes; nothing happens for a single one. On CPU the backend is gloo whatever is
-    asked.
-    """
+    """Join the other processes, if there are any. On CPU the backend is gloo, whatever is asked."""
     if ranks.world_size == 1:
         return
     if device.type == "cuda":

@@ -1,6 +1,4 @@
-"""Optional packages: imported where they are used, with the install command in the message when they are
-absent.
-"""
+"""Optional packages: imported where they are used, with the install command in the message."""
 
 from __future__ import annotations
 

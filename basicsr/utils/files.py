@@ -8,8 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write(temporary)`` on a name beside ``path``, then rename it to ``path``; parent folders are
-    made.
+    """Call ``write(temporary)`` on a name beside ``path``, then rename it; parent folders are made.
 
     Raises:
         OSError: with the name of ``path``, when the disk is full or the folder cannot be written; ``path`` is

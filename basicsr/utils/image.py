@@ -1,6 +1,4 @@
-"""Images between bytes, uint8 / uint16 HWC RGB arrays and float tensors: the only place that knows of BGR and
-of value ranges.
-"""
+"""Images between bytes, HWC RGB arrays and tensors: the only place that knows of BGR and ranges."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ def _decode(data: bytes, flags: int, name: str) -> Array:
 
 
 def encode_png(image: Array, compression: int = 3) -> bytes:
-    """(H, W) or (H, W, 3) RGB uint8 / uint16 -> PNG bytes; ``compression`` 0..9 changes size and time, never
-    pixels.
-    """
+    """(H, W) or (H, W, 3) RGB, uint8 or uint16 -> PNG bytes; ``compression`` is 0 to 9."""
     ordered = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     done, buffer = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, compression])
     assert done
@@ -97,8 +93,6 @@ def to_chw(image: Array) -> Array:
 
 
 def to_uint8(image: torch.Tensor) -> Array:
-    """(3, H, W) float in [0, 1], clamped and rounded -> (H, W, 3) uint8; channels keep their order, NaN
-    becomes 0.
-    """
+    """(3, H, W) in [0, 1], clamped and rounded -> (H, W, 3) uint8; NaN becomes 0."""
     scaled = image.detach().float().nan_to_num(0.0).clamp(0, 1).mul(255).round()
     return scaled.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()

@@ -1,6 +1,4 @@
-"""What a run says: lines for people on the console and in a file, numbers for programs in JSON lines and
-TensorBoard.
-"""
+"""What a run says: lines for people, and numbers for programs as JSON lines and in TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ def logger() -> logging.Logger:
 
 
 def open_log(file: Path | None, is_main: bool) -> None:
-    """Send the package's log to the console and to ``file``; processes other than the main one only say
-    warnings.
-    """
+    """Send the package's log to console and ``file``; only the main process says more than warnings."""
     log = logger()
     close_log()
     log.setLevel(logging.INFO if is_main else logging.WARNING)
@@ -93,9 +89,7 @@ class EventLog:
 
 
 def json_safe(value: Any) -> Any:
-    """Numbers that JSON has no word for (infinite, not a number) as null, inside dictionaries and lists
-    too.
-    """
+    """Numbers that JSON has no word for (infinite, not a number) as null, at any depth."""
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return None
     if isinstance(value, Mapping):

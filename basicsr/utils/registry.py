@@ -22,9 +22,7 @@ Entry = TypeVar("Entry", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an entry: its annotation and its default (`inspect.Parameter.empty` when it is
-    required).
-    """
+    """One option of an entry: its annotation, and its default unless it is required."""
 
     kind: Any
     default: Any

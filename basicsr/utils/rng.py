@@ -10,9 +10,7 @@ import torch
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one sample: they depend on these three alone, not on workers, order or
-    process.
-    """
+    """The random numbers of one sample: they depend on these three alone."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch, index))))
 
 
