@@ -22,15 +22,18 @@ def main() -> None:
 def test(arguments: Arguments) -> None:
     """A whole evaluation."""
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
+    from basicsr.engine.build import build_model, build_test_loaders, evaluate_all
     from basicsr.engine.report import publish_results
-    from basicsr.engine.setup import build_model, evaluate_all, open_testing
+    from basicsr.engine.run import open_testing
 
     config = load_config(arguments.opt, arguments.overrides, "test")
-    run, paths = open_testing(config, arguments.launcher)
+    run = open_testing(config, arguments.launcher)
     model = build_model(config, run)
-    evaluations = evaluate_all(config, run, model, paths)
+    loaders = build_test_loaders(config, run, model)
+    run.start_records(config)
+    evaluations = evaluate_all(config, run, model, loaders)
     if run.ranks.is_main:
-        publish_results(paths, evaluations)
+        publish_results(run.paths, evaluations)
     run.close()
 
 

@@ -22,12 +22,14 @@ def main() -> None:
 def train(arguments: Arguments) -> None:
     """A whole training run."""
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
-    from basicsr.engine.setup import build_model, build_trainer, open_training
+    from basicsr.engine.build import build_model, build_trainer
+    from basicsr.engine.run import open_training
 
     config = load_config(arguments.opt, arguments.overrides, "train")
     run = open_training(config, arguments.launcher, arguments.auto_resume)
     model = build_model(config, run)
     trainer = build_trainer(config, run, model)
+    run.start_records(config)
     assert config.train is not None
     trainer.run(config.train.total_iter)
     run.close()

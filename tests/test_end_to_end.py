@@ -161,6 +161,21 @@ def test_an_experiment_is_never_overwritten_or_resumed_silently(workplace):
     assert {path: path.read_bytes() for path in Path("experiments").rglob("*") if path.is_file()} == before
 
 
+def test_a_start_that_fails_leaves_nothing_behind(workplace):
+    """The user mends the data and types the same command again."""
+    train("NAFNet", "train.total_iter=1", "name=weights")
+    Path("datasets/Demo/test/input/photo_0.png").rename("photo_0.png")
+    with pytest.raises(UserError, match="lacks 1"):
+        train("NAFNet", "train.total_iter=1")
+    with pytest.raises(UserError, match="lacks 1"):
+        test("NAFNet", "path.pretrain_network_g=experiments/weights/models/net_g_1.pth")
+    assert [path.name for path in Path("experiments").iterdir()] == ["weights"]
+    assert not Path("results").exists()
+    Path("photo_0.png").rename("datasets/Demo/test/input/photo_0.png")
+    train("NAFNet", "train.total_iter=1")
+    assert next(Path("experiments/Demo-NAFNet").glob("train_*.log")).read_text().count("parameters") == 1
+
+
 def test_a_state_can_be_resumed_under_another_name(workplace):
     train("NAFNet", "train.total_iter=2", "name=first")
     state = "path.resume_state=experiments/first/training_states/2.state"

@@ -63,6 +63,11 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        _leave(130)
 
 
 @contextmanager

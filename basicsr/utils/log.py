@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import sys
 import time
 from collections.abc import Mapping
@@ -20,19 +21,32 @@ def logger() -> logging.Logger:
     return logging.getLogger(_NAME)
 
 
-def open_log(file: Path | None, is_main: bool) -> None:
-    """Send the package's log to console and ``file``; only the main process says more than warnings."""
+def open_log(is_main: bool) -> None:
+    """Send the package's log to the console; only the main process says more than warnings."""
     log = logger()
     close_log()
     log.setLevel(logging.INFO if is_main else logging.WARNING)
     log.propagate = False
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if file is not None and is_main:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
-        log.addHandler(handler)
+    _add_handler(logging.StreamHandler(sys.stdout))
+    # Keeps what is said until there is a file for it.
+    _add_handler(logging.handlers.MemoryHandler(capacity=10_000, flushLevel=sys.maxsize, flushOnClose=False))
+
+
+def log_to_file(file: Path) -> None:
+    """From now on also log to ``file``, beginning with all that was said since `open_log`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file, encoding="utf-8")
+    _add_handler(handler)
+    for waiting in logger().handlers:
+        if isinstance(waiting, logging.handlers.MemoryHandler):
+            waiting.setTarget(handler)
+            waiting.flush()
+            logger().removeHandler(waiting)
+
+
+def _add_handler(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger().addHandler(handler)
 
 
 def close_log() -> None:
@@ -56,16 +70,25 @@ class EventLog:
         self, path: Path, tensorboard: Path | None = None, wandb: Mapping[str, Any] | None = None
     ) -> None:
         self._path = path
+        self._folder = tensorboard
+        self._project = wandb
         self._tensorboard: Any = None
         self._wandb: Any = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if tensorboard is not None:
-            module = optional_import(
-                "torch.utils.tensorboard", "logger.use_tb_logger", "pip install tensorboard"
-            )
-            self._tensorboard = module.SummaryWriter(str(tensorboard))
-        if wandb is not None:
-            self._wandb = optional_import("wandb", "logger.wandb", "pip install wandb").init(**wandb)
+
+    def open(self) -> None:
+        """Make the folder and start TensorBoard and Weights & Biases, where they are wanted."""
+        install = "pip install tensorboard"
+        board = (
+            optional_import("torch.utils.tensorboard", "logger.use_tb_logger", install)
+            if self._folder
+            else None
+        )
+        wandb = optional_import("wandb", "logger.wandb", "pip install wandb") if self._project else None
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if board is not None:
+            self._tensorboard = board.SummaryWriter(str(self._folder))
+        if wandb is not None and self._project is not None:
+            self._wandb = wandb.init(**self._project)
 
     def write(self, kind: Literal["train", "val"], iteration: int, values: Mapping[str, float | str]) -> None:
         """Append one line; numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basicsr.utils.log import EventLog, close_log, json_safe, logger, open_log
+from basicsr.utils.log import EventLog, close_log, json_safe, log_to_file, logger, open_log
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -35,10 +35,13 @@ def lines(path):
 def test_events_are_one_json_object_a_line_in_order(tmp_path):
     path = tmp_path / "new" / "events.jsonl"
     events = EventLog(path)
+    events.open()
     events.write("train", 100, {"loss": 0.5, "lr": 1e-3})
     events.write("val", 200, {"dataset": "GoPro", "psnr": 32.25})
     events.close()
-    EventLog(path).write("train", 300, {"loss": 0.25})
+    again = EventLog(path)
+    again.open()
+    again.write("train", 300, {"loss": 0.25})
     found = lines(path)
     assert all(isinstance(line.pop("time"), float) for line in found)
     assert found == [
@@ -51,6 +54,7 @@ def test_events_are_one_json_object_a_line_in_order(tmp_path):
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
 def test_number_that_json_cannot_say_is_null(value, tmp_path):
     events = EventLog(tmp_path / "events.jsonl")
+    events.open()
     events.write("train", 1, {"loss": value, "lr": 0.5})
     text = (tmp_path / "events.jsonl").read_text()
     assert '"loss": null' in text and json.loads(text)["lr"] == 0.5
@@ -58,6 +62,7 @@ def test_number_that_json_cannot_say_is_null(value, tmp_path):
 
 def test_every_event_is_on_disk_at_once(tmp_path):
     events = EventLog(tmp_path / "events.jsonl")
+    events.open()
     for iteration in range(1, 4):
         events.write("train", iteration, {"loss": 0.0})
         assert len(lines(tmp_path / "events.jsonl")) == iteration
@@ -84,6 +89,7 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventLog(tmp_path / "events.jsonl", tensorboard=tmp_path / "tb")
+    events.open()
     events.write("train", 10, {"loss": 0.5})
     events.write("val", 10, {"dataset": "GoPro", "psnr": 30.0})
     events.close()
@@ -94,25 +100,36 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
 
 
 def test_main_process_writes_console_and_file_the_others_only_warn(tmp_path, capsys):
-    open_log(tmp_path / "logs" / "train.log", is_main=True)
+    open_log(is_main=True)
     logger().info("für alle")
+    log_to_file(tmp_path / "logs" / "train.log")
+    logger().info("later")
     assert "INFO: für alle" in capsys.readouterr().out
-    assert "INFO: für alle" in (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
-    open_log(tmp_path / "other.log", is_main=False)
+    text = (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
+    assert text.index("INFO: für alle") < text.index("INFO: later"), (
+        "the file begins with what was said before"
+    )
+    assert text.count("für alle") == text.count("later") == 1
+    open_log(is_main=False)
     logger().info("quiet")
     logger().warning("loud")
     said = capsys.readouterr().out
     assert "quiet" not in said and "WARNING: loud" in said
-    assert not (tmp_path / "other.log").exists()
     assert "loud" not in (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
 
 
 def test_opening_again_says_nothing_twice_and_closing_frees_the_file(tmp_path, capsys):
-    for name in ("a.log", "b.log"):
-        open_log(tmp_path / name, is_main=True)
+    open_log(is_main=True)
+    log_to_file(tmp_path / "a.log")
+    open_log(is_main=True)
     logger().info("once")
     assert capsys.readouterr().out.count("once") == 1
     assert (tmp_path / "a.log").read_text() == ""
     close_log()
     assert logger().handlers == []
     assert logger() is logging.getLogger("basicsr")
+
+
+def test_events_make_nothing_until_they_are_opened(tmp_path):
+    EventLog(tmp_path / "new" / "events.jsonl", tensorboard=tmp_path / "tb").close()
+    assert list(tmp_path.iterdir()) == []

@@ -1,121 +1,37 @@
-"""From a `Config` to the objects of a run: folders, device, processes, network, data, trainer."""
+"""From a `Config` to objects: network, model, data, trainer."""
 
 from __future__ import annotations
 
 import functools
-import os
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
-from basicsr.config.load import dump_config
-from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
-from basicsr.config.schema import Config, DatasetOptions, TrainOptions, effective_options
+from basicsr.config.paths import ExperimentPaths, iteration_of
+from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batches, evaluation_loader, train_loader
 from basicsr.data.paired import PairedImageDataset
 from basicsr.engine.checkpoint import HasWeightsFacts, load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer
-from basicsr.models.base import Model, check_inputs
-from basicsr.utils.dist import Ranks, read_ranks, start_process_group, stop_process_group
+from basicsr.models.base import Batch, Model, check_inputs
 from basicsr.utils.errors import OptionError
-from basicsr.utils.files import write_bytes
-from basicsr.utils.log import EventLog, close_log, logger, open_log
+from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
-from basicsr.utils.rng import restore_random_state, seed_everything
-
-Launcher = Literal["none", "pytorch", "slurm"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where a run happens and, in training, its folder and what it continues."""
-
-    ranks: Ranks
-    device: torch.device
-    experiment: ExperimentPaths | None = None
-    resume_state: Path | None = None
-    events: EventLog | None = None
-
-    def close(self) -> None:
-        """Flush logs and leave the other processes."""
-        if self.events is not None:
-            self.events.close()
-        close_log()
-        stop_process_group()
-
-
-def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Run:
-    """Make or find the experiment's folder, open its log, join the other processes, seed.
-
-    Raises:
-        OptionError: the experiment exists and nobody asked to resume it.
-    """
-    ranks = read_ranks(launcher, config.dist_params.port)
-    paths = ExperimentPaths.of(config.name)
-    state = _state_to_resume(config, paths, auto_resume)
-    archived = None
-    if ranks.is_main and (state is None or state.parent.parent.resolve() != paths.root.resolve()):
-        if auto_resume:
-            archived = put_aside(paths.root)
-        else:
-            paths.require_new()
-    open_log(paths.log(time.time()), ranks.is_main)
-    device = choose_device(config.num_gpu, ranks)
-    start_process_group(ranks, device, config.dist_params.backend)
-    if archived is not None:
-        logger().info(f"no training state was found; the earlier folder is now {archived}")
-    if state is not None:
-        logger().info(f"resuming from {state}")
-    events = None
-    if ranks.is_main:
-        write_bytes(paths.config(iteration_of(state) if state else 0), dump_config(config).encode())
-        events = _open_events(config, paths)
-    _prepare_torch(config, ranks)
-    return Run(ranks, device, paths, state, events)
-
-
-def open_testing(config: Config, launcher: Launcher) -> tuple[Run, ResultPaths]:
-    """Put earlier results aside, open the log, join the other processes."""
-    ranks = read_ranks(launcher, config.dist_params.port)
-    paths = ResultPaths.of(config.name)
-    archived = put_aside(paths.root) if ranks.is_main else None
-    open_log(paths.log(time.time()), ranks.is_main)
-    if archived is not None:
-        logger().info(f"earlier results are now in {archived}")
-    device = choose_device(config.num_gpu, ranks)
-    start_process_group(ranks, device, config.dist_params.backend)
-    if ranks.is_main:
-        write_bytes(paths.config, dump_config(config).encode())
-    _prepare_torch(config, ranks)
-    return Run(ranks, device), paths
-
-
-def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
-    """This process's GPU, or the CPU: for 0 GPUs, and (with a warning) where CUDA is missing."""
-    if num_gpu == 0 or not torch.cuda.is_available():
-        if num_gpu not in (0, "auto") and ranks.is_main:
-            logger().warning(f"num_gpu is {num_gpu}, but CUDA is not available: running on CPU")
-        return torch.device("cpu")
-    if isinstance(num_gpu, int) and num_gpu != ranks.world_size and ranks.is_main:
-        how = f"torchrun --nproc_per_node={num_gpu}"
-        logger().warning(
-            f"num_gpu is {num_gpu}, but {ranks.world_size} process(es) were started; start with {how}"
-        )
-    return torch.device("cuda", ranks.local_rank)
+from basicsr.utils.rng import restore_random_state
 
 
 def build_model(config: Config, run: Run) -> Model:
     """Network with its starting weights and, in training, losses; on the run's device."""
     net = _build_network(config, run)
-    options = config.train if run.experiment is not None else None
+    options = config.train if isinstance(run, TrainingRun) else None
     losses = {}
     if options is not None:
         wanted = {"l_pix": options.pixel_opt, "l_percep": options.perceptual_opt}
@@ -133,12 +49,12 @@ def _build_network(config: Config, run: Run) -> nn.Module:
     net: nn.Module = config.network_g.build()
     size = sum(parameter.numel() for parameter in net.parameters())
     logger().info(f"{config.network_g.type}: {size:,} parameters, on {run.device}")
-    if run.resume_state is not None:
+    if isinstance(run, TrainingRun) and run.resume_state is not None:
         logger().info(load_network(net, _weights_beside(run.resume_state), param_key="params"))
     elif config.path.pretrain_network_g is not None:
         weights = Path(config.path.pretrain_network_g)
         logger().info(load_network(net, weights, config.path.strict_load_g, config.path.param_key))
-    elif run.experiment is None:
+    elif isinstance(run, TestingRun):
         logger().warning("path.pretrain_network_g is not given: the network has random weights")
     elif isinstance(net, HasWeightsFacts):
         facts = ", ".join(
@@ -163,10 +79,10 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     return dataset
 
 
-def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
+def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     """Everything that `Trainer.run` needs, with the state of the run that is resumed."""
     options = config.train
-    assert options is not None and run.experiment is not None
+    assert options is not None
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
     net = model.networks["g"]
@@ -178,10 +94,7 @@ def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
     train_options = config.datasets["train"]
     dataset = build_dataset(train_options, config, model, "train")
     loader = train_loader(dataset, train_options, run.ranks, config.manual_seed, samples_done)
-    validation = {
-        item.name: evaluation_loader(build_dataset(item, config, model, phase), item, run.ranks)
-        for phase, item in config.phases("val").items()
-    }
+    validation = _evaluation_loaders(config.phases("val"), config, run, model)
     epoch_size = len(dataset) * train_options.dataset_enlarge_ratio
     batch = train_options.batch_size_per_gpu * options.accumulate * run.ranks.world_size
     logger().info(
@@ -193,14 +106,14 @@ def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
     hooks = [
         ema,
         Log(config.logger.print_freq, options.total_iter, epoch_size, run.events),
-        SaveCheckpoint(config.logger.save_checkpoint_freq, run.experiment, description, ema, run.ranks),
+        SaveCheckpoint(config.logger.save_checkpoint_freq, run.paths, description, ema, run.ranks),
         Validate(
             config.val.val_freq,
             validation,
             build_metrics(config.val.metrics),
             config.val,
             ema,
-            run.experiment.visualization,
+            run.paths.visualization,
             run.events,
             run.ranks,
         ),
@@ -227,25 +140,38 @@ def build_trainer(config: Config, run: Run, model: Model) -> Trainer:
     return trainer
 
 
-def evaluate_all(config: Config, run: Run, model: Model, paths: ResultPaths) -> list[Evaluation]:
-    """Evaluate every ``datasets.test*`` (or ``val*``, without those); ``val.save_img`` writes pictures."""
+def build_test_loaders(config: Config, run: Run, model: Model) -> dict[str, DataLoader[Batch]]:
+    """Loaders of every ``datasets.test*`` (or ``val*``, without those) by the name of the data set."""
+    return _evaluation_loaders(config.phases("test") or config.phases("val"), config, run, model)
+
+
+def _evaluation_loaders(
+    phases: dict[str, DatasetOptions], config: Config, run: Run, model: Model
+) -> dict[str, DataLoader[Batch]]:
+    return {
+        options.name: evaluation_loader(build_dataset(options, config, model, phase), options, run.ranks)
+        for phase, options in phases.items()
+    }
+
+
+def evaluate_all(
+    config: Config, run: TestingRun, model: Model, loaders: dict[str, DataLoader[Batch]]
+) -> list[Evaluation]:
+    """Evaluate every data set; ``val.save_img`` writes pictures."""
     metrics = build_metrics(config.val.metrics)
     suffix = f"_{config.val.suffix}" if config.val.suffix else ""
     results = []
-    for phase, options in (config.phases("test") or config.phases("val")).items():
-        loader = evaluation_loader(build_dataset(options, config, model, phase), options, run.ranks)
+    for name, loader in loaders.items():
 
-        def picture(key: str, name: str = options.name) -> Path:
-            return paths.visualization / name / f"{key}{suffix}.png"
+        def picture(key: str, name: str = name) -> Path:
+            return run.paths.visualization / name / f"{key}{suffix}.png"
 
         wanted = picture if config.val.save_img else None
-        results.append(
-            evaluate(model, loader, options.name, metrics, config.val, run.device, run.ranks, wanted)
-        )
+        results.append(evaluate(model, loader, name, metrics, config.val, run.device, run.ranks, wanted))
     return results
 
 
-def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: Run) -> None:
+def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: TrainingRun) -> None:
     assert run.resume_state is not None
     trainer.load_state_dict(state)
     if ema is not None and state["ema"] is not None:
@@ -277,33 +203,5 @@ def _trained(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _state_to_resume(config: Config, paths: ExperimentPaths, auto_resume: bool) -> Path | None:
-    if config.path.resume_state is not None:
-        return Path(config.path.resume_state)
-    return paths.newest_state() if auto_resume else None
-
-
 def _weights_beside(state: Path) -> Path:
     return ExperimentPaths(state.parent.parent).network(iteration_of(state))
-
-
-def _open_events(config: Config, paths: ExperimentPaths) -> EventLog:
-    options = config.logger
-    wandb = None
-    if options.wandb is not None and options.wandb.project is not None:
-        wandb = {
-            "project": options.wandb.project,
-            "id": options.wandb.resume_id,
-            "resume": "allow",
-            "name": config.name,
-            "config": effective_options(config),
-        }
-    return EventLog(paths.events, paths.tensorboard if options.use_tb_logger else None, wandb)
-
-
-def _prepare_torch(config: Config, ranks: Ranks) -> None:
-    seed_everything(config.manual_seed + ranks.rank)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = not config.deterministic

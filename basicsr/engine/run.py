@@ -1,0 +1,150 @@
+"""Opening and closing a run: its folder, its log, its device, the other processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from basicsr.config.load import dump_config
+from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
+from basicsr.config.schema import Config, effective_options
+from basicsr.utils.dist import Ranks, read_ranks, start_process_group, stop_process_group
+from basicsr.utils.files import write_bytes
+from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
+from basicsr.utils.rng import seed_everything
+
+Launcher = Literal["none", "pytorch", "slurm"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run happens."""
+
+    ranks: Ranks
+    device: torch.device
+
+    def close(self) -> None:
+        """Close the log and leave the other processes."""
+        close_log()
+        stop_process_group()
+
+
+@dataclass(frozen=True)
+class TrainingRun(Run):
+    """A training run: its folder, the state that it continues, and (main process) where numbers go."""
+
+    paths: ExperimentPaths
+    resume_state: Path | None
+    events: EventLog | None
+
+    def start_records(self, config: Config) -> None:
+        """Write the first files, now that everything is ready: a start that fails leaves nothing behind."""
+        if self.events is None:
+            return
+        iteration = 0
+        if self.resume_state is not None:
+            iteration = iteration_of(self.resume_state)
+            logger().info(f"resuming from {self.resume_state}")
+        if self.resume_state is None or _experiment_of(self.resume_state) != self.paths.root.resolve():
+            archived = put_aside(self.paths.root)
+            if archived is not None:
+                logger().info(f"nothing to resume in the earlier folder, which is now {archived}")
+        self.events.open()
+        write_bytes(self.paths.config(iteration), dump_config(config).encode())
+        log_to_file(self.paths.log(time.time()))
+
+    def close(self) -> None:
+        """Flush the numbers as well."""
+        if self.events is not None:
+            self.events.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class TestingRun(Run):
+    """A test run and its folder."""
+
+    paths: ResultPaths
+
+    def start_records(self, config: Config) -> None:
+        """Put earlier results aside and write the first files, now that everything is ready."""
+        if not self.ranks.is_main:
+            return
+        archived = put_aside(self.paths.root)
+        if archived is not None:
+            logger().info(f"earlier results are now in {archived}")
+        write_bytes(self.paths.config, dump_config(config).encode())
+        log_to_file(self.paths.log(time.time()))
+
+
+def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> TrainingRun:
+    """Find what to resume, choose the device, join the other processes, seed. Nothing is written.
+
+    Raises:
+        OptionError: the experiment exists and nobody asked to resume it.
+    """
+    ranks = read_ranks(launcher, config.dist_params.port)
+    paths = ExperimentPaths.of(config.name)
+    state = Path(config.path.resume_state) if config.path.resume_state is not None else None
+    if state is None and auto_resume:
+        state = paths.newest_state()
+    goes_on = state is not None and _experiment_of(state) == paths.root.resolve()
+    if ranks.is_main and not goes_on and not auto_resume:
+        paths.require_new()
+    device = _start(config, ranks)
+    return TrainingRun(ranks, device, paths, state, _event_log(config, paths) if ranks.is_main else None)
+
+
+def open_testing(config: Config, launcher: Launcher) -> TestingRun:
+    """Choose the device, join the other processes, seed. Nothing is written."""
+    ranks = read_ranks(launcher, config.dist_params.port)
+    return TestingRun(ranks, _start(config, ranks), ResultPaths.of(config.name))
+
+
+def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
+    """This process's GPU, or the CPU: for 0 GPUs, and (with a warning) where CUDA is missing."""
+    if num_gpu == 0 or not torch.cuda.is_available():
+        if num_gpu not in (0, "auto") and ranks.is_main:
+            logger().warning(f"num_gpu is {num_gpu}, but CUDA is not available: running on CPU")
+        return torch.device("cpu")
+    if isinstance(num_gpu, int) and num_gpu != ranks.world_size and ranks.is_main:
+        how = f"torchrun --nproc_per_node={num_gpu}"
+        logger().warning(
+            f"num_gpu is {num_gpu}, but {ranks.world_size} process(es) were started; start with {how}"
+        )
+    return torch.device("cuda", ranks.local_rank)
+
+
+def _start(config: Config, ranks: Ranks) -> torch.device:
+    open_log(ranks.is_main)
+    device = choose_device(config.num_gpu, ranks)
+    start_process_group(ranks, device, config.dist_params.backend)
+    seed_everything(config.manual_seed + ranks.rank)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    return device
+
+
+def _experiment_of(state: Path) -> Path:
+    return state.parent.parent.resolve()
+
+
+def _event_log(config: Config, paths: ExperimentPaths) -> EventLog:
+    options = config.logger
+    wandb = None
+    if options.wandb is not None and options.wandb.project is not None:
+        wandb = {
+            "project": options.wandb.project,
+            "id": options.wandb.resume_id,
+            "resume": "allow",
+            "name": config.name,
+            "config": effective_options(config),
+        }
+    return EventLog(paths.events, paths.tensorboard if options.use_tb_logger else None, wandb)
