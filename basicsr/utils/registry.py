@@ -156,6 +156,7 @@ def split_type(block: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 ARCHS = Registry("network", "basicsr.archs")
+SEGMENTERS = Registry("segmenter", "basicsr.segmenters")
 LOSSES = Registry("loss", "basicsr.losses")
 METRICS = Registry("metric", "basicsr.metrics", runtime=("restored", "gt", "lq"))
 DATASETS = Registry("dataset", "basicsr.data", runtime=("seed", "train"))
