@@ -21,9 +21,9 @@ class Segmenter(Protocol):
         ...
 
     def labels(self, image: Photo, overlap: Overlap) -> LabelMap:
-        """uint8 (H, W, 3) RGB -> label map int32 (H, W), overlapping masks decided by the rule ``overlap``."""
+        """uint8 (H, W, 3) RGB -> label map int32 (H, W); ``overlap`` decides overlapping masks."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What decides the result besides the image: options, versions, checksum of weights; for the manifest."""
+        """What decides the result besides the image: options, versions, checksum of weights."""
         ...
