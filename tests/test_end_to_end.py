@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from basicsr.config.cli import Arguments
+from basicsr.storage import DiskStorage, write_lmdb
 from basicsr.test import test as run_test
 from basicsr.train import train as run_train
 from basicsr.utils.errors import OptionError, UserError
@@ -153,6 +154,36 @@ def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
     assert torch.equal(before["random"][0]["torch"], after["random"][0]["torch"])
 
 
+def test_auto_resume_prefers_what_this_experiment_has_reached(workplace):
+    train("NAFNet", "train.total_iter=2", "name=first")
+    start = "path.resume_state=experiments/first/training_states/2.state"
+    train("NAFNet", "train.total_iter=4", "name=second", start, auto_resume=True)
+    train("NAFNet", "train.total_iter=5", "name=second", start, auto_resume=True)
+    events = [json.loads(line) for line in Path("experiments/second/events.jsonl").read_text().splitlines()]
+    assert [event["iter"] for event in events if event["kind"] == "train"] == [3, 4, 5]
+    assert sorted(path.name for path in Path("experiments").iterdir()) == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "change", ["train.optim_g={type: SGD, lr: 0.1}", "path.resume_state=experiments/first/models/2.state"]
+)
+def test_a_state_of_other_options_is_one_line(workplace, change: str):
+    train("NAFNet", "train.total_iter=2", "name=first")
+    shutil.copy("experiments/first/models/net_g_2.pth", "experiments/first/models/2.state")
+    shutil.copytree("experiments/first/models", "experiments/first/models/models")
+    state = "path.resume_state=experiments/first/training_states/2.state"
+    with pytest.raises(UserError, match=r"2.state: not a training state of these options") as error:
+        train("NAFNet", "train.total_iter=3", "name=second", state, change)
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_can_go_on_in_another_precision(workplace):
+    train("NAFNet", "train.total_iter=1", "name=first")
+    state = "path.resume_state=experiments/first/training_states/1.state"
+    train("NAFNet", "train.total_iter=2", "name=second", state, "train.amp=bf16")
+    train("NAFNet", "train.total_iter=2", "name=third", state, "train.amp=fp16")
+
+
 def test_an_experiment_is_never_overwritten_or_resumed_silently(workplace):
     train("NAFNet", "train.total_iter=1")
     before = {path: path.read_bytes() for path in Path("experiments").rglob("*") if path.is_file()}
@@ -227,6 +258,28 @@ def test_windows_rounding_and_several_sets(workplace):
         assert near == pytest.approx(whole["Demo"]["mean"]["psnr"], abs=1.0)
 
 
+def test_a_whole_run_on_lmdb(workplace):
+    for kind in ("target", "input", "grouped_masks"):
+        storage = DiskStorage(f"datasets/Demo/test/{kind}", (".png",))
+        entries = [(key, storage.read(key), (40, 48, 3)) for key in sorted(storage.keys())]
+        write_lmdb(f"datasets/{kind}.lmdb", entries)
+    roots = {"gt": "target", "lq": "input", "mask": "grouped_masks"}
+    lmdb = [
+        f"datasets.{phase}.{key}={value}"
+        for phase in ("train", "val", "test")
+        for key, value in {
+            "io_backend.type": "lmdb",
+            **{f"dataroot_{field}": f"datasets/{kind}.lmdb" for field, kind in roots.items()},
+        }.items()
+    ]
+    train("SegNAFNet", "train.total_iter=2", "name=files")
+    train("SegNAFNet", "train.total_iter=2", "name=lmdb", *[item for item in lmdb if "test." not in item])
+    assert_same_weights(weights("files", 2), weights("lmdb", 2))
+    start = "path.pretrain_network_g=experiments/lmdb/models/net_g_2.pth"
+    from_lmdb = test("SegNAFNet", start, *[item for item in lmdb if ".test." in item])
+    assert from_lmdb == test("SegNAFNet", start)
+
+
 def test_mean_and_std_do_not_change_what_metrics_see(workplace):
     train("NAFNet", "train.total_iter=1", "datasets.val.mean=[0.5,0.4,0.3]", "datasets.val.std=[0.5,0.5,0.5]")
     statistics = ("datasets.test.mean=[0.5,0.4,0.3]", "datasets.test.std=[0.5,0.5,0.5]")
@@ -271,7 +324,7 @@ def test_fine_tuning_starts_from_given_weights(workplace):
 
 @pytest.mark.slow
 @pytest.mark.dist
-def test_two_processes_train_resume_and_test_like_one(workplace):
+def test_three_processes_train_resume_and_test_like_one(workplace):
     def both(name: str, total: int, *more: str) -> None:
         overrides = [*QUICK, *RESUMED, f"name={name}", f"train.total_iter={total}"]
         words = [
@@ -284,19 +337,20 @@ def test_two_processes_train_resume_and_test_like_one(workplace):
             "--set",
             *overrides,
         ]
-        done = command(*words, processes=2)
+        done = command(*words, processes=3)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "Warning" not in done.stderr
 
     both("straight", 6)
     both("halves", 3)
     both("halves", 6, "--auto_resume")
     assert_same_weights(weights("straight", 6), weights("halves", 6))
-    assert torch.load("experiments/straight/training_states/6.state")["samples_done"] == 48
+    assert torch.load("experiments/straight/training_states/6.state")["samples_done"] == 72
 
     start = "path.pretrain_network_g=experiments/straight/models/net_g_6.pth"
     alone = test("SegNAFNet", start)
     overrides = ["num_gpu=0", "network_g.width=4", start, "name=shared"]
-    done = command("test.py", "-opt", "options/test/Demo/SegNAFNet.yml", "--set", *overrides, processes=2)
+    done = command("test.py", "-opt", "options/test/Demo/SegNAFNet.yml", "--set", *overrides, processes=3)
     assert done.returncode == 0, done.stdout + done.stderr
     together = json.loads(Path("results/shared/metrics.json").read_text())
     assert [image["key"] for image in together["Demo"]["images"]] == [

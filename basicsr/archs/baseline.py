@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.norm import LayerNorm2d
+from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
 
@@ -24,7 +27,7 @@ class BaselineBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, dw_expand: int = 1, ffn_expand: int = 2, drop_out_rate: float = 0.0
+        self, channels: int, dw_expand: int = 1, ffn_expand: int = 2, drop_out_rate: Share = 0.0
     ) -> None:
         super().__init__()
         wide, fed = channels * dw_expand, channels * ffn_expand
@@ -75,16 +78,16 @@ class Baseline(RestorationUNet):
 
     def __init__(
         self,
-        img_channel: int = 3,
-        width: int = 16,
-        middle_blk_num: int = 1,
+        img_channel: Count = 3,
+        width: Count = 16,
+        middle_blk_num: Annotated[int, Meta(ge=0)] = 1,
         enc_blk_nums: Sequence[int] = (),
         dec_blk_nums: Sequence[int] = (),
-        dw_expand: int = 1,
-        ffn_expand: int = 2,
-        drop_out_rate: float = 0.0,
-        extra_channel: int = 0,
-        train_size: tuple[int, int, int, int] | None = None,
+        dw_expand: Count = 1,
+        ffn_expand: Count = 2,
+        drop_out_rate: Share = 0.0,
+        extra_channel: Annotated[int, Meta(ge=0)] = 0,
+        train_size: tuple[Count, Count, Count, Count] | None = None,
     ) -> None:
         block = partial(
             BaselineBlock, dw_expand=dw_expand, ffn_expand=ffn_expand, drop_out_rate=drop_out_rate

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.norm import LayerNorm2d
+from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
 
@@ -30,7 +33,7 @@ class NAFBlock(nn.Module):
         drop_out_rate: dropout behind each of the two halves.
     """
 
-    def __init__(self, channels: int, drop_out_rate: float = 0.0) -> None:
+    def __init__(self, channels: int, drop_out_rate: Share = 0.0) -> None:
         super().__init__()
         wide = 2 * channels
         self.norm1 = LayerNorm2d(channels)
@@ -73,15 +76,15 @@ class NAFNet(RestorationUNet):
 
     def __init__(
         self,
-        img_channel: int = 3,
+        img_channel: Count = 3,
         mask: bool = False,
-        width: int = 16,
-        middle_blk_num: int = 1,
+        width: Count = 16,
+        middle_blk_num: Annotated[int, Meta(ge=0)] = 1,
         enc_blk_nums: Sequence[int] = (),
         dec_blk_nums: Sequence[int] = (),
-        drop_out_rate: float = 0.0,
-        extra_channel: int = 0,
-        train_size: tuple[int, int, int, int] | None = None,
+        drop_out_rate: Share = 0.0,
+        extra_channel: Annotated[int, Meta(ge=0)] = 0,
+        train_size: tuple[Count, Count, Count, Count] | None = None,
     ) -> None:
         block = partial(NAFBlock, drop_out_rate=drop_out_rate)
         extra_channel += int(mask)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.nafnet import NAFBlock
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
 from basicsr.layers.padding import crop_to
+from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
 
@@ -35,19 +38,21 @@ class SegNAFNet(RestorationUNet):
     """
 
     takes_labels = True
+    # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
+    _version = 2
 
     def __init__(
         self,
-        img_channel: int = 3,
-        seg_channel: int = 2,
-        width: int = 16,
-        middle_blk_num: int = 1,
+        img_channel: Count = 3,
+        seg_channel: Count = 2,
+        width: Count = 16,
+        middle_blk_num: Annotated[int, Meta(ge=0)] = 1,
         enc_blk_nums: Sequence[int] = (),
         dec_blk_nums: Sequence[int] = (),
-        drop_out_rate: float = 0.0,
-        mask_dropout: float = 0.0,
+        drop_out_rate: Share = 0.0,
+        mask_dropout: Share = 0.0,
         mask_value: float | None = None,
-        train_size: tuple[int, int, int, int] | None = None,
+        train_size: tuple[Count, Count, Count, Count] | None = None,
     ) -> None:
         block = partial(NAFBlock, drop_out_rate=drop_out_rate)
         super().__init__(block, img_channel, seg_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
@@ -69,9 +74,18 @@ class SegNAFNet(RestorationUNet):
         (x,) = super().example_inputs(height, width)
         return x[:, : self.img_channel], torch.zeros(1, height, width, dtype=torch.int32, device=x.device)
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        if local_metadata.get("version") == 1 and not self.mask_value_is_forced:
+            self.pool.mask_value = PUBLISHED_MASK_VALUE
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
     def weights_facts(self) -> dict[str, float]:
         """Facts that belong to the trained weights but are not among them; stored in checkpoints."""
         return {"mask_value": self.pool.mask_value}
+
+    def facts_concern(self) -> set[str]:
+        """Names of the weights that the facts are about."""
+        return {"pre_seg.weight", "pre_seg_in.weight"}
 
     def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
         """Take over the facts of loaded weights (None: a published file); returns a line for the log."""
@@ -81,7 +95,7 @@ class SegNAFNet(RestorationUNet):
             self.pool.mask_value = PUBLISHED_MASK_VALUE
             reason = "published weights, trained on masks divided by 255"
         else:
-            self.pool.mask_value = facts["mask_value"]
+            self.pool.mask_value = facts.get("mask_value", self.pool.mask_value)
             reason = "said by the checkpoint"
         return f"mask value {self.pool.mask_value:.6g} ({reason})"
 

@@ -77,8 +77,10 @@ class RestorationUNet(nn.Module):
 
     def restore(self, x: Tensor) -> Tensor:
         """`forward` for sizes that fit `size_rule`; the image comes first among the channels of ``x``."""
-        # The layout that LayerNorm2d leaves behind: kept everywhere, no block has to convert.
-        features = self.intro(x.contiguous(memory_format=torch.channels_last))
+        if not torch.compiler.is_compiling():
+            # The layout that LayerNorm2d leaves behind: kept everywhere, no block has to convert.
+            x = x.contiguous(memory_format=torch.channels_last)
+        features = self.intro(x)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             features = encoder(features)

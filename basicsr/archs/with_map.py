@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.layers.map_unit import MapFeatures
+from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS, Nested, split_type
 
 
@@ -27,8 +28,8 @@ class WithMAP(nn.Module):
     def __init__(
         self,
         net: Annotated[dict[str, Any], Nested(ARCHS)],
-        seg_channel: int = 2,
-        mask_dropout: float = 0.0,
+        seg_channel: Count = 2,
+        mask_dropout: Share = 0.0,
         mask_value: float = 1.0,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import OptionError, UserError
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         if debug:
             raise
         sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        found_by_all = isinstance(error, OptionError)
+        if not found_by_all or os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except KeyboardInterrupt:
         if debug:
@@ -78,15 +80,17 @@ def _named_disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise
-        wrong_place = (
-            PermissionError,
-            FileNotFoundError,
-            NotADirectoryError,
-            IsADirectoryError,
-            FileExistsError,
-        )
-        way_on = "" if isinstance(error, wrong_place) else ". Free some space or choose another folder"
-        raise UserError(f"{error.filename}: {error.strerror}{way_on}") from error
+        way_on = next((way for kind, way in _WAYS_ON.items() if isinstance(error, kind)), "free some space")
+        raise UserError(f"{error.filename}: {error.strerror}; {way_on}") from error
+
+
+_WAYS_ON: dict[type[OSError], str] = {
+    PermissionError: "choose a place that you may read and write",
+    FileNotFoundError: "check the path",
+    NotADirectoryError: "a file stands where a folder is needed, move it or choose another folder",
+    IsADirectoryError: "a folder stands where a file is needed, move it or choose another name",
+    FileExistsError: "move it or choose another name",
+}
 
 
 def _leave(code: int) -> None:

@@ -112,7 +112,7 @@ class ResultPaths:
 
 def put_aside(folder: Path) -> Path | None:
     """Rename the folder of an earlier run, so that nothing is lost; returns its new place, if any."""
-    if not folder.exists():
+    if not folder.is_dir() or not any(folder.iterdir()):
         return None
     archive = Path(f"{folder}_archived_{time.strftime('%Y%m%d_%H%M%S')}")
     number = 1

@@ -12,11 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from basicsr.utils.convert import ExistingFile, Mistakes, Name, join, struct_values
+from basicsr.utils.convert import Count, ExistingFile, Mistakes, Name, join, struct_values
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
 
-Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
 
 
@@ -75,10 +74,10 @@ class ScheduleOptions(Component, frozen=True, kw_only=True):
 class DatasetOptions(Component, frozen=True, kw_only=True):
     """A data set and how its samples are loaded.
 
-    ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores
-    at hand. ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random
-    numbers. ``prefetch_mode: cuda`` copies batches to the GPU without waiting for it; ``cpu`` and null leave
-    that out.
+    ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores.
+    ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random numbers.
+    With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and copying them to the GPU
+    does not stop it; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
     """
 
     registry = DATASETS
@@ -197,8 +196,12 @@ class Config(Options, frozen=True, kw_only=True):
     dist_params: DistOptions = DistOptions()
 
     def phases(self, kind: Literal["train", "val", "test"]) -> dict[str, DatasetOptions]:
-        """Data sets whose key is ``kind`` or starts with ``kind_``, in the order of the file."""
-        return {key: item for key, item in self.datasets.items() if key.split("_")[0] == kind}
+        """Data sets whose key starts with ``kind``, in the order of the file."""
+        return {key: item for key, item in self.datasets.items() if key.startswith(kind)}
+
+    def tested(self) -> dict[str, DatasetOptions]:
+        """What testing evaluates: every ``test*``, or every ``val*`` where there is none."""
+        return self.phases("test") or self.phases("val")
 
 
 def effective_options(options: Any) -> Any:
@@ -230,16 +233,15 @@ def effective_options(options: Any) -> Any:
 def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list[str]:
     """Mistakes that only show when several keys are seen together, a line each."""
     mistakes = Mistakes()
-    names = [dataset.name for dataset in config.datasets.values()]
-    for key, dataset in config.datasets.items():
-        if key.split("_")[0] not in ("train", "val", "test") or (key.startswith("train") and key != "train"):
+    for key in config.datasets:
+        if not key.startswith(("train", "val", "test")) or (key.startswith("train") and key != "train"):
             mistakes.add(f"datasets.{key}", "a data set is called train, val, val_2.., test, test_2..")
+    evaluated = config.phases("val") if command == "train" else config.tested()
+    names = [dataset.name for dataset in evaluated.values()]
+    for key, dataset in evaluated.items():
         if names.count(dataset.name) > 1:
-            mistakes.add(
-                join(f"datasets.{key}", "name"),
-                "two data sets have this name; results would mix",
-                dataset.name,
-            )
+            place = join(f"datasets.{key}", "name")
+            mistakes.add(place, "two data sets have this name; results would mix", dataset.name)
     if command == "train":
         if config.train is None:
             mistakes.add("train", "required for training, but not given")
@@ -247,8 +249,18 @@ def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list
             mistakes.add("train.pixel_opt", "no loss is given; a PSNRLoss is usual")
         if "train" not in config.datasets:
             mistakes.add("datasets.train", "required for training, but not given")
-    elif not (config.phases("test") or config.phases("val")):
+    elif not config.tested():
         mistakes.add("datasets.test", "required for testing, but not given")
+    train = config.datasets.get("train")
+    if (
+        command == "train"
+        and train is not None
+        and train.batch_size_per_gpu > 1
+        and train.options.get("gt_size") is None
+        and "gt_size" in train.registry.options(train.type)
+    ):
+        what = "required where batch_size_per_gpu is above 1: the images of a batch have one size"
+        mistakes.add("datasets.train.gt_size", what)
     if config.val.grids and (config.val.crop_size_h is None or config.val.crop_size_w is None):
         mistakes.add("val.grids", "needs val.crop_size_h and val.crop_size_w")
     if config.val.grids and config.val.tile is not None:

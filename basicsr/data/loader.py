@@ -77,7 +77,8 @@ def _workers(options: DatasetOptions, ranks: Ranks) -> int:
 
 
 def _pin(options: DatasetOptions) -> bool:
-    return options.pin_memory and torch.cuda.is_available()
+    wanted = options.pin_memory or options.prefetch_mode == "cuda"
+    return wanted and torch.cuda.is_available()
 
 
 def _start_worker(_: int) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from basicsr.data.fields import Field, image_field, label_field, mask_field
 from basicsr.data.pairing import read_meta_info, require_same, templated
 from basicsr.data.transforms import random_crop, random_flip_rotate
-from basicsr.utils.convert import ExistingFile, ExistingFolder
+from basicsr.utils.convert import Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
@@ -61,8 +61,8 @@ class PairedImageDataset(Dataset[dict[str, Any]]):
     dataroot_lq: ExistingFolder
     io_backend: IoBackend = ON_DISK
     meta_info_file: ExistingFile | None = None
-    filename_tmpl: str = "{}"
-    gt_size: int | None = None
+    filename_tmpl: FileTemplate = "{}"
+    gt_size: Count | None = None
     use_flip: bool = False
     use_rot: bool = False
     mean: tuple[float, float, float] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -17,9 +18,13 @@ def templated(key: str, template: str) -> str:
 
 
 def read_meta_info(path: Path) -> list[str]:
-    """Keys of a ``meta_info`` file: first words of its lines without suffix, in their order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    keys = [str(PurePosixPath(line.split()[0]).with_suffix("")) for line in lines if line.strip()]
+    """Keys of a ``meta_info`` file: the names in its lines without suffix, in their order."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the meta file is not UTF-8 text; save it again") from error
+    names = [re.sub(r" \(\d.*", "", line).strip() for line in lines]
+    keys = [str(PurePosixPath(name).with_suffix("")) for name in names if name]
     if not keys:
         raise UserError(f"{path}: the meta file lists no image")
     return keys

@@ -22,7 +22,7 @@ from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer
 from basicsr.models.base import Batch, Model, check_inputs
-from basicsr.utils.errors import OptionError
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
 from basicsr.utils.rng import restore_random_state
@@ -86,10 +86,10 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
     net = model.networks["g"]
-    optimizer = options.optim_g.build(params=_trained(net.parameters()))()
+    optimizer = _optimizer(options, _trained(net.parameters()))
     ema = Ema(model, options.ema_decay) if options.ema_decay else None
     state = load_contents(run.resume_state) if run.resume_state is not None else None
-    samples_done = state["samples_done"] if state is not None else 0
+    samples_done = state.get("samples_done", 0) if state is not None else 0
 
     train_options = config.datasets["train"]
     dataset = build_dataset(train_options, config, model, "train")
@@ -142,7 +142,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
 
 def build_test_loaders(config: Config, run: Run, model: Model) -> dict[str, DataLoader[Batch]]:
     """Loaders of every ``datasets.test*`` (or ``val*``, without those) by the name of the data set."""
-    return _evaluation_loaders(config.phases("test") or config.phases("val"), config, run, model)
+    return _evaluation_loaders(config.tested(), config, run, model)
 
 
 def _evaluation_loaders(
@@ -173,7 +173,13 @@ def evaluate_all(
 
 def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: TrainingRun) -> None:
     assert run.resume_state is not None
-    trainer.load_state_dict(state)
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, ValueError) as error:
+        what = f"not a training state of these options ({error})"
+        raise UserError(
+            f"{run.resume_state}: {what}; resume with the options that it was saved with"
+        ) from error
     if ema is not None and state["ema"] is not None:
         load_network(ema.model.networks["g"], _weights_beside(run.resume_state), param_key="params_ema")
         ema.load_state_dict(state["ema"])
@@ -184,6 +190,14 @@ def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: Train
         logger().warning(
             f"resumed with {run.ranks.world_size} processes, saved with {was}: random numbers start anew"
         )
+
+
+def _optimizer(options: TrainOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    try:
+        optimizer: torch.optim.Optimizer = options.optim_g.build(params=parameters)()
+    except ValueError as error:
+        raise OptionError("train.optim_g", [f"train.optim_g: {error}"]) from error
+    return optimizer
 
 
 def _learning_rate(options: TrainOptions) -> Any:

@@ -8,7 +8,9 @@ published ones.
 from __future__ import annotations
 
 import io
+import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,7 +22,7 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
 _OWN = "basicsr"
-_SHOWN = 5
+_SHOWN = 10
 
 
 @runtime_checkable
@@ -29,6 +31,10 @@ class HasWeightsFacts(Protocol):
 
     def weights_facts(self) -> dict[str, float]:
         """Facts to store in checkpoints."""
+        ...
+
+    def facts_concern(self) -> set[str]:
+        """Names of the weights that the facts are about."""
         ...
 
     def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
@@ -71,12 +77,10 @@ def load_contents(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return {"params": load_file(path)}
+            return _load_safetensors(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if zipfile.is_zipfile(path) or "GLOBAL" in str(error):
             what = "refused: it holds Python objects that could run code; save its state dict alone"
         else:
             what = "not a checkpoint, or cut short; fetch it again"
@@ -93,7 +97,8 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
 
     Args:
         strict: every key must fit; otherwise what fits is loaded.
-        param_key: entry of the file; None takes ``params_ema``, then ``params``, then the file itself.
+        param_key: entry of the file, or ``params`` where it lacks that one; None takes ``params_ema``, then
+            ``params``, then the file itself.
 
     Returns:
         A line for the log.
@@ -114,13 +119,24 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
     said = [f"loaded {len(fitting)} weights of {type(net).__name__} from {path} [{key}]"]
     if mismatch:
         said.append(f"not strict: {mismatch}")
-    if isinstance(net, HasWeightsFacts):
+    if isinstance(net, HasWeightsFacts) and fitting.keys() >= net.facts_concern():
         own = contents.get(_OWN)
         said.append(net.adopt_weights_facts(own["facts"] if own else None))
     return "; ".join(said)
 
 
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        contents: dict[str, Any] = {"params": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+        own = (file.metadata() or {}).get(_OWN)
+    return contents | ({_OWN: json.loads(own)} if own is not None else {})
+
+
 def _select(contents: dict[str, Any], path: Path, param_key: str | None) -> tuple[str, dict[str, Tensor]]:
+    if param_key is not None and param_key not in contents and "params" in contents:
+        param_key = "params"
     if param_key is not None and param_key not in contents:
         raise UserError(
             f"{path}: has no entry '{param_key}' (path.param_key). It has: {', '.join(map(str, contents))}"

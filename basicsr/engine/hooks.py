@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -22,25 +24,25 @@ from basicsr.utils.rng import capture_random_state
 
 
 class Ema(Hook):
-    """Keeps an exponential moving average of the whole model; the copy can predict like the model itself.
+    """Keeps an exponential moving average of the networks, in a copy of the model that predicts with it.
 
     Args:
         model: what is averaged.
         decay: share of the old average that each step keeps.
+
+    Attributes:
+        model: the copy with averaged networks.
     """
 
     def __init__(self, model: Model, decay: float) -> None:
-        self._averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-
-    @property
-    def model(self) -> Model:
-        """The averaged copy."""
+        self._averaged = AveragedModel(model.networks, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.model = copy.deepcopy(model)
         averaged = self._averaged.module
-        assert isinstance(averaged, Model)
-        return averaged
+        assert isinstance(averaged, nn.ModuleDict)
+        self.model.networks = averaged
 
     def after_step(self, trainer: Trainer) -> None:
-        self._averaged.update_parameters(trainer.model)
+        self._averaged.update_parameters(trainer.model.networks)
 
     def state_dict(self) -> dict[str, Any]:
         """How many models are averaged; the weights are saved with the network."""
@@ -52,7 +54,7 @@ class Ema(Hook):
 
 
 class Log(Hook):
-    """Says every ``every`` iterations how training goes; losses are means since then, over processes.
+    """Says every ``every`` iterations how training goes; losses are means since then, without skipped steps.
 
     Args:
         total_iter: for the remaining time.
@@ -66,6 +68,7 @@ class Log(Hook):
         self.epoch_size = epoch_size
         self.events = events
         self._sums: dict[str, torch.Tensor] = {}
+        self._counted = 0
 
     def before_run(self, trainer: Trainer) -> None:
         self._begin(trainer)
@@ -73,11 +76,14 @@ class Log(Hook):
     def after_step(self, trainer: Trainer) -> None:
         for name, value in trainer.last_losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._counted += bool(trainer.last_losses)
         if trainer.iteration % self.every and trainer.iteration != self.total_iter:
             return
         steps = trainer.iteration - self._begun_at
-        means = mean_over_processes(torch.stack(list(self._sums.values())).float() / steps).tolist()
-        losses = dict(zip(self._sums, means, strict=True))
+        losses = {}
+        if self._counted:
+            means = mean_over_processes(torch.stack(list(self._sums.values())).float() / self._counted)
+            losses = dict(zip(self._sums, means.tolist(), strict=True))
         step_seconds = (trainer.step_seconds - self._step_before) / steps
         data_seconds = (trainer.data_seconds - self._data_before) / steps
         if self.events is not None:
@@ -85,7 +91,7 @@ class Log(Hook):
         self._begin(trainer)
 
     def _begin(self, trainer: Trainer) -> None:
-        self._sums = {}
+        self._sums, self._counted = {}, 0
         self._begun_at = trainer.iteration
         self._step_before, self._data_before = trainer.step_seconds, trainer.data_seconds
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 
 from basicsr.utils.registry import OPTIMIZERS
 
 Params = Iterable[torch.nn.Parameter]
+Rate = Annotated[float, Meta(ge=0)]
 
 
 @OPTIMIZERS.register
 def AdamW(  # noqa: N802 - the name that option files use
     params: Params,
-    lr: float,
-    weight_decay: float = 1e-2,
+    lr: Rate,
+    weight_decay: Rate = 1e-2,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
 ) -> torch.optim.Optimizer:
@@ -26,8 +29,8 @@ def AdamW(  # noqa: N802 - the name that option files use
 @OPTIMIZERS.register
 def Adam(  # noqa: N802
     params: Params,
-    lr: float,
-    weight_decay: float = 0.0,
+    lr: Rate,
+    weight_decay: Rate = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
 ) -> torch.optim.Optimizer:
@@ -37,7 +40,7 @@ def Adam(  # noqa: N802
 
 @OPTIMIZERS.register
 def SGD(  # noqa: N802
-    params: Params, lr: float, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
+    params: Params, lr: Rate, momentum: Rate = 0.0, weight_decay: Rate = 0.0, nesterov: bool = False
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent."""
     return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)

@@ -13,7 +13,7 @@ import torch
 from basicsr.config.load import dump_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
 from basicsr.config.schema import Config, effective_options
-from basicsr.utils.dist import Ranks, read_ranks, start_process_group, stop_process_group
+from basicsr.utils.dist import Ranks, read_ranks, start_process_group, stop_process_group, wait_for_all
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
 from basicsr.utils.rng import seed_everything
@@ -39,6 +39,7 @@ class TrainingRun(Run):
     """A training run: its folder, the state that it continues, and (main process) where numbers go."""
 
     paths: ExperimentPaths
+    auto_resume: bool
     resume_state: Path | None
     events: EventLog | None
 
@@ -50,10 +51,10 @@ class TrainingRun(Run):
         if self.resume_state is not None:
             iteration = iteration_of(self.resume_state)
             logger().info(f"resuming from {self.resume_state}")
-        if self.resume_state is None or _experiment_of(self.resume_state) != self.paths.root.resolve():
-            archived = put_aside(self.paths.root)
-            if archived is not None:
+        if not _continues(self.paths, self.resume_state):
+            if self.auto_resume and (archived := put_aside(self.paths.root)) is not None:
                 logger().info(f"nothing to resume in the earlier folder, which is now {archived}")
+            self.paths.require_new()  # once more: another start may have come first
         self.events.open()
         write_bytes(self.paths.config(iteration), dump_config(config).encode())
         log_to_file(self.paths.log(time.time()))
@@ -73,13 +74,13 @@ class TestingRun(Run):
 
     def start_records(self, config: Config) -> None:
         """Put earlier results aside and write the first files, now that everything is ready."""
-        if not self.ranks.is_main:
-            return
-        archived = put_aside(self.paths.root)
-        if archived is not None:
-            logger().info(f"earlier results are now in {archived}")
-        write_bytes(self.paths.config, dump_config(config).encode())
-        log_to_file(self.paths.log(time.time()))
+        if self.ranks.is_main:
+            archived = put_aside(self.paths.root)
+            if archived is not None:
+                logger().info(f"earlier results are now in {archived}")
+            write_bytes(self.paths.config, dump_config(config).encode())
+            log_to_file(self.paths.log(time.time()))
+        wait_for_all()  # before anybody writes pictures
 
 
 def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> TrainingRun:
@@ -90,20 +91,21 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
     """
     ranks = read_ranks(launcher, config.dist_params.port)
     paths = ExperimentPaths.of(config.name)
-    state = Path(config.path.resume_state) if config.path.resume_state is not None else None
-    if state is None and auto_resume:
-        state = paths.newest_state()
-    goes_on = state is not None and _experiment_of(state) == paths.root.resolve()
-    if ranks.is_main and not goes_on and not auto_resume:
+    state = paths.newest_state() if auto_resume else None
+    if state is None and config.path.resume_state is not None:
+        state = Path(config.path.resume_state)
+    if ranks.is_main and not auto_resume and not _continues(paths, state):
         paths.require_new()
-    device = _start(config, ranks)
-    return TrainingRun(ranks, device, paths, state, _event_log(config, paths) if ranks.is_main else None)
+    device = _start(config, ranks, config.manual_seed + ranks.rank)
+    torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
+    events = _event_log(config, paths) if ranks.is_main else None
+    return TrainingRun(ranks, device, paths, auto_resume, state, events)
 
 
 def open_testing(config: Config, launcher: Launcher) -> TestingRun:
     """Choose the device, join the other processes, seed. Nothing is written."""
     ranks = read_ranks(launcher, config.dist_params.port)
-    return TestingRun(ranks, _start(config, ranks), ResultPaths.of(config.name))
+    return TestingRun(ranks, _start(config, ranks, config.manual_seed), ResultPaths.of(config.name))
 
 
 def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
@@ -117,23 +119,24 @@ def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
         logger().warning(
             f"num_gpu is {num_gpu}, but {ranks.world_size} process(es) were started; start with {how}"
         )
-    return torch.device("cuda", ranks.local_rank)
+    # slurm may show each task a single GPU
+    return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
 
 
-def _start(config: Config, ranks: Ranks) -> torch.device:
+def _start(config: Config, ranks: Ranks, seed: int) -> torch.device:
     open_log(ranks.is_main)
     device = choose_device(config.num_gpu, ranks)
     start_process_group(ranks, device, config.dist_params.backend)
-    seed_everything(config.manual_seed + ranks.rank)
+    seed_everything(seed)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = not config.deterministic
     return device
 
 
-def _experiment_of(state: Path) -> Path:
-    return state.parent.parent.resolve()
+def _continues(paths: ExperimentPaths, state: Path | None) -> bool:
+    """Whether the state to resume is one of this experiment."""
+    return state is not None and state.parent.parent.resolve() == paths.root.resolve()
 
 
 def _event_log(config: Config, paths: ExperimentPaths) -> EventLog:

@@ -11,11 +11,12 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from basicsr.utils.convert import Count
 from basicsr.utils.registry import SCHEDULES
 
 
 @SCHEDULES.register
-def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: int, eta_min: float = 0.0) -> float:  # noqa: N802, N803
+def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: Count, eta_min: float = 0.0) -> float:  # noqa: N802, N803
     """Cosine from ``base_lr`` to ``eta_min`` in ``T_max`` steps (SGDR, arXiv 1608.03983, eq. 5)."""
     return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
 
@@ -24,17 +25,17 @@ def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: int, eta_min: float 
 def CosineAnnealingRestartLR(  # noqa: N802
     step: int,
     base_lr: float,
-    periods: Sequence[int],
+    periods: Sequence[Count],
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """One falling cosine a period; period i starts at ``restart_weights[i] * base_lr``."""
+    """One falling cosine a period; period i falls from ``restart_weights[i] * base_lr``."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(
             f"periods {list(periods)} and restart_weights {list(restart_weights)} need one number each"
         )
-    current = min(bisect.bisect_right(ends, step), len(periods) - 1)
+    current = min(bisect.bisect_left(ends, step), len(periods) - 1)
     start = ends[current] - periods[current]
     falling = (1 + math.cos(math.pi * (step - start) / periods[current])) / 2
     return eta_min + restart_weights[current] * (base_lr - eta_min) * falling
@@ -68,7 +69,7 @@ def MultiStepLR(step: int, base_lr: float, milestones: Sequence[int], gamma: flo
 
 
 @SCHEDULES.register
-def LinearLR(step: int, base_lr: float, total_iter: int) -> float:  # noqa: N802
+def LinearLR(step: int, base_lr: float, total_iter: Count) -> float:  # noqa: N802
     """Straight from ``base_lr`` to 0 in ``total_iter`` steps."""
     return base_lr * max(0.0, 1 - step / total_iter)
 

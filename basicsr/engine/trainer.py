@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from basicsr.models.base import Batch, Model
 from basicsr.utils.errors import UserError
+from basicsr.utils.rng import capture_random_state, restore_random_state
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -68,7 +72,8 @@ class Trainer:
         iteration: finished iterations.
         samples_done: samples of the training stream that are used up, over all processes.
         skipped_steps: iterations whose loss or gradients were not finite and therefore changed nothing.
-        last_losses: the scalars of the last iteration (means over accumulated batches), on the device.
+        last_losses: the scalars of the last iteration (means over accumulated batches), on the device; empty
+            when it was skipped.
         step_seconds: time spent in iterations since the start, without hooks.
         data_seconds: the part of it spent waiting for batches.
     """
@@ -100,19 +105,37 @@ class Trainer:
         self._skipped_in_a_row = 0
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._forward = DistributedDataParallel(model) if dist.is_initialized() else model
+        self._forward: torch.nn.Module = model
 
     def run(self, total_iter: int) -> None:
         """Iterate until ``total_iter`` iterations are finished, those before a resume included."""
         self.model.train()
         for hook in self.hooks:
             hook.before_run(self)
-        while self.iteration < total_iter:
-            self._step()
-            for hook in self.hooks:
-                hook.after_step(self)
+        with self._sharing_gradients():
+            while self.iteration < total_iter:
+                self._step()
+                for hook in self.hooks:
+                    hook.after_step(self)
         for hook in self.hooks:
             hook.after_run(self)
+
+    @contextmanager
+    def _sharing_gradients(self) -> Iterator[None]:
+        """Inside, backward passes leave the mean gradient of all processes, where there are several."""
+        if not dist.is_initialized():
+            yield
+            return
+        # Layouts of 1x1 gradients differ in name only; each process would print this hint about speed.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        self._forward = DistributedDataParallel(self.model)
+        self._settle_buckets()
+        try:
+            yield
+        finally:
+            # It must be gone before the process group is, or the process aborts at its end.
+            self._forward = self.model
+            gc.collect()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs besides the weights and the random states."""
@@ -120,17 +143,25 @@ class Trainer:
             "iteration": self.iteration,
             "samples_done": self.samples_done,
             "skipped_steps": self.skipped_steps,
+            "optimizer_type": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue after the iteration in which `state_dict` was called. The batches are not part of it."""
+        """Continue after the iteration in which `state_dict` was called. The batches are not part of it.
+
+        Raises:
+            ValueError: it is the state of another optimiser or of other weights.
+        """
+        if state["optimizer_type"] != type(self.optimizer).__name__:
+            raise ValueError(f"it belongs to {state['optimizer_type']}, not {type(self.optimizer).__name__}")
         self.iteration = state["iteration"]
         self.samples_done = state["samples_done"]
         self.skipped_steps = state["skipped_steps"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
 
     def _step(self) -> None:
         started = time.perf_counter()
@@ -147,19 +178,35 @@ class Trainer:
     def _accumulate(self, is_last: bool) -> None:
         """Add the gradients of one batch; processes exchange them with the last one only."""
         batch = self._next_batch()
-        amp = self.settings.amp
-        autocast = torch.autocast(self.device.type, AMP_TYPES[amp]) if amp != "off" else nullcontext()
         postpone = isinstance(self._forward, DistributedDataParallel) and not is_last
         with self._forward.no_sync() if postpone else nullcontext():  # type: ignore[operator]
-            with autocast:
-                losses = self._forward(batch)
-            loss = losses["loss"]
-            # A loss may be NaN and its gradient not (that of L1 is a sign); so NaN reaches all processes.
-            loss = loss * torch.where(loss.isfinite(), 1.0, torch.nan)
-            self.scaler.scale(loss / self.settings.accumulate).backward()
+            losses = self._backward(batch)
         for name, value in losses.items():
             share = value.detach() / self.settings.accumulate
             self.last_losses[name] = self.last_losses[name] + share if name in self.last_losses else share
+
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        amp = self.settings.amp
+        with torch.autocast(self.device.type, AMP_TYPES[amp]) if amp != "off" else nullcontext():
+            losses = self._forward(batch)
+        loss = losses["loss"]
+        # A loss may be NaN and its gradient not (that of L1 is a sign); so NaN reaches all processes.
+        loss = loss * torch.where(loss.isfinite(), 1.0, torch.nan)
+        self.scaler.scale(loss / self.settings.accumulate).backward()
+        return losses
+
+    def _settle_buckets(self) -> None:
+        """A backward pass that does not count: after its first one, DDP sorts gradients into buckets anew.
+
+        Without it a resumed run would add up the gradients of the processes in another order than the run
+        that it continues, and differ in the last bits.
+        """
+        first = next(self.batches)
+        self.batches = itertools.chain([first], self.batches)
+        before = capture_random_state()
+        self._backward(move_to(first, self.device, self.settings.channels_last))
+        self.optimizer.zero_grad(set_to_none=True)
+        restore_random_state(before)
 
     def _update(self) -> None:
         """Clip and step, or skip if a gradient is not finite; all processes have the same ones and agree."""
@@ -170,6 +217,7 @@ class Trainer:
             self.scaler.step(self.optimizer)
             self._skipped_in_a_row = 0
         else:
+            self.last_losses = {}
             self.skipped_steps += 1
             self._skipped_in_a_row += 1
             if self._skipped_in_a_row == _MOST_SKIPPED_IN_A_ROW:

@@ -8,8 +8,6 @@ with it. Run lengths are what SAM's own tools write.
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -48,11 +46,14 @@ def read_published_npz(data: bytes, name: str) -> Masks:
                 found = ", ".join(archive) or "none"
                 raise UserError(f"{name}: expected the key 'masks', found {found}; save the stack as 'masks'")
             masks = archive["masks"]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # NumPy parses the header as Python and lets any error of that through
         if "allow_pickle" in str(error):
             why = "pickled Python objects are refused, because reading them can run any code"
             raise UserError(f"{name}: {why}; save 'masks' as a boolean array") from error
-        raise UserError(f"{name}: damaged .npz file ({error}); make it again") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
     return as_planes(np.asarray(masks), name)
 
 

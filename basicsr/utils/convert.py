@@ -43,7 +43,22 @@ class FolderName:
             mistakes.add(where, "becomes a folder's name: not empty, no slash, no dot in front", name)
 
 
+class Template:
+    """Marks a file name in which ``{}`` stands for the stem."""
+
+    def check(self, template: str, where: str, mistakes: Mistakes) -> None:
+        try:
+            usable = "stem" in template.format("stem") and template.format("stem") != template
+        except (IndexError, KeyError, ValueError):
+            usable = False
+        if not usable:
+            mistakes.add(where, "expected one `{}`, which stands for the file stem", template)
+
+
 Name = Annotated[str, FolderName()]
+FileTemplate = Annotated[str, Template()]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ExistingFile = Annotated[str, MustExist("file")]
 ExistingFolder = Annotated[str, MustExist("folder")]
 
@@ -59,12 +74,14 @@ class Mistakes:
         got = "" if value is ... else f" (got {value!r})"
         self.lines.append(f"{where}: {what}{got}")
 
-    def unknown(self, where: str, what: str, name: str, known: Iterable[str]) -> None:
+    def unknown(self, where: str, what: str, name: str, known: Iterable[str], value: object = ...) -> None:
         """An unknown name, with the nearest valid one, or all valid ones where none is near."""
         known = list(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        self.lines.append(
-            f"{where}: {what}. " + (f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}")
+        self.add(
+            where,
+            f"{what}. " + (f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}"),
+            value,
         )
 
 
@@ -118,7 +135,7 @@ def _convert_struct(value: Any, kind: Any, where: str, mistakes: Mistakes) -> An
     fields = struct_values(kind, value, where, mistakes)
     for name in value:
         if name not in fields.known:
-            mistakes.unknown(join(where, name), "unknown key", str(name), fields.known)
+            mistakes.unknown(join(where, name), "unknown key", str(name), fields.known, value[name])
     return fields.build(kind)
 
 

@@ -122,6 +122,11 @@ def gather_objects(item: Any) -> list[Any]:
     return items
 
 
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    gather_objects(None)
+
+
 def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
     """Element-wise mean over the processes; a collective."""
     if not dist.is_initialized():

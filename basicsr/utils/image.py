@@ -51,6 +51,8 @@ def decode_single(data: bytes, name: str) -> Array:
 
 
 def _decode(data: bytes, flags: int, name: str) -> Array:
+    # The error here names the file; OpenCV would print a second one that does not.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from basicsr.utils.extras import optional_import
+from basicsr.utils.files import append_line
 
 _NAME = "basicsr"
 
@@ -35,13 +36,18 @@ def open_log(is_main: bool) -> None:
 def log_to_file(file: Path) -> None:
     """From now on also log to ``file``, beginning with all that was said since `open_log`."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = _FileHandler(file, encoding="utf-8")
     _add_handler(handler)
     for waiting in logger().handlers:
         if isinstance(waiting, logging.handlers.MemoryHandler):
             waiting.setTarget(handler)
             waiting.flush()
             logger().removeHandler(waiting)
+
+
+class _FileHandler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """A full disk is said by what writes results; the log itself stays silent."""
 
 
 def _add_handler(handler: logging.Handler) -> None:
@@ -93,8 +99,7 @@ class EventLog:
     def write(self, kind: Literal["train", "val"], iteration: int, values: Mapping[str, float | str]) -> None:
         """Append one line; numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``."""
         line = {"kind": kind, "iter": iteration, "time": round(time.time(), 3), **values}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(json_safe(line), allow_nan=False) + "\n")
+        append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
         prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
         numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
         if self._tensorboard is not None:

@@ -108,7 +108,9 @@ class Registry:
         known = self.options(name)
         for key in options:
             if key not in known:
-                mistakes.unknown(join(where, key), f"{name} has no such option", str(key), [*known, *beside])
+                mistakes.unknown(
+                    join(where, key), f"{name} has no such option", str(key), [*known, *beside], options[key]
+                )
         for key, option in known.items():
             if option.required and key not in options:
                 mistakes.add(join(where, key), f"required by {name}, but not given")

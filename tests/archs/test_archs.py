@@ -100,6 +100,18 @@ def test_export_gives_the_same_numbers(name: str):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet"])
+def test_export_leaves_height_and_width_free(name: str):
+    net = build(name)
+    height, width = torch.export.Dim("height", min=2, max=64), torch.export.Dim("width", min=2, max=64)
+    free = [{x.ndim - 2: 4 * height, x.ndim - 1: 4 * width} for x in inputs(net, 16, 24)]
+    program = torch.export.export(net, inputs(net, 16, 24), dynamic_shapes=free)
+    other = inputs(net, 40, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(*other), net(*other), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet", "NAFNetLocal"])
 def test_compile_gives_the_same_numbers(name: str):
     net = build(name)
@@ -168,6 +180,26 @@ class TestMaskValue:
         net = ARCHS.build("SegNAFNet", SMALL)
         assert "said by the checkpoint" in load_network(net, tmp_path / "tuned.pth")
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
+
+    def test_plain_loading_recognises_published_state_dicts_as_well(self, tmp_path):
+        published = ARCHS.build("SegNAFNet", SMALL).state_dict()
+        for metadata in published._metadata.values():
+            metadata["version"] = 1
+        torch.save({"params": published}, tmp_path / "published.pth")
+        net = ARCHS.build("SegNAFNet", SMALL)
+        net.load_state_dict(torch.load(tmp_path / "published.pth", weights_only=True)["params"])
+        assert net.pool.mask_value == PUBLISHED_MASK_VALUE
+        own = ARCHS.build("SegNAFNet", SMALL)
+        own.load_state_dict({key: value.clone() for key, value in own.state_dict().items()})
+        assert own.pool.mask_value == 1
+
+    def test_weights_of_a_network_without_regions_leave_it_alone(self, tmp_path):
+        torch.save({"params": ARCHS.build("NAFNet", SMALL).state_dict()}, tmp_path / "published.pth")
+        save_network(tmp_path / "own.pth", ARCHS.build("NAFNet", SMALL), None)
+        for name in ("published.pth", "own.pth"):
+            net = ARCHS.build("SegNAFNet", SMALL)
+            load_network(net, tmp_path / name, strict=False)
+            assert net.pool.mask_value == 1
 
     def test_the_option_forces_either(self, tmp_path):
         torch.save({"params": ARCHS.build("SegNAFNet", SMALL).state_dict()}, tmp_path / "published.pth")

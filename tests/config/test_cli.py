@@ -86,12 +86,20 @@ def raises(error: BaseException):
     [
         (UserError("a.png: cut short"), 1, "error: a.png: cut short\n"),
         (OptionError("a.yml", ["name: wrong"]), 2, "error: a.yml: name: wrong\n"),
-        (FileNotFoundError(errno.ENOENT, "No such file", "a.png"), 1, "error: a.png: No such file\n"),
-        (PermissionError(errno.EACCES, "Permission denied", "x/"), 1, "error: x/: Permission denied\n"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "a.png"),
+            1,
+            "error: a.png: No such file; check the path\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "x/"),
+            1,
+            "error: x/: Permission denied; choose a place that you may read and write\n",
+        ),
         (
             OSError(errno.ENOSPC, "No space left on device", "1.state"),
             1,
-            "error: 1.state: No space left on device. Free some space or choose another folder\n",
+            "error: 1.state: No space left on device; free some space\n",
         ),
     ],
 )
@@ -137,7 +145,7 @@ def test_wrong_options_end_training_with_2_and_no_traceback(small, write, tmp_pa
     assert done.stderr.splitlines() == [
         f"error: {path}: 3 mistakes",
         "  datasets.train.dataroot_gt: no such folder (got 'absent')",
-        "  network_g.widht: NAFNet has no such option. Did you mean 'width'?",
+        "  network_g.widht: NAFNet has no such option. Did you mean 'width'? (got 8)",
         "  train.optim_g.lr: Expected `float`, got `str` (got 'fast')",
     ]
     assert not (tmp_path / "experiments").exists()

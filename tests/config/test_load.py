@@ -175,17 +175,17 @@ def test_all_mistakes_are_reported_at_once_with_place_value_and_nearest_name(sma
         "manual_seed: must be at least 0 (got -1)",
         "datasets.train.batch_size_per_gpu: must be at least 1 (got 0)",
         f"datasets.train.dataroot_lq: no such folder (got '{tmp_path / 'absent'}')",
-        "network_g.widht: NAFNet has no such option. Did you mean 'width'?",
+        "network_g.widht: NAFNet has no such option. Did you mean 'width'? (got 8)",
         "network_g.middle_blk_num: Expected `int`, got `str` (got 'many')",
         "train.optim_g.type: unknown optimizer 'AdmW'. Did you mean 'AdamW'?",
         "train.scheduler.T_max: required by TrueCosineAnnealingLR, but not given",
         "train.total_iter: required, but not given",
         "train.pixel_opt.type: required, but not given",
         "train.amp: expected one of off, bf16, fp16. Did you mean 'fp16'? (got 'fp61')",
-        "train.total_iters: unknown key. Did you mean 'total_iter'?",
+        "train.total_iters: unknown key. Did you mean 'total_iter'? (got 100)",
         "val.grids: Expected `bool`, got `str` (got 'yes please')",
         "val.metrics.psnr.crop_border: Expected `int`, got `float` (got 1.5)",
-        "nam: unknown key. Did you mean 'name'?",
+        "nam: unknown key. Did you mean 'name'? (got 'x')",
         "model_type: unknown model 'ImageRestoration'. Did you mean 'ImageRestorationModel'?",
     ]
 
@@ -209,7 +209,7 @@ def test_name_far_from_all_others_lists_what_is_known(small, write):
 def test_mistakes_inside_a_network_of_a_network_have_their_place(small, write):
     small["network_g"] = {"type": "WithMAP", "net": {"type": "NAFNet", "widht": 8}}
     assert mistakes_of(write(small)) == [
-        "network_g.net.widht: NAFNet has no such option. Did you mean 'width'?"
+        "network_g.net.widht: NAFNet has no such option. Did you mean 'width'? (got 8)"
     ]
 
 

@@ -21,11 +21,20 @@ def test_the_starting_point_of_these_tests_has_no_mistake(command, small, write)
 
 
 def test_two_data_sets_of_one_name(small, write):
-    small["datasets"]["val"]["name"] = "Small-train"
-    assert places(write(small)) == ["datasets.train.name", "datasets.val.name"]
+    small["datasets"]["val_2"] = dict(small["datasets"]["val"])
+    assert places(write(small)) == ["datasets.val.name", "datasets.val_2.name"]
+    small["datasets"]["test"] = dict(small["datasets"]["val"])
+    assert load_config(write(small), command="test").tested().keys() == {"test"}, "no command uses both"
 
 
-@pytest.mark.parametrize("phase", ["validation", "train_2", "training", "Test", "val2"])
+def test_batches_of_several_images_need_one_size(small, write):
+    small["datasets"]["train"] |= {"gt_size": None, "batch_size_per_gpu": 2}
+    assert places(write(small)) == ["datasets.train.gt_size"]
+    small["datasets"]["train"]["batch_size_per_gpu"] = 1
+    load_config(write(small))
+
+
+@pytest.mark.parametrize("phase", ["gopro", "train_2", "training", "Test"])
 def test_data_set_that_no_command_would_use(phase, small, write):
     small["datasets"][phase] = small["datasets"]["val"] | {"name": "other"}
     assert places(write(small)) == [f"datasets.{phase}"]

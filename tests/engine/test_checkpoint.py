@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +13,7 @@ from torch import nn
 
 from basicsr.engine.checkpoint import load_contents, load_network, save_contents, save_network
 from basicsr.utils.errors import UserError
+from basicsr.utils.image import write_png
 
 
 def net(width: int = 3) -> nn.Module:
@@ -38,6 +40,8 @@ def test_the_average_is_preferred_and_either_can_be_asked_for(tmp_path):
     assert same(loaded, averaged)
     load_network(loaded, tmp_path / "net.pth", param_key="params")
     assert same(loaded, plain)
+    save_network(tmp_path / "plain.pth", plain, None)
+    assert "[params]" in load_network(net(), tmp_path / "plain.pth", param_key="params_ema")
     assert load_contents(tmp_path / "net.pth")["basicsr"]["network"] == {"type": "NAFNet", "width": 8}
 
 
@@ -95,6 +99,11 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, capsys):
     assert "code from a file" not in capsys.readouterr().out
 
 
+def test_a_picture_is_no_checkpoint(tmp_path):
+    write_png(tmp_path / "photo.pth", np.zeros((8, 8, 3), np.uint8))
+    assert "photo.pth: not a checkpoint" in message_of(load_contents, tmp_path / "photo.pth")
+
+
 def test_broken_missing_and_empty_files_are_named(tmp_path):
     save_network(tmp_path / "net.pth", net(), None)
     (tmp_path / "cut.pth").write_bytes((tmp_path / "net.pth").read_bytes()[:500])
@@ -105,10 +114,11 @@ def test_broken_missing_and_empty_files_are_named(tmp_path):
             load_contents, tmp_path / f"{name}.pth"
         )
     assert "no such checkpoint" in message_of(load_contents, tmp_path / "none.pth")
+    torch.save(net().state_dict(), tmp_path / "whole.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     assert "holds a list" in message_of(load_contents, tmp_path / "list.pth")
-    message = message_of(load_network, net(), tmp_path / "net.pth", param_key="params_ema")
-    assert "no entry 'params_ema'" in message and "params" in message
+    message = message_of(load_network, net(), tmp_path / "whole.pth", param_key="params_ema")
+    assert "no entry 'params_ema'" in message and "0.weight" in message
 
 
 def test_nothing_half_written_is_left_when_the_disk_is_full(tmp_path):

@@ -66,7 +66,8 @@ def test_cosine_restarts_begin_each_period_at_its_weight():
     ]
     assert rate[0] == pytest.approx(1)
     assert rate[2] == pytest.approx(0.1 + 0.9 / 2)
-    assert rate[4] == pytest.approx(0.1 + 0.5 * 0.9)
+    assert rate[4] == pytest.approx(0.1), "the last step of the first period"
+    assert rate[5] == pytest.approx(0.1 + 0.5 * 0.9 * (1 + math.cos(math.pi / 8)) / 2)
     assert rate[8] == pytest.approx(0.1 + 0.5 * 0.9 / 2)
     assert rate[12] == pytest.approx(0.1)
 

@@ -104,6 +104,13 @@ def test_dropout_drops_exactly_the_floor_of_the_share_of_the_regions_present(reg
         assert torch.equal(after, torch.where(torch.isin(before, torch.tensor(sorted(kept))), before, 0))
 
 
+@pytest.mark.parametrize(("regions", "fraction"), [(100, 0.53), (225, 0.52), (50, 0.58)])
+def test_the_floor_is_that_of_exact_numbers(regions: int, fraction: float):
+    """In float32, 0.53 * 100 is a little less than 53."""
+    labels = torch.arange(1, regions + 1, dtype=torch.int32).reshape(1, 1, -1)
+    assert (drop_regions(labels, fraction) == 0).sum() == int(regions * fraction)
+
+
 def test_dropout_is_reproducible_and_drops_every_region_equally_often():
     labels = torch.arange(1, 9, dtype=torch.int32).repeat(8, 1)[None].repeat(500, 1, 1)
     torch.manual_seed(5)

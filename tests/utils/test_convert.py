@@ -148,9 +148,9 @@ def test_structs_are_walked_to_every_mistake():
         "inner.share: must be less than 1 (got 2.0)",
         "parts.3: a name must be text; put it in quotes (got 3)",
         "parts.b.count: required, but not given",
-        "parts.b.cuont: unknown key. Did you mean 'count'?",
+        "parts.b.cuont: unknown key. Did you mean 'count'? (got 1)",
         "mode: expected one of off, on_gpu. Did you mean 'on_gpu'? (got 'on_gup')",
-        "nam: unknown key. Did you mean 'name'?",
+        "nam: unknown key. Did you mean 'name'? (got 'x')",
     ]
 
 

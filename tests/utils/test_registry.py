@@ -135,14 +135,14 @@ def test_runtime_values_go_to_those_who_take_them(shapes):
 def test_runtime_value_is_no_option(shapes):
     with pytest.raises(OptionError) as caught:
         shapes.build("Circle", {"radius": 1, "canvas": "mine"})
-    assert caught.value.mistakes == ["canvas: Circle has no such option. Known: radius, centre"]
+    assert caught.value.mistakes == ["canvas: Circle has no such option. Known: radius, centre (got 'mine')"]
 
 
 def test_build_reports_every_mistake_with_the_nearest_name(shapes):
     with pytest.raises(OptionError) as caught:
         shapes.build("Circle", {"raduis": 1, "centre": [1, "x"]})
     assert caught.value.mistakes == [
-        "raduis: Circle has no such option. Did you mean 'radius'?",
+        "raduis: Circle has no such option. Did you mean 'radius'? (got 1)",
         "radius: required by Circle, but not given",
         "centre: Expected `int`, got `str` - at `$[1]` (got [1, 'x'])",
     ]
@@ -167,7 +167,7 @@ def test_name_that_is_none_is_a_mistake_at_type(name, shapes):
 def test_keys_beside_the_options_are_offered_too(shapes):
     mistakes = Mistakes()
     shapes.check("Square", {"nmae": 1}, "here", mistakes, beside=("name", "type"))
-    assert mistakes.lines == ["here.nmae: Square has no such option. Did you mean 'name'?"]
+    assert mistakes.lines == ["here.nmae: Square has no such option. Did you mean 'name'? (got 1)"]
 
 
 def test_bounds_of_an_annotation_are_checked(shapes):
@@ -181,7 +181,9 @@ def test_nested_block_is_checked_at_its_place_and_built():
     mistakes = Mistakes()
     inner = {"type": "Double", "inner": {"type": "Plain", "widht": 2}}
     FRAMES.check("Double", {"inner": inner}, "network_g", mistakes)
-    assert mistakes.lines == ["network_g.inner.inner.widht: Plain has no such option. Did you mean 'width'?"]
+    assert mistakes.lines == [
+        "network_g.inner.inner.widht: Plain has no such option. Did you mean 'width'? (got 2)"
+    ]
 
 
 def test_split_type_leaves_the_block_alone():
