@@ -57,6 +57,9 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
     try:
         with _named_disk_errors():
             command()
+        if "RANK" in os.environ:
+            sys.stdout.flush()
+            _leave(0)
     except UserError as error:
         if debug:
             raise
@@ -94,7 +97,11 @@ _WAYS_ON: dict[type[OSError], str] = {
 
 
 def _leave(code: int) -> None:
-    """Exit now: under a launcher other processes may wait for this one in a collective."""
+    """Exit; under a launcher at once.
+
+    There, after an error, other processes may wait for this one in a collective; after success, threads of
+    the process group that is gone can abort the process while Python tears it down.
+    """
     if "RANK" in os.environ:
         sys.stderr.flush()
         os._exit(code)

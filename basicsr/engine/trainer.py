@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import time
 import warnings
@@ -133,9 +132,7 @@ class Trainer:
         try:
             yield
         finally:
-            # It must be gone before the process group is, or the process aborts at its end.
             self._forward = self.model
-            gc.collect()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs besides the weights and the random states."""
