@@ -64,7 +64,7 @@ def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values; a full disk is an `OSError` with the name of the file."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), durable=True)
 
 
 def load_contents(path: Path) -> dict[str, Any]:

@@ -25,9 +25,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """`write_atomically` for bytes at hand."""
-    write_atomically(path, lambda temporary: _write_all(temporary, data))
+def write_bytes(path: Path, data: bytes, durable: bool = False) -> None:
+    """`write_atomically` for bytes at hand; ``durable`` waits until they are on the disk, for what is dear."""
+    write_atomically(path, lambda temporary: _write_all(temporary, data, durable))
 
 
 def append_line(path: Path, line: str) -> None:
@@ -46,11 +46,12 @@ def append_line(path: Path, line: str) -> None:
             raise
 
 
-def _write_all(path: Path, data: bytes) -> None:
+def _write_all(path: Path, data: bytes, durable: bool) -> None:
     with path.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut may leave the new name without the new content
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name without the new content
 
 
 @contextmanager

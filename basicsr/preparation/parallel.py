@@ -1,0 +1,112 @@
+"""The same work for many files on all cores: in order, with progress, going on after a broken file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import TypeVar
+
+import cv2
+from tqdm import tqdm
+
+from basicsr.utils.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_WAITING_PER_WORKER = 4
+_MOST_WORKERS = 61  # Windows cannot wait for more
+
+
+def in_parallel(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    title: str,
+    workers: int | None = None,
+    start_method: str | None = None,
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for each item, in their order, while a progress bar counts them.
+
+    An item for which ``work`` raises UserError is left out. When all others are done, one error names them.
+
+    Args:
+        work: a function of a module, or a `functools.partial` of one, so that it can be pickled.
+        title: in front of the bar.
+        workers: processes; null is one a core; 1 works in this process.
+        start_method: of `multiprocessing`; null is forkserver where there is one, else spawn. Not fork: the
+            copy of a process in which OpenCV has threads can hang.
+
+    Raises:
+        UserError: after the last item, when some were broken; or at once, when a process was killed.
+    """
+    workers = min(workers or core_count(), len(items), _MOST_WORKERS)
+    broken: list[str] = []
+    results = (
+        map(partial(_try, work), items) if workers <= 1 else _from_pool(work, items, workers, start_method)
+    )
+    for result in tqdm(results, title, total=len(items), unit="file"):
+        if isinstance(result, UserError):
+            broken.append(str(result))
+        else:
+            yield result
+    if broken:
+        raise UserError("\n  ".join([f"{len(broken)} of {len(items)} could not be done:", *broken]))
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _try(work: Callable[[Item], Result], item: Item) -> Result | UserError:
+    try:
+        return work(item)
+    except UserError as error:
+        return error
+
+
+def _from_pool(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, start_method: str | None
+) -> Iterator[Result | UserError]:
+    """Only a few items wait at a time, so that finished ones do not pile up in memory."""
+    if start_method is None:
+        has_server = "forkserver" in multiprocessing.get_all_start_methods()
+        start_method = "forkserver" if has_server else "spawn"
+    context = multiprocessing.get_context(start_method)
+    context.set_forkserver_preload([__name__])  # what is imported there is imported once for all workers
+    pool = ProcessPoolExecutor(workers, context, _prepare_worker)
+    waiting: deque[Future[Result | UserError]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(_try, work, item))
+            if len(waiting) >= _WAITING_PER_WORKER * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        way_on = "most likely memory ran out; start again with fewer --workers, what is done is kept"
+        raise UserError(f"a worker process was killed; {way_on}") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    """One thread a process, silent, as errors are reported by name; Ctrl-C and the end are the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,40 @@
+"""Bring the official GOPRO_Large into the standard layout."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLE = "example: python scripts/data_preparation/gopro.py ~/downloads/GOPRO_Large datasets/GoPro"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument(
+        "target", nargs="?", type=Path, default=Path("datasets/GoPro"), help="default: datasets/GoPro"
+    )
+    parser.add_argument(
+        "--blur", choices=["blur", "blur_gamma"], default="blur",
+        help="which blurred images: mean of the frames as they are, or of the frames in linear light",
+    )  # fmt: skip
+    parser.add_argument(
+        "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"
+    )
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.layouts import gopro_splits
+        from basicsr.preparation.place_pairs import place_pairs
+
+        splits = gopro_splits(typed.downloaded, typed.blur)
+        print(place_pairs("GoPro", typed.blur, splits, typed.target, typed.link).text())
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()

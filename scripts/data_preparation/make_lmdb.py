@@ -1,0 +1,30 @@
+"""Put a folder of images, label maps or published npz stacks into one LMDB; keys are file stems."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLE = "example: python scripts/data_preparation/make_lmdb.py datasets/REDS/val/input reds_input.lmdb"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("source", type=Path, help="folder; in subfolders, keys are paths like clip/000001")
+    parser.add_argument("target", type=Path, help="LMDB folder to make")
+    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.make_lmdb import make_lmdb
+
+        print(f"{typed.target}: {make_lmdb(typed.source, typed.target, typed.workers)} entries")
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Bring the official RealBlur into the standard layout, by its list files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLE = "example: python scripts/data_preparation/realblur.py ~/downloads/RealBlur datasets/RealBlurJ"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument(
+        "target", nargs="?", type=Path, help="default: datasets/RealBlurJ or datasets/RealBlurR"
+    )
+    parser.add_argument(
+        "--set", choices=["J", "R"], default="J", dest="camera",
+        help="J: images of the camera (default); R: its raw images",
+    )  # fmt: skip
+    parser.add_argument(
+        "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"
+    )
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.layouts import realblur_splits
+        from basicsr.preparation.place_pairs import place_pairs
+
+        kind = f"RealBlur{typed.camera}"
+        target = typed.target or Path("datasets") / kind
+        splits = realblur_splits(typed.downloaded, typed.camera)
+        print(place_pairs("RealBlur", kind, splits, target, typed.link).text())
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Bring the official ReLoBlur into the standard layout."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLE = "example: python scripts/data_preparation/reloblur.py ~/downloads/ReLoBlur datasets/ReLoBlur"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument(
+        "target", nargs="?", type=Path, default=Path("datasets/ReLoBlur"), help="default: datasets/ReLoBlur"
+    )
+    parser.add_argument(
+        "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"
+    )
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.layouts import reloblur_splits
+        from basicsr.preparation.place_pairs import place_pairs
+
+        splits = reloblur_splits(typed.downloaded)
+        print(place_pairs("ReLoBlur", "blur", splits, typed.target, typed.link).text())
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()

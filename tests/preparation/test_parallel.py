@@ -1,0 +1,54 @@
+"""Work on many files: order, what is broken, and processes of either kind."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from basicsr.preparation.parallel import in_parallel
+from basicsr.utils.errors import UserError
+
+
+def square(number: int) -> int:
+    if number % 10 == 3:
+        raise UserError(f"{number}: is broken")
+    return number**2
+
+
+def process_of_squarer(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def stop_at_five(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2, None])
+def test_the_rest_is_done_in_order_before_the_broken_ones_are_told(workers):
+    results = []
+    with pytest.raises(UserError) as told:
+        results.extend(in_parallel(square, range(40), "squares", workers))
+    assert results == [n**2 for n in range(40) if n % 10 != 3]
+    head, *broken = str(told.value).splitlines()
+    assert head == "4 of 40 could not be done:"
+    assert broken == [f"  {n}: is broken" for n in (3, 13, 23, 33)]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_start_methods_of_all_platforms_give_the_same(method):
+    outcomes = list(in_parallel(process_of_squarer, range(9), "x", 2, method))
+    assert [number for number, _ in outcomes] == list(range(9))
+    assert os.getpid() not in {process for _, process in outcomes}
+
+
+def test_nothing_to_do_is_nothing():
+    assert list(in_parallel(square, [], "squares")) == []
+
+
+def test_a_killed_process_ends_the_run_with_advice():
+    with pytest.raises(UserError, match="killed.*--workers"):
+        list(in_parallel(stop_at_five, range(20), "x", 2))
