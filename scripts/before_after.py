@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from basicsr.config.cli import run_command
 from basicsr.masks.label_map import read_label_map
+from basicsr.preparation.show_masks import colour_regions
 from basicsr.utils.image import read_rgb, write_png
 
 
@@ -46,13 +46,6 @@ def write_picture(split: Path, key: str, restored: Path, out: Path, crop: int | 
     write_png(
         out, np.concatenate([panels[0], *(part for panel in panels[1:] for part in (gap, panel))], axis=1)
     )
-
-
-def colour_regions(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Label map (H, W) -> (H, W, 3) RGB, a colour of its own for each region; uncovered pixels are black."""
-    colours = np.random.default_rng(1).integers(60, 256, (labels.max() + 1, 3), np.uint8)
-    colours[0] = 0
-    return colours[labels]
 
 
 if __name__ == "__main__":

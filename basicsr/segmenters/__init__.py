@@ -1,5 +1,6 @@
 """Segmenters: from an RGB image (H, W, 3) uint8 to a label map (H, W) int32."""
 
-from basicsr.segmenters.graph import graph_regions
+from basicsr.segmenters.graph import Graph, graph_regions
+from basicsr.segmenters.precomputed import Precomputed
 
-__all__ = ["graph_regions"]
+__all__ = ["Graph", "Precomputed", "graph_regions"]
