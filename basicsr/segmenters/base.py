@@ -25,5 +25,5 @@ class Segmenter(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What decides the result besides the image: options, versions, checksum of weights."""
+        """What decides the result besides the image: ``method`` in words, options, versions, checksums."""
         ...

@@ -26,7 +26,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = False) -> None:
-    """`write_atomically` for bytes at hand; ``durable`` waits until they are on the disk, for what is dear."""
+    """`write_atomically` for bytes at hand; ``durable`` waits until they are on the disk."""
     write_atomically(path, lambda temporary: _write_all(temporary, data, durable))
 
 

@@ -1,0 +1,111 @@
+"""What a folder of masks was made with, and what each file in it should be.
+
+``manifest.json`` holds the parameters, the same for all files. ``regions_<i>of<n>.jsonl`` has a line a photo,
+appended by shard i of n after its mask is in place; so shards on many machines never write one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import append_line, write_bytes
+
+MANIFEST = "manifest.json"
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One photo with its mask; ``made_with`` identifies the parameters, ``photo_bytes`` the photo's file."""
+
+    key: str
+    height: int
+    width: int
+    regions: int
+    notes: list[str]
+    photo_bytes: int
+    made_with: str
+
+
+def claim_folder(
+    folder: Path, parameters: Mapping[str, Any], targets: Iterable[Path], overwrite: bool
+) -> None:
+    """Make ``folder`` one of masks with these parameters, unless it is one already.
+
+    Args:
+        targets: files that are going to be written.
+        overwrite: replace what others wrote, and accept changed parameters.
+
+    Raises:
+        UserError: the folder has masks with other parameters, or has one of ``targets`` but no manifest.
+    """
+    manifest = folder / MANIFEST
+    # looked for first: another shard may be making both, the manifest before its first mask
+    taken = next((target for target in targets if target.exists()), None)
+    if manifest.exists() and not overwrite:
+        changes = list(_changes(_read(manifest), parameters))
+        if changes:
+            way_on = "take another folder, or --overwrite to make all masks again"
+            raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {way_on}")
+        return
+    if taken is not None and not overwrite:
+        way_on = "take another folder, or --overwrite to replace it"
+        raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
+    write_bytes(manifest, (json.dumps(parameters, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def identify(parameters: Mapping[str, Any]) -> str:
+    """A short digest of the parameters."""
+    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_records(folder: Path) -> dict[str, list[Record]]:
+    """All records of all shards by key, oldest first in each shard; a line that was cut short is left out."""
+    records = defaultdict(list)
+    for file in sorted(folder.glob("regions_*of*.jsonl")):
+        for line in file.read_bytes().splitlines():
+            try:
+                record = msgspec.json.decode(line, type=Record)
+            except msgspec.DecodeError:
+                continue
+            records[record.key].append(record)
+    return dict(records)
+
+
+class RecordFile:
+    """The records of one shard (``index`` from 0, of ``count``), to append to."""
+
+    def __init__(self, folder: Path, index: int, count: int) -> None:
+        self.path = folder / f"regions_{index + 1}of{count}.jsonl"
+        if self.path.is_file() and self.path.read_bytes()[-1:] not in (b"\n", b""):
+            append_line(self.path, "")  # ends the line that a power cut left
+
+    def append(self, record: Record) -> None:
+        """Add a line."""
+        append_line(self.path, msgspec.json.encode(record).decode())
+
+
+def _read(manifest: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(manifest.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{manifest}: damaged ({error}); take another folder, or --overwrite") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; take another folder")
+    return content
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """``name: before -> now`` for each difference, in nested parameters too."""
+    for name in [*now, *(name for name in before if name not in now)]:
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _changes(old, new)
+        elif old != new:
+            yield f"{name}: {old} -> {new}"

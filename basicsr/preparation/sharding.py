@@ -1,0 +1,62 @@
+"""Which part of the files is this process's, by ``--shard i/n`` or by torchrun."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from basicsr.utils.dist import Ranks, gather_objects, read_ranks, stop_process_group
+from basicsr.utils.errors import OptionError, UserError
+
+
+def read_shard(typed: str | None) -> tuple[tuple[int, int], Ranks]:
+    """This process's (index from 0, count), and its ranks.
+
+    Args:
+        typed: ``i/n`` with i from 1 to n; null takes torchrun's environment, or is the only shard.
+
+    Raises:
+        OptionError: not of that form, or given under torchrun.
+    """
+    ranks = read_ranks("none", port=0)
+    if typed is None:
+        return (ranks.rank, ranks.world_size), ranks
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", typed)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise OptionError("--shard", [f"--shard: expected i/n with 1 <= i <= n, such as 1/4 (got {typed!r})"])
+    if ranks.world_size > 1:
+        raise OptionError("--shard", [f"--shard: torchrun decides the shards; leave it out (got {typed!r})"])
+    return (int(match[1]) - 1, int(match[2])), ranks
+
+
+def use_own_gpu(ranks: Ranks) -> None:
+    """Let ``cuda`` mean another GPU for each process of this machine."""
+    if ranks.world_size > 1 and torch.cuda.is_available():
+        torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
+
+
+def finish_together(work: Callable[[], object], ranks: Ranks) -> None:
+    """Run ``work``; when some process of torchrun fails, the others end theirs before it is reported.
+
+    torchrun would otherwise stop them with the first that leaves with an error.
+
+    Raises:
+        UserError: on the first process, with the errors of all.
+    """
+    if ranks.world_size == 1:
+        work()
+        return
+    try:
+        work()
+        error = None
+    except UserError as mistake:
+        error = str(mistake)
+    dist.init_process_group("gloo", timeout=timedelta(days=30))
+    errors = [found for found in gather_objects(error) if found is not None]
+    stop_process_group()
+    if errors and ranks.is_main:
+        raise UserError("\n".join(dict.fromkeys(errors)))

@@ -1,0 +1,144 @@
+"""Look at masks: photos with tinted regions, and a sheet of many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from basicsr.masks import LabelMap, read_label_map
+from basicsr.preparation.parallel import in_parallel
+from basicsr.preparation.photos import find_photos, read_photo
+from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.storage import DiskStorage
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import write_png
+from basicsr.utils.log import logger
+
+Picture = NDArray[np.uint8]
+SHEET = "contact_sheet.png"
+_THUMBNAIL = 240  # longest side in pixels
+_LINE = 18  # for the name below
+_GAP = 8
+
+
+def show_masks(
+    images: Path, labels: Path, output: Path, sheet_size: int = 100, overwrite: bool = False
+) -> int:
+    """Write ``<key>.png``, a photo under its regions, for each that has a label map, and a contact sheet.
+
+    Args:
+        labels: label maps, or SAM-Deblur's grey images or ``.npz`` stacks, named like the photos.
+        sheet_size: most photos on the sheet, taken evenly.
+        overwrite: replace files.
+
+    Returns:
+        The number of overlays.
+
+    Raises:
+        UserError: no photo has a label map, an output is there already or would be read as an input; or at
+            the end, naming the files that are damaged or differ in size.
+    """
+    photos, maps = find_photos(images), DiskStorage(labels, (".png", ".npz"))
+    for folder in (images, labels):
+        require_outside(output, folder)
+    with_map = set(maps.keys())
+    keys = [key for key in photos.keys() if key in with_map]  # noqa: SIM118
+    if not keys:
+        raise UserError(f"{labels}: no label map has the name of a photo in {images}; check the folders")
+    if len(keys) < len(photos.keys()):
+        logger().warning(f"{labels}: {len(photos.keys()) - len(keys)} photos have no label map, left out")
+    items = [(Path(photos.describe(key)), Path(maps.describe(key)), output / f"{key}.png") for key in keys]
+    targets = [*(place for _, _, place in items), output / SHEET]
+    taken = next((place for place in targets if place.exists()), None)
+    if taken is not None and not overwrite:
+        raise UserError(f"{taken}: exists already; take another folder, or --overwrite")
+    if len(set(targets)) < len(targets):
+        raise UserError(f"{images}: a photo has the name of the contact sheet; rename it")
+
+    step = max(1, math.ceil(len(items) / sheet_size))
+    on_sheet = {place: key for key, (_, _, place) in list(zip(keys, items, strict=True))[::step]}
+    thumbnails, done = [], 0
+    try:
+        for place, thumbnail in in_parallel(_write_overlay, items, "overlays"):
+            done += 1
+            if place in on_sheet:
+                thumbnails.append(_with_name(thumbnail, on_sheet[place]))
+    finally:
+        if thumbnails:
+            write_png(output / SHEET, contact_sheet(thumbnails))
+    return done
+
+
+def region_colours(count: int) -> Picture:
+    """RGB (count + 1, 3) for ids 0..count: black, then colours whose hues keep away from those before."""
+    ids = np.arange(count + 1)
+    hue = 180 * (ids * 0.618034 % 1)
+    value = 255 - 70 * (ids // 8 % 2)
+    hsv = np.stack([hue, np.where(ids // 16 % 2, 140, 220), value], -1).astype(np.uint8)
+    colours = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
+    colours[0] = 0
+    return colours
+
+
+def colour_regions(labels: LabelMap) -> Picture:
+    """Label map (H, W) -> (H, W, 3) RGB, a colour for each region; uncovered pixels are black."""
+    colours: Picture = region_colours(int(labels.max()))[labels]
+    return colours
+
+
+def overlay(image: Picture, labels: LabelMap) -> Picture:
+    """Photo uint8 (H, W, 3) RGB with tinted regions and white borders; uncovered pixels keep their colour."""
+    tinted = cv2.addWeighted(image, 0.5, colour_regions(labels), 0.5, 0)
+    picture = np.where(labels[..., None] > 0, tinted, image)
+    picture[_borders(labels)] = 255
+    return picture
+
+
+def _borders(labels: LabelMap) -> NDArray[np.bool_]:
+    """Pixels whose right or lower neighbour is of another region; wider on large photos."""
+    border = np.zeros(labels.shape, np.bool_)
+    border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    border[:-1] |= labels[:-1] != labels[1:]
+    width = max(labels.shape) // 1000 + 1
+    return cv2.dilate(border.astype(np.uint8), np.ones((width, width), np.uint8)) > 0
+
+
+def contact_sheet(tiles: Sequence[Picture]) -> Picture:
+    """RGB pictures of any size -> one picture, row by row, about as many rows as columns, on white."""
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    height = max(tile.shape[0] for tile in tiles) + _GAP
+    width = max(tile.shape[1] for tile in tiles) + _GAP
+    sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = _GAP + i // columns * height, _GAP + i % columns * width
+        sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return sheet
+
+
+def _write_overlay(item: tuple[Path, Path, Path]) -> tuple[Path, Picture]:
+    photo, mask, place = item
+    image, _ = read_photo(read_bytes(photo), str(photo))
+    labels = read_label_map(mask)
+    if labels.shape != image.shape[:2]:
+        (height, width), (rows, columns) = labels.shape, image.shape[:2]
+        what = f"{width} x {height} pixels, {photo} has {columns} x {rows}"
+        raise UserError(f"{mask}: {what}; make the masks again")
+    picture = overlay(image, labels)
+    write_png(place, picture)
+    scale = min(1.0, _THUMBNAIL / max(picture.shape))
+    size = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
+    thumbnail: Any = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return place, thumbnail
+
+
+def _with_name(thumbnail: Picture, name: str) -> Picture:
+    strip = np.full((_LINE, thumbnail.shape[1], 3), 255, np.uint8)
+    cv2.putText(strip, name, (1, _LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([thumbnail, strip])

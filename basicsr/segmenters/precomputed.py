@@ -1,0 +1,133 @@
+"""Masks that were made elsewhere: SAM-Deblur's stacks, COCO run lengths and label maps, by file name."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+
+from basicsr.masks import (
+    LabelMap,
+    Overlap,
+    coco_rle_to_mask,
+    decode_label_map,
+    from_stack,
+    read_published_npz,
+    relabel,
+    to_stack,
+)
+from basicsr.segmenters.base import Masks, Photo
+from basicsr.storage import DiskStorage
+from basicsr.utils.convert import ExistingFolder
+from basicsr.utils.errors import UserError
+from basicsr.utils.registry import SEGMENTERS
+
+
+@SEGMENTERS.register
+class Precomputed:
+    """The masks of a folder. Masks belong to a photo, so choose it first: ``segmenter.at("clip/0001")``.
+
+    Args:
+        folder: files named like the photos: ``.npz`` (SAM-Deblur), ``.json`` (COCO run lengths) or ``.png``
+            (label map, or SAM-Deblur's grey image).
+
+    Raises:
+        UserError: no such file in the folder, or two of them for one photo.
+    """
+
+    def __init__(self, folder: ExistingFolder) -> None:
+        self._storage = DiskStorage(folder, (".npz", ".json", ".png"))
+        self._key: str | None = None
+
+    def at(self, key: str) -> Precomputed:
+        """The masks of one photo; ``key`` is its path below the folder of photos, without suffix."""
+        chosen = copy.copy(self)
+        chosen._key = key
+        return chosen
+
+    def masks(self, image: Photo) -> Masks:
+        """The masks of the photo as they were stored.
+
+        Raises:
+            UserError: no file for it, a damaged one, or masks of another size than the photo.
+        """
+        data, name = self._read()
+        if data.startswith(b"PK"):
+            masks = read_published_npz(data, name)
+        elif data.startswith(b"\x89PNG"):
+            masks = to_stack(decode_label_map(data, name))
+        else:
+            masks = read_coco(data, name, image.shape[:2])
+        _check_size(masks.shape[1:], image, name)
+        return masks
+
+    def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
+        """The label map of the photo, with ids 1..K. Raises what `masks` does."""
+        data, name = self._read()
+        if data.startswith(b"\x89PNG") and overlap != "published":
+            labels = relabel(decode_label_map(data, name), name)
+            _check_size(labels.shape, image, name)
+            return labels
+        return from_stack(self.masks(image), overlap, name)
+
+    def facts(self) -> dict[str, Any]:
+        """Where the masks are from."""
+        return {"method": "masks made elsewhere", "folder": str(self._storage.folder.resolve())}
+
+    def _read(self) -> tuple[bytes, str]:
+        if self._key is None:
+            raise UserError(
+                f"{self._storage.folder}: masks belong to a photo; choose it with Precomputed.at(key)"
+            )
+        return self._storage.read(self._key), self._storage.describe(self._key)
+
+
+def read_coco(data: bytes, name: str, size: tuple[int, ...] | None = None) -> Masks:
+    """Bytes of a JSON file with the masks of one image as COCO run lengths -> bool (M, H, W), in its order.
+
+    The file is a list, or holds one as ``annotations`` (SA-1B). An item is a run length, or has one as
+    ``segmentation`` (SamAutomaticMaskGenerator).
+
+    Args:
+        size: (height, width) of the image, for a file without masks.
+
+    Raises:
+        UserError: damaged, of another structure, with polygons, with masks of different sizes, or without
+            masks where ``size`` is not given.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name}: not a JSON file ({error}); write it again") from error
+    items = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(items, list):
+        raise UserError(f"{name}: expected a list of masks, or one as 'annotations'; is it a COCO file?")
+    if isinstance(content, dict) and isinstance(content.get("images"), list) and len(content["images"]) > 1:
+        raise UserError(f"{name}: masks of {len(content['images'])} images; write a file for each image")
+    masks = [_coco_mask(item, f"{name}: mask {i + 1}") for i, item in enumerate(items)]
+    sizes = {mask.shape for mask in masks}
+    if len(sizes) > 1:
+        found = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+        raise UserError(f"{name}: masks of different sizes ({found}); write a file for each image")
+    if masks:
+        return np.stack(masks)
+    if size is None:
+        raise UserError(f"{name}: no masks in it, so the size of the image is not known; leave it out")
+    return np.zeros((0, *size), np.bool_)
+
+
+def _coco_mask(item: Any, name: str) -> Masks:
+    rle = item.get("segmentation", item) if isinstance(item, dict) else item
+    if not isinstance(rle, dict):
+        found = "a polygon" if isinstance(rle, list) else f"{rle!r:.40}"
+        raise UserError(f"{name}: expected run lengths, found {found}; convert it with pycocotools")
+    return coco_rle_to_mask(rle, name)
+
+
+def _check_size(size: tuple[int, ...], image: Photo, name: str) -> None:
+    if size != image.shape[:2]:
+        (height, width), (rows, columns) = size, image.shape[:2]
+        found = f"masks of {width} x {height} for a photo of {columns} x {rows} pixels"
+        raise UserError(f"{name}: {found}; check that the folders belong together")

@@ -1,0 +1,36 @@
+"""Show label maps on their photos: a picture for each, and contact_sheet.png."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLE = """example: python scripts/data_preparation/show_masks.py datasets/Demo/test/input
+  datasets/Demo/test/grouped_masks results/masks"""
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of photos")
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of masks, named like the photos")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder to write to")
+    parser.add_argument(
+        "--sheet", type=int, default=100, metavar="N", help="most photos on the sheet (default: 100)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.show_masks import show_masks
+
+        count = show_masks(typed.images, typed.labels, typed.output, typed.sheet, typed.overwrite)
+        print(f"{count} overlays and a contact sheet in {typed.output}")
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()
