@@ -1,0 +1,113 @@
+"""SAM, SAM 2 and their kin through the mask-generation pipeline of the package transformers."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from msgspec import Meta
+
+from basicsr.masks import LabelMap, Overlap, from_stack
+from basicsr.segmenters.base import Masks, Photo
+from basicsr.segmenters.devices import choose_device
+from basicsr.utils.convert import Count, Share
+from basicsr.utils.errors import UserError
+from basicsr.utils.extras import optional_import
+from basicsr.utils.registry import SEGMENTERS
+
+_INSTALL = "pip install sam-deblur[transformers]"
+
+
+@SEGMENTERS.register
+class Transformers:
+    """Masks of a model that transformers can generate masks with.
+
+    Args:
+        model: folder with config, weights and preprocessor, or an id on the hub.
+        download: allow to fetch from the hub what is not in its local cache.
+        points_per_side: the grid on the photo has this many rows and columns.
+        points_per_batch: points answered at once; fewer take less memory.
+        pred_iou_thresh, stability_score_thresh, stability_score_offset, crop_n_layers, crop_nms_thresh,
+            crop_overlap_ratio, crop_n_points_downscale_factor: see `basicsr.segmenters.everything.Options`.
+        device: ``auto`` is the first GPU, else the CPU.
+
+    Raises:
+        UserError: the package or the model is missing, or the model cannot generate masks.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        download: bool = False,
+        points_per_side: Count = 32,
+        points_per_batch: Count = 64,
+        pred_iou_thresh: Share = 0.88,
+        stability_score_thresh: Share = 0.95,
+        stability_score_offset: Annotated[float, Meta(ge=0)] = 1.0,
+        crop_n_layers: Annotated[int, Meta(ge=0)] = 0,
+        crop_nms_thresh: Share = 0.7,
+        crop_overlap_ratio: Share = 512 / 1500,
+        crop_n_points_downscale_factor: Count = 1,
+        device: str = "auto",
+    ) -> None:
+        package: Any = optional_import("transformers", "segmenter transformers", _INSTALL)
+        self.model = model
+        self._points_per_batch = points_per_batch
+        # by the pipeline's own names
+        self._options = {
+            "points_per_crop": points_per_side,
+            "pred_iou_thresh": pred_iou_thresh,
+            "stability_score_thresh": stability_score_thresh,
+            "stability_score_offset": stability_score_offset,
+            "crops_n_layers": crop_n_layers,
+            "crops_nms_thresh": crop_nms_thresh,
+            "crop_overlap_ratio": crop_overlap_ratio,
+            "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
+        }
+        self._version = package.__version__
+        try:
+            processor = package.AutoImageProcessor.from_pretrained(model, local_files_only=not download)
+            network = package.AutoModelForMaskGeneration.from_pretrained(model, local_files_only=not download)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            way_on = "check the name" if download or Path(model).is_dir() else "or allow it: download=true"
+            raise UserError(f"{model}: no model for mask generation here ({reason}); {way_on}") from error
+        self._pipeline = package.pipeline(
+            "mask-generation", model=network.eval(), image_processor=processor, device=choose_device(device)
+        )
+
+    def masks(self, image: Photo) -> Masks:
+        """uint8 (H, W, 3) RGB -> bool (M, H, W), in the order of the pipeline."""
+        from PIL import Image
+
+        with torch.inference_mode():
+            found = self._pipeline(
+                Image.fromarray(image), points_per_batch=self._points_per_batch, **self._options
+            )
+        masks = [torch.as_tensor(mask).cpu().numpy().astype(np.bool_) for mask in found["masks"]]
+        return np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), np.bool_)
+
+    def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
+        """uint8 (H, W, 3) RGB -> label map int32 (H, W).
+
+        ``published`` gives the regions of SAM-Deblur's grey image, for which SAM saw blue as red.
+        """
+        seen = np.ascontiguousarray(image[..., ::-1]) if overlap == "published" else image
+        return from_stack(self.masks(seen), overlap, "transformers")
+
+    def facts(self) -> dict[str, Any]:
+        """Model, options, version of the package, and SHA-256 over all weights."""
+        checksum = hashlib.sha256()
+        for name, tensor in sorted(self._pipeline.model.state_dict().items()):
+            checksum.update(name.encode())
+            checksum.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return {
+            "method": f"mask generation by transformers, {type(self._pipeline.model).__name__}",
+            "model": self.model,
+            **self._options,
+            "transformers": self._version,
+            "weights_sha256": checksum.hexdigest(),
+        }
