@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from basicsr.masks.label_map import write_label_map
 from basicsr.utils.image import write_png
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine is no mistake of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,22 @@ class SegNAFNet(RestorationUNet):
         self.mask_value_is_forced = mask_value is not None
         self.pool_locally(train_size)
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
-        """Image (B, img_channel, H, W) and label maps (B, H, W) -> (B, img_channel, H, W), not clamped."""
+    def forward(  # type: ignore[override]
+        self, x: Tensor, labels: Tensor, means: Tensor | None = None
+    ) -> Tensor:
+        """Image (B, img_channel, H, W) and label maps (B, H, W) -> (B, img_channel, H, W), not clamped.
+
+        Args:
+            means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
+        """
         image = self.size_rule.pad(x)
         regions = self.size_rule.pad(labels)
-        pooled = self.pool(self.pre_seg_in(self.pre_seg(image)), regions)
+        pooled = self.pool(self.region_features(image), regions, means)
         return crop_to(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
+
+    def region_features(self, image: Tensor) -> Tensor:
+        """Padded image (B, img_channel, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
+        return self.pre_seg_in(self.pre_seg(image))
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
         (x,) = super().example_inputs(height, width)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.layers.map_unit import MapFeatures
+from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
+from basicsr.layers.padding import SizeRule, crop_to
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS, Nested, split_type
 
@@ -38,10 +39,30 @@ class WithMAP(nn.Module):
         self.image_inputs: tuple[str, ...] = self.net.image_inputs
         self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives."""
-        pooled = self.map(x[:, : self.net.img_channel], labels)
-        return self.net(torch.cat([x, pooled], dim=1))
+    def forward(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
+        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives.
+
+        Args:
+            means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
+        """
+        padded = self.size_rule.pad(x)
+        pooled = self.map(padded[:, : self.net.img_channel], self.size_rule.pad(labels), means)
+        return crop_to(self.net(torch.cat([padded, pooled], dim=1)), *x.shape[-2:])
+
+    @property
+    def size_rule(self) -> SizeRule:
+        """What sizes run without padding."""
+        rule: SizeRule = self.net.size_rule
+        return rule
+
+    @property
+    def pool(self) -> MaskAveragePool:
+        """The pooling itself."""
+        return self.map.pool
+
+    def region_features(self, image: Tensor) -> Tensor:
+        """Padded inputs (B, C, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
+        return self.map.features(image[:, : self.net.img_channel])
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Zeros of the shapes that ``forward`` takes, batch 1."""

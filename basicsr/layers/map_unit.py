@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from basicsr.masks.pooling import drop_regions, mask_average_pool
+from basicsr.masks.pooling import drop_regions, look_up, mask_average_pool
 
 PUBLISHED_MASK_VALUE = 1.0 / 255.0
 
@@ -28,12 +28,19 @@ class MaskAveragePool(nn.Module):
         self.mask_dropout = mask_dropout
         self.mask_value = mask_value
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Features (B, C, H, W) and label maps (B, H, W) of the same size -> region means (B, C, H, W)."""
+    def forward(self, features: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
+        """Features (B, C, H, W) and label maps (B, H, W) of the same size -> region means (B, C, H, W).
+
+        Args:
+            means: (B, C, rows) of the regions, e.g. of a whole image of which ``labels`` shows a part; None
+                takes them from ``features``. See `basicsr.masks.pooling.region_means`.
+        """
         if labels.shape != (features.shape[0], *features.shape[2:]):
             raise ValueError(
                 f"label maps of shape {tuple(labels.shape)} do not fit features of {tuple(features.shape)}"
             )
+        if means is not None:
+            return look_up(means.to(features.dtype), labels)
         if self.training and self.mask_dropout > 0:
             labels = drop_regions(labels, self.mask_dropout)
         with torch.autocast(features.device.type, enabled=False):
@@ -61,6 +68,10 @@ class MapFeatures(nn.Module):
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
         self.pool = MaskAveragePool(mask_dropout, mask_value)
 
-    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """(B, img_channel, H, W), (B, H, W) -> (B, seg_channel, H, W)."""
-        return self.pool(self.pre_seg_in(self.pre_seg(image)), labels)
+    def features(self, image: Tensor) -> Tensor:
+        """(B, img_channel, H, W) -> (B, seg_channel, H, W), before pooling."""
+        return self.pre_seg_in(self.pre_seg(image))
+
+    def forward(self, image: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
+        """(B, img_channel, H, W), (B, H, W) -> (B, seg_channel, H, W); ``means`` as in `MaskAveragePool`."""
+        return self.pool(self.features(image), labels, means)

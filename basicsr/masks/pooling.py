@@ -32,23 +32,41 @@ def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0)
     Returns:
         (B, C, H, W) in the type of ``features``.
     """
-    batch, channels, height, width = features.shape
-    rows = table_rows(labels)
-    wide = torch.float32 if height * width <= _FLOAT32_PIXELS else torch.float64
-    index = labels.reshape(batch, 1, -1).long()
-    table_index = index.expand(-1, channels, -1)
-    flat = features.reshape(batch, channels, -1).to(wide)
+    wide = torch.float32 if labels[0].numel() <= _FLOAT32_PIXELS else torch.float64
+    means = region_means(*region_sums(features.to(wide), labels, table_rows(labels)), mask_value)
+    return look_up(means.to(features.dtype), labels)
 
-    sums = flat.new_zeros(batch, channels, rows).scatter_add(2, table_index, flat)
-    areas = _areas(index, rows, wide)
 
-    weights = torch.full((rows,), 1.0 - mask_value, device=flat.device, dtype=wide)
+def region_sums(features: Tensor, labels: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Sums (B, C, rows) and areas (B, 1, rows) of the regions, in the type of ``features``.
+
+    Those of the parts of an image add up to those of the image.
+
+    Args:
+        features: (B, C, H, W).
+        labels: (B, H, W), below ``rows``.
+    """
+    index = labels.reshape(labels.shape[0], 1, -1).long()
+    flat = features.flatten(2)
+    sums = flat.new_zeros(*flat.shape[:2], rows).scatter_add(2, index.expand(-1, flat.shape[1], -1), flat)
+    return sums, _areas(index, rows, flat.dtype)
+
+
+def region_means(sums: Tensor, areas: Tensor, mask_value: float = 1.0) -> Tensor:
+    """Results of `region_sums` -> what `mask_average_pool` puts in place of each region (B, C, rows)."""
+    weights = torch.full((sums.shape[2],), 1.0 - mask_value, device=sums.device, dtype=sums.dtype)
     weights[0] = 1.0
     remainder = (sums * weights).sum(2, keepdim=True) / ((areas * weights).sum(2, keepdim=True) + 1e-8)
     means = mask_value * sums / (mask_value * areas + 1e-8)
     covered = mask_value * means + (1.0 - mask_value) * remainder
-    table = torch.cat([remainder, covered[:, :, 1:]], dim=2).to(features.dtype)
-    return table.gather(2, table_index).reshape(batch, channels, height, width)
+    return torch.cat([remainder, covered[:, :, 1:]], dim=2)
+
+
+def look_up(means: Tensor, labels: Tensor) -> Tensor:
+    """Means (B, C, rows) and label maps (B, H, W) -> the mean of each pixel's region (B, C, H, W)."""
+    batch, channels, _ = means.shape
+    index = labels.reshape(batch, 1, -1).long().expand(-1, channels, -1)
+    return means.gather(2, index).reshape(batch, channels, *labels.shape[1:])
 
 
 def drop_regions(labels: Tensor, fraction: float) -> Tensor:

@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from basicsr.config.schema import ValOptions
-from basicsr.engine.inference import Windows, window_starts, windows_of
+from basicsr.engine.inference import Windows, image_means, window_starts, windows_of
+from basicsr.layers.map_unit import MapFeatures
+from basicsr.layers.padding import SizeRule
+from basicsr.masks.pooling import table_rows
 from basicsr.models.base import run_whole
+from basicsr.utils.registry import ARCHS, split_type
 
 
 class Pixelwise(nn.Module):
     """A network of pixels and labels that does not look around."""
+
+    takes_labels = True
 
     largest_batch = 0
 
@@ -82,6 +88,52 @@ def test_tiles_are_blended_by_a_ramp():
 
 def test_options_choose_the_windows():
     assert windows_of(ValOptions()) is run_whole
-    assert windows_of(ValOptions(tile=64, tile_overlap=8)) == Windows(64, 64, 8, 1)
+    assert windows_of(ValOptions(tile=64, tile_overlap=8)) == Windows(64, 64, 8, 1, whole_means=True)
     grids = ValOptions(grids=True, crop_size_h=32, crop_size_w=48, max_minibatch=4)
     assert windows_of(grids) == Windows(32, 48, 0, 4)
+
+
+NETWORKS = {
+    "published strength": {"type": "SegNAFNet", "width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]},
+    "in front of another": {
+        "type": "WithMAP",
+        "net": {"type": "Baseline", "width": 4, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]},
+    },
+}
+
+
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("size", [(1100, 9), (511, 16), (1, 1), (513, 7)])
+def test_means_from_strips_are_those_of_the_whole_image(options: dict, size: tuple[int, int]):
+    """The network gives one and the same result with its own means and with those gathered strip by strip."""
+    torch.manual_seed(0)
+    name, rest = split_type(options)
+    net = ARCHS.build(name, rest | {"mask_value": 1 / 255 if name == "SegNAFNet" else 1.0}).eval()
+    x, labels = torch.rand(1, 3, *size), torch.randint(0, 4, (1, *size))
+    means = image_means(
+        net, lambda first, last: (x[..., first:last, :], labels[:, first:last]), *size, table_rows(labels)
+    )
+    with torch.no_grad():
+        assert (net(x, labels, means) - net(x, labels)).abs().max() < 1e-4
+        wrong = means + 1
+        assert (net(x, labels, wrong) - net(x, labels)).abs().max() > 1e-3, "the means matter"
+
+
+def test_a_tile_knows_the_regions_of_the_whole_image():
+    """With means of the whole image, a tile pools what the image pools; without them it does not."""
+    torch.manual_seed(0)
+    net = MapProbe()
+    x, labels = torch.rand(1, 3, 40, 40), torch.randint(0, 3, (1, 40, 40))
+    whole = net(x, labels)
+    assert (Windows(16, 16, 4, whole_means=True)(net, (x, labels)) - whole).abs().max() < 1e-4
+    assert (Windows(16, 16, 4)(net, (x, labels)) - whole).abs().max() > 1e-2
+
+
+class MapProbe(MapFeatures):
+    """MAP alone, as a network."""
+
+    takes_labels = True
+    size_rule = SizeRule(1)
+
+    def region_features(self, image: torch.Tensor) -> torch.Tensor:
+        return self.features(image)
