@@ -13,7 +13,7 @@ import numpy as np
 
 from basicsr.config.cli import run_command
 from basicsr.masks.label_map import read_label_map
-from basicsr.preparation.show_masks import colour_regions
+from basicsr.masks.pictures import colour_regions
 from basicsr.utils.image import read_rgb, write_png
 
 

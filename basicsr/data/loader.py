@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from basicsr.config.schema import DatasetOptions
-from basicsr.data.paired import PairedImageDataset
+from basicsr.data.paired import ImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
+from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
 
@@ -20,7 +20,7 @@ Batch = dict[str, Any]
 
 
 def train_loader(
-    dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks, seed: int, samples_done: int = 0
+    dataset: ImageDataset, options: DatasetOptions, ranks: Ranks, seed: int, samples_done: int = 0
 ) -> DataLoader[Batch]:
     """Endless training batches of this process, from position ``samples_done`` of the common stream on."""
     sampler = TrainSampler(
@@ -44,9 +44,7 @@ def train_loader(
     )
 
 
-def evaluation_loader(
-    dataset: PairedImageDataset, options: DatasetOptions, ranks: Ranks
-) -> DataLoader[Batch]:
+def evaluation_loader(dataset: ImageDataset, options: DatasetOptions, ranks: Ranks) -> DataLoader[Batch]:
     """Whole images one at a time, each by exactly one process."""
     return DataLoader(
         dataset,
@@ -73,7 +71,7 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
 
 
 def _workers(options: DatasetOptions, ranks: Ranks) -> int:
-    return min(options.num_worker_per_gpu, len(os.sched_getaffinity(0)) // ranks.local_world_size)
+    return min(options.num_worker_per_gpu, usable_cores() // ranks.local_world_size)
 
 
 def _pin(options: DatasetOptions) -> bool:

@@ -1,18 +1,21 @@
-"""Paired images, with or without region masks: three names for three lists of fields."""
+"""What every data set of images does, and paired images with or without region masks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from basicsr.data.fields import Field, image_field, label_field, mask_field
-from basicsr.data.pairing import read_meta_info, require_same, templated
-from basicsr.data.transforms import random_crop, random_flip_rotate
+from basicsr.data.pairing import require_same, templated
+from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
+from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import DATASETS
@@ -35,17 +38,14 @@ class IoBackend(msgspec.Struct, frozen=True):
 ON_DISK = IoBackend()
 
 
-@DATASETS.register
 @dataclass(kw_only=True, eq=False)
-class PairedImageDataset(Dataset[dict[str, Any]]):
-    """Degraded images and their clean targets, paired by file stem.
+class ImageDataset(Dataset[dict[str, Any]], ABC):
+    """Clean images and what belongs to each: read, compared in size, cropped and flipped together.
 
     Args:
         dataroot_gt: folder (or LMDB) of the clean images.
-        dataroot_lq: folder (or LMDB) of the degraded images.
         io_backend: ``{type: disk}`` or ``{type: lmdb}``.
         meta_info_file: text file that selects and orders the images; the first word of a line is a file name.
-        filename_tmpl: name of a degraded image for the stem of its target, e.g. ``"{}_blur"``.
         gt_size: side of the square training crops in pixels; null trains on whole images.
         use_flip: flip left-right at random in training.
         use_rot: flip top-bottom and transpose at random in training.
@@ -58,10 +58,8 @@ class PairedImageDataset(Dataset[dict[str, Any]]):
     """
 
     dataroot_gt: ExistingFolder
-    dataroot_lq: ExistingFolder
     io_backend: IoBackend = ON_DISK
     meta_info_file: ExistingFile | None = None
-    filename_tmpl: FileTemplate = "{}"
     gt_size: Count | None = None
     use_flip: bool = False
     use_rot: bool = False
@@ -76,12 +74,105 @@ class PairedImageDataset(Dataset[dict[str, Any]]):
         meta = self.meta_info_file
         self.keys = gt.storage.keys() if meta is None else read_meta_info(Path(meta))
         for field in self.fields:
-            expected = {self._field_key(field, key) for key in self.keys}
+            expected = {self.field_key(field, key) for key in self.keys}
             found = set(field.storage.keys())
             # A meta file selects, so files beyond its list are no mistake.
             require_same(
                 expected, found if meta is None else found & expected, meta or self.dataroot_gt, field.root
             )
+
+    @abstractmethod
+    def make_fields(self) -> list[Field]:
+        """What is read for a sample; the first is gt."""
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        """Names of the fields of a batch, after `complete`."""
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def crop_size(self) -> int | None:
+        """Side of the square that is cut out in training; null is the whole image."""
+        return self.gt_size
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, which: SampleIndex | int) -> dict[str, Any]:
+        number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
+        key = self.keys[number % len(self.keys)]
+        arrays = {field.name: field.load(self.field_key(field, key)) for field in self.fields}
+        self._check_sizes(key, arrays)
+        generator = sample_generator(self.seed, epoch, number)
+        if self.train:
+            if self.crop_size is not None:
+                arrays = random_crop(arrays, self.crop_size, generator)
+            arrays = random_flip_rotate(arrays, self.use_flip, self.use_rot, generator)
+        return self.finish(arrays, key, generator) | {"key": key}
+
+    def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
+        """The sample, after cropping and flipping.
+
+        Args:
+            arrays: by name of the field, each ends in (H, W).
+            key: for errors.
+            generator: of this sample.
+        """
+        sample = {field.name: field.finish(arrays[field.name]) for field in self.fields}
+        return {
+            name: self.normalize(value) if name in ("lq", "gt") else value for name, value in sample.items()
+        }
+
+    def complete(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+        """What is left to do with a training batch in the main process; here nothing.
+
+        Args:
+            device: where the batch is going to be used.
+        """
+        return batch
+
+    def places(self, key: str) -> dict[str, str]:
+        """Where each field of a sample is read from: a file, or an entry of an LMDB."""
+        return {field.name: field.storage.describe(self.field_key(field, key)) for field in self.fields}
+
+    def normalize(self, image: torch.Tensor) -> torch.Tensor:
+        """Apply ``mean`` and ``std`` to (.., 3, H, W)."""
+        if self.mean is not None:
+            image = image - _per_channel(self.mean, image)
+        return image / _per_channel(self.std, image) if self.std is not None else image
+
+    def denormalize(self, image: torch.Tensor) -> torch.Tensor:
+        """Undo `normalize`."""
+        if self.std is not None:
+            image = image * _per_channel(self.std, image)
+        return image + _per_channel(self.mean, image) if self.mean is not None else image
+
+    def field_key(self, field: Field, key: str) -> str:
+        """Key of a field's file for the image ``key``."""
+        return key
+
+    def _check_sizes(self, key: str, arrays: Arrays) -> None:
+        gt_size = arrays["gt"].shape[-2:]
+        for field in self.fields:
+            size = arrays[field.name].shape[-2:]
+            if size != gt_size:
+                place = field.storage.describe(self.field_key(field, key))
+                sizes = f"{size[1]}x{size[0]} pixels, its target {gt_size[1]}x{gt_size[0]}"
+                raise UserError(f"{place}: {field.name} has {sizes}; make them the same size")
+
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class PairedImageDataset(ImageDataset):
+    """Degraded images and their clean targets, paired by file stem.
+
+    Args:
+        dataroot_lq: folder (or LMDB) of the degraded images.
+        filename_tmpl: name of a degraded image for the stem of its target, e.g. ``"{}_blur"``.
+    """
+
+    dataroot_lq: ExistingFolder
+    filename_tmpl: FileTemplate = "{}"
 
     def make_fields(self) -> list[Field]:
         """Fields of a sample; the first is gt, the second lq."""
@@ -91,51 +182,8 @@ class PairedImageDataset(Dataset[dict[str, Any]]):
             image_field("lq", self.dataroot_lq, backend),
         ]
 
-    @property
-    def delivers(self) -> tuple[str, ...]:
-        """Names of the fields."""
-        return tuple(field.name for field in self.fields)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, which: SampleIndex | int) -> dict[str, Any]:
-        number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
-        key = self.keys[number % len(self.keys)]
-        arrays = {field.name: field.load(self._field_key(field, key)) for field in self.fields}
-        self._check_sizes(key, arrays)
-        if self.train:
-            generator = sample_generator(self.seed, epoch, number)
-            if self.gt_size is not None:
-                arrays = random_crop(arrays, self.gt_size, generator)
-            arrays = random_flip_rotate(arrays, self.use_flip, self.use_rot, generator)
-        sample: dict[str, Any] = {field.name: field.finish(arrays[field.name]) for field in self.fields}
-        for name in ("lq", "gt"):
-            sample[name] = self._normalize(sample[name])
-        return sample | {"key": key}
-
-    def denormalize(self, image: torch.Tensor) -> torch.Tensor:
-        """Undo ``mean`` and ``std`` on (.., 3, H, W)."""
-        if self.std is not None:
-            image = image * _per_channel(self.std, image)
-        return image + _per_channel(self.mean, image) if self.mean is not None else image
-
-    def _normalize(self, image: torch.Tensor) -> torch.Tensor:
-        if self.mean is not None:
-            image = image - _per_channel(self.mean, image)
-        return image / _per_channel(self.std, image) if self.std is not None else image
-
-    def _field_key(self, field: Field, key: str) -> str:
+    def field_key(self, field: Field, key: str) -> str:
         return templated(key, self.filename_tmpl) if field.name == "lq" else key
-
-    def _check_sizes(self, key: str, arrays: dict[str, Any]) -> None:
-        gt_size = arrays["gt"].shape[-2:]
-        for field in self.fields:
-            size = arrays[field.name].shape[-2:]
-            if size != gt_size:
-                place = field.storage.describe(self._field_key(field, key))
-                sizes = f"{size[1]}x{size[0]} pixels, its target {gt_size[1]}x{gt_size[0]}"
-                raise UserError(f"{place}: {field.name} has {sizes}; make them the same size")
 
 
 @DATASETS.register

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from basicsr.utils.errors import UserError
 
@@ -15,19 +14,6 @@ def templated(key: str, template: str) -> str:
     """``filename_tmpl`` applied to the last part of a key: ``("clip/7", "{}_blur")`` -> ``"clip/7_blur"``."""
     path = PurePosixPath(key)
     return str(path.with_name(template.format(path.name)))
-
-
-def read_meta_info(path: Path) -> list[str]:
-    """Keys of a ``meta_info`` file: the names in its lines without suffix, in their order."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the meta file is not UTF-8 text; save it again") from error
-    names = [re.sub(r" \(\d.*", "", line).strip() for line in lines]
-    keys = [str(PurePosixPath(name).with_suffix("")) for name in names if name]
-    if not keys:
-        raise UserError(f"{path}: the meta file lists no image")
-    return keys
 
 
 def require_same(expected: Iterable[str], found: Iterable[str], left: str, right: str) -> None:

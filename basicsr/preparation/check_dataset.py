@@ -12,12 +12,12 @@ import numpy as np
 
 from basicsr.masks.label_map import decode_label_map
 from basicsr.preparation.crop_patches import CROP_FOLDERS
-from basicsr.preparation.parallel import in_parallel
 from basicsr.preparation.place_pairs import EXPECTED
 from basicsr.preparation.reading import Array, read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb, decode_single
+from basicsr.utils.parallel import in_parallel
 
 _SHOWN = 10
 _LABELS = ("grouped_masks", CROP_FOLDERS["grouped_masks"])

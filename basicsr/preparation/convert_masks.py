@@ -23,7 +23,6 @@ from basicsr.masks import (
 )
 from basicsr.masks.legacy import as_planes
 from basicsr.preparation.coco import encode_coco
-from basicsr.preparation.parallel import in_parallel
 from basicsr.preparation.reading import read_bytes, require_outside
 from basicsr.segmenters.base import Masks
 from basicsr.segmenters.precomputed import read_coco
@@ -32,9 +31,9 @@ from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
 
-Source = Literal["labels", "npz", "grey", "coco", "detectron2"]
-Target = Literal["labels", "npz", "grey", "coco"]
+Format = Literal["labels", "npz", "grey", "coco", "detectron2"]
 SUFFIXES = {"labels": ".png", "npz": ".npz", "grey": ".png", "coco": ".json", "detectron2": ".npz"}
 # SAM-Deblur's formula for the grey value of a mask repeats itself after as many.
 _GREY_VALUES = 255
@@ -52,8 +51,8 @@ class Conversion:
         OptionError: a rule for a format in which nothing overlaps.
     """
 
-    source: Source
-    target: Target
+    source: Format
+    target: Format
     rule: Overlap | None = None
 
     def __post_init__(self) -> None:
@@ -105,10 +104,8 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
         if conversion.target == "labels":
             return encode_label_map(labels, name)
         masks = to_stack(labels)
-    if conversion.target == "npz":
-        return encode_published_npz(masks)
-    if conversion.target == "coco":
-        return encode_coco(masks)
+    if conversion.target in _ENCODERS:
+        return _ENCODERS[conversion.target](masks)
     if len(masks) > _GREY_VALUES:
         logger().warning(f"{name}: {len(masks)} masks share {_GREY_VALUES} grey values, so some merge")
     return encode_png(published_grey(masks))
@@ -146,6 +143,24 @@ def encode_published_npz(masks: Masks) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, masks=masks[:, None])
     return buffer.getvalue()
+
+
+def encode_detectron2(masks: Masks) -> bytes:
+    """Stack (M, H, W) -> ``.npz`` with ``pred_masks`` bool (M, H, W), ``scores`` and ``pred_classes`` (M).
+
+    Masks know neither, so every score is 1 and every class 0.
+    """
+    scores, classes = np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, pred_masks=masks, scores=scores, pred_classes=classes)
+    return buffer.getvalue()
+
+
+_ENCODERS: dict[str, Callable[[Masks], bytes]] = {
+    "npz": encode_published_npz,
+    "coco": encode_coco,
+    "detectron2": encode_detectron2,
+}
 
 
 def _pair(conversion: Conversion, source: Path, output: Path) -> list[tuple[Path, Path]]:

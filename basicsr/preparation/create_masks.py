@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-import basicsr
 from basicsr.masks import LabelMap, encode_label_map, from_stack, published_grey
 from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify
 from basicsr.preparation.mask_files import (
@@ -22,15 +21,14 @@ from basicsr.preparation.mask_files import (
     missing_masks,
     remove_leftovers,
 )
-from basicsr.preparation.parallel import in_parallel
 from basicsr.preparation.photos import read_photo
 from basicsr.preparation.reading import read_bytes
-from basicsr.segmenters import Precomputed
-from basicsr.segmenters.base import Segmenter
+from basicsr.segmenters.base import Photo, Segmenter, as_seen, for_photo
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import encode_png
 from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
     photos = find_job_photos(job)
     segmenter = build()
     facts = json.loads(json.dumps(segmenter.facts()))
-    parameters = {"segmenter": name, "facts": facts, "rule": job.rule, "version": basicsr.__version__}
+    parameters = {"segmenter": name, "facts": facts, "rule": job.rule}
     for folder in job.outputs:
         targets = (folder / f"{photo.key}.png" for photo in photos)
         claim_folder(folder, parameters, targets, job.overwrite)
@@ -81,7 +79,7 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
     work = partial(_make, job, segmenter, made_with)
     title = f"{name} masks" if count == 1 else f"{name} masks, shard {index + 1}/{count}"
     try:
-        for made in in_parallel(work, missing, title, job.workers):
+        for made in in_parallel(work, missing, title, job.workers, progress=job.progress):
             for place, data in zip(job.places(made.record.key), made.files, strict=True):
                 write_bytes(place, data)
             records.append(made.record)
@@ -97,10 +95,8 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
 def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: PhotoFile) -> _Made:
     name, data = str(photo.path), read_bytes(photo.path)
     image, notes = read_photo(data, name)
-    if isinstance(segmenter, Precomputed):
-        segmenter = segmenter.at(photo.key)
     try:
-        labels, grey = _segment(job, segmenter, image)
+        labels, grey = _segment(job, for_photo(segmenter, photo.key), as_seen(image, job.rule))
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:
@@ -113,12 +109,8 @@ def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: PhotoFile) 
     return _Made(files, Record(photo.key, height, width, count_regions(labels), notes, len(data), made_with))
 
 
-def _segment(
-    job: MaskJob, segmenter: Segmenter, image: NDArray[np.uint8]
-) -> tuple[LabelMap, NDArray[np.uint8] | None]:
-    if job.rule == "published":
-        image = np.ascontiguousarray(image[..., ::-1])
-    elif job.grey is None:
+def _segment(job: MaskJob, segmenter: Segmenter, image: Photo) -> tuple[LabelMap, NDArray[np.uint8] | None]:
+    if job.grey is None:
         return segmenter.labels(image, job.rule), None
     masks = segmenter.masks(image)
-    return from_stack(masks, job.rule), None if job.grey is None else published_grey(masks)
+    return from_stack(masks, job.rule), published_grey(masks)

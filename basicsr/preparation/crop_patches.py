@@ -17,12 +17,12 @@ import numpy as np
 
 from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import relabel
-from basicsr.preparation.parallel import in_parallel
 from basicsr.preparation.reading import decode_as_it_is, read_bytes, require_outside
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import READABLE, write_png
+from basicsr.utils.parallel import in_parallel
 
 CROP_FOLDERS = {
     "target": "sharp_crops",

@@ -1,7 +1,8 @@
 """What a folder of masks was made with, and what each file in it should be.
 
-``manifest.json`` holds the parameters, the same for all files. ``regions_<i>of<n>.jsonl`` has a line a photo,
-appended by shard i of n after its mask is in place; so shards on many machines never write one file.
+``manifest.json`` holds the parameters, the same for all files, and the version of this package that began.
+``regions_<i>of<n>.jsonl`` has a line a photo, appended by shard i of n after its mask is in place; so shards
+on many machines never write one file.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Any
 
 import msgspec
 
+import basicsr
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.log import logger
 
 MANIFEST = "manifest.json"
+VERSION = "version"
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -38,6 +42,8 @@ def claim_folder(
 ) -> None:
     """Make ``folder`` one of masks with these parameters, unless it is one already.
 
+    Another version of this package is a warning: most versions change no mask.
+
     Args:
         targets: files that are going to be written.
         overwrite: replace what others wrote, and accept changed parameters.
@@ -49,15 +55,20 @@ def claim_folder(
     # looked for first: another shard may be making both, the manifest before its first mask
     taken = next((target for target in targets if target.exists()), None)
     if manifest.exists() and not overwrite:
-        changes = list(_changes(_read(manifest), parameters))
+        before = _read(manifest)
+        begun_with = before.pop(VERSION, None)
+        changes = list(_changes(before, parameters))
         if changes:
             way_on = "take another folder, or --overwrite to make all masks again"
             raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {way_on}")
+        if begun_with != basicsr.__version__:
+            logger().warning(f"{manifest}: begun with version {begun_with}, this is {basicsr.__version__}")
         return
     if taken is not None and not overwrite:
         way_on = "take another folder, or --overwrite to replace it"
         raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
-    write_bytes(manifest, (json.dumps(parameters, indent=2, ensure_ascii=False) + "\n").encode())
+    content = {**parameters, VERSION: basicsr.__version__}
+    write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def identify(parameters: Mapping[str, Any]) -> str:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from basicsr.masks import Overlap, read_label_map
 from basicsr.preparation.manifest import Record, read_records
-from basicsr.preparation.parallel import in_parallel
 from basicsr.preparation.photos import find_photos
 from basicsr.preparation.reading import read_bytes, require_outside
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_single
 from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class MaskJob:
         overwrite: make all masks again, whatever is there.
         workers: processes of this shard, null is one a core; a segmenter on a GPU wants 1.
         debug: stop at the first error of the segmenter, with its traceback.
+        progress: show progress bars.
     """
 
     photos: Path
@@ -45,6 +46,7 @@ class MaskJob:
     overwrite: bool = False
     workers: int | None = 1
     debug: bool = False
+    progress: bool = True
 
     @property
     def outputs(self) -> list[Path]:
@@ -110,7 +112,7 @@ def missing_masks(job: MaskJob, photos: Sequence[PhotoFile], made_with: str) -> 
 
 
 def _check(job: MaskJob, to_check: Sequence[tuple[PhotoFile, list[Record]]]) -> Iterator[str | None]:
-    return in_parallel(partial(_mistake_in, job), to_check, "checking", job.workers)
+    return in_parallel(partial(_mistake_in, job), to_check, "checking", job.workers, progress=job.progress)
 
 
 def _mistake_in(job: MaskJob, recorded: tuple[PhotoFile, list[Record]]) -> str | None:

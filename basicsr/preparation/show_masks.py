@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.masks import LabelMap, read_label_map
-from basicsr.preparation.parallel import in_parallel
+from basicsr.masks import read_label_map
+from basicsr.masks.pictures import overlay
 from basicsr.preparation.photos import find_photos, read_photo
 from basicsr.preparation.reading import read_bytes, require_outside
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
 from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
 
 Picture = NDArray[np.uint8]
 SHEET = "contact_sheet.png"
@@ -73,40 +74,6 @@ def show_masks(
         if thumbnails:
             write_png(output / SHEET, contact_sheet(thumbnails))
     return done
-
-
-def region_colours(count: int) -> Picture:
-    """RGB (count + 1, 3) for ids 0..count: black, then colours whose hues keep away from those before."""
-    ids = np.arange(count + 1)
-    hue = 180 * (ids * 0.618034 % 1)
-    value = 255 - 70 * (ids // 8 % 2)
-    hsv = np.stack([hue, np.where(ids // 16 % 2, 140, 220), value], -1).astype(np.uint8)
-    colours = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
-    colours[0] = 0
-    return colours
-
-
-def colour_regions(labels: LabelMap) -> Picture:
-    """Label map (H, W) -> (H, W, 3) RGB, a colour for each region; uncovered pixels are black."""
-    colours: Picture = region_colours(int(labels.max()))[labels]
-    return colours
-
-
-def overlay(image: Picture, labels: LabelMap) -> Picture:
-    """Photo uint8 (H, W, 3) RGB with tinted regions and white borders; uncovered pixels keep their colour."""
-    tinted = cv2.addWeighted(image, 0.5, colour_regions(labels), 0.5, 0)
-    picture = np.where(labels[..., None] > 0, tinted, image)
-    picture[_borders(labels)] = 255
-    return picture
-
-
-def _borders(labels: LabelMap) -> NDArray[np.bool_]:
-    """Pixels whose right or lower neighbour is of another region; wider on large photos."""
-    border = np.zeros(labels.shape, np.bool_)
-    border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    border[:-1] |= labels[:-1] != labels[1:]
-    width = max(labels.shape) // 1000 + 1
-    return cv2.dilate(border.astype(np.uint8), np.ones((width, width), np.uint8)) > 0
 
 
 def contact_sheet(tiles: Sequence[Picture]) -> Picture:

@@ -1,8 +1,8 @@
-"""What a segmenter is: an RGB image in, masks or a label map out."""
+"""What a segmenter is: an image in, masks or a label map out."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,42 @@ Masks = NDArray[np.bool_]
 
 
 class Segmenter(Protocol):
-    """Registered in `basicsr.utils.registry.SEGMENTERS`; constructor arguments are its options."""
+    """Registered in `basicsr.utils.registry.SEGMENTERS`; constructor arguments are its options.
+
+    A segmenter takes the channels as they come. What SAM-Deblur's masks need is the caller's:
+    ``for_photo(segmenter, key).labels(as_seen(photo, overlap), overlap)``.
+    """
 
     def masks(self, image: Photo) -> Masks:
-        """uint8 (H, W, 3) RGB -> bool (M, H, W), in the order in which the method gives them."""
+        """uint8 (H, W, 3) -> bool (M, H, W), in the order in which the method gives them."""
         ...
 
     def labels(self, image: Photo, overlap: Overlap) -> LabelMap:
-        """uint8 (H, W, 3) RGB -> label map int32 (H, W); ``overlap`` decides overlapping masks."""
+        """uint8 (H, W, 3) -> label map int32 (H, W), equal to `basicsr.masks.from_stack` of `masks`."""
         ...
 
     def facts(self) -> dict[str, Any]:
         """What decides the result besides the image: ``method`` in words, options, versions, checksums."""
         ...
+
+
+@runtime_checkable
+class ByKey(Protocol):
+    """A segmenter whose masks belong to a photo, such as those that were made elsewhere."""
+
+    def at(self, key: str) -> Segmenter:
+        """The segmenter for one photo; ``key`` is its path below the folder of photos, without suffix."""
+        ...
+
+
+def for_photo(segmenter: Segmenter, key: str) -> Segmenter:
+    """The segmenter for the photo ``key``: itself, unless it is `ByKey`."""
+    return segmenter.at(key) if isinstance(segmenter, ByKey) else segmenter
+
+
+def as_seen(photo: Photo, overlap: Overlap) -> Photo:
+    """The RGB photo (H, W, 3) as a segmenter is to see it: for ``published`` as BGR, else as it is.
+
+    SAM-Deblur gave SAM its photos as OpenCV reads them, so the published masks took blue for red.
+    """
+    return np.ascontiguousarray(photo[..., ::-1]) if overlap == "published" else photo

@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from basicsr.masks import LabelMap, Overlap, from_stack
 from basicsr.segmenters.base import Masks, Photo
-from basicsr.segmenters.devices import choose_device
 from basicsr.utils.convert import Count, Share
+from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.registry import SEGMENTERS
@@ -68,15 +68,9 @@ class Transformers:
             "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
         }
         self._version = package.__version__
-        try:
-            processor = package.AutoImageProcessor.from_pretrained(model, local_files_only=not download)
-            network = package.AutoModelForMaskGeneration.from_pretrained(model, local_files_only=not download)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            way_on = "check the name" if download or Path(model).is_dir() else "or allow it: download=true"
-            raise UserError(f"{model}: no model for mask generation here ({reason}); {way_on}") from error
+        network, processor = _load(package, model, download)
         self._pipeline = package.pipeline(
-            "mask-generation", model=network.eval(), image_processor=processor, device=choose_device(device)
+            "mask-generation", model=network, image_processor=processor, device=choose_device(device)
         )
 
     def masks(self, image: Photo) -> Masks:
@@ -91,12 +85,8 @@ class Transformers:
         return np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), np.bool_)
 
     def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
-        """uint8 (H, W, 3) RGB -> label map int32 (H, W).
-
-        ``published`` gives the regions of SAM-Deblur's grey image, for which SAM saw blue as red.
-        """
-        seen = np.ascontiguousarray(image[..., ::-1]) if overlap == "published" else image
-        return from_stack(self.masks(seen), overlap, "transformers")
+        """uint8 (H, W, 3) RGB -> label map int32 (H, W)."""
+        return from_stack(self.masks(image), overlap, "transformers")
 
     def facts(self) -> dict[str, Any]:
         """Model, options, version of the package, and SHA-256 over all weights."""
@@ -111,3 +101,22 @@ class Transformers:
             "transformers": self._version,
             "weights_sha256": checksum.hexdigest(),
         }
+
+
+def _load(package: Any, model: str, download: bool) -> tuple[Any, Any]:
+    """Network for inference, and image processor."""
+    way_on = "check the model"
+    if not download and not Path(model).is_dir():
+        way_on = "give a folder with the model, or allow to fetch it: download=true"
+    try:
+        processor = package.AutoImageProcessor.from_pretrained(model, local_files_only=not download)
+        network, report = package.AutoModelForMaskGeneration.from_pretrained(
+            model, local_files_only=not download, output_loading_info=True
+        )
+    except Exception as error:  # a damaged file can raise nearly anything in there
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(f"{model}: no model for mask generation here ({reason}); {way_on}") from error
+    if report["missing_keys"]:
+        missing = f"{len(report['missing_keys'])} weights are missing, {min(report['missing_keys'])} first"
+        raise UserError(f"{model}: {missing}; {way_on}")  # transformers would draw them at random
+    return network.eval(), processor

@@ -16,12 +16,13 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
-from basicsr.masks import LabelMap, Overlap, check_label_map, from_stack
+from basicsr.masks import LabelMap, Overlap
 from basicsr.segmenters.base import Masks, Photo
-from basicsr.segmenters.devices import choose_device
 from basicsr.segmenters.everything import Everything, Options
+from basicsr.segmenters.painting import paint
 from basicsr.segmenters.upsampling import Frame
-from basicsr.utils.convert import Count, ExistingFile, Share
+from basicsr.utils.convert import Count, Share
+from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.registry import SEGMENTERS
@@ -44,7 +45,7 @@ class Sam:
     """SAM's masks of a photo; options and defaults are those of `SamAutomaticMaskGenerator`.
 
     Args:
-        checkpoint: official weight file of ``model``, e.g. sam_vit_h_4b8939.pth.
+        checkpoint: official weight file of ``model``, e.g. sam_vit_h_4b8939.pth; needed.
         model: size of the image encoder.
         points_per_batch: points answered at once; halved when the GPU's memory does not suffice.
         device: ``auto`` is the first GPU, else the CPU.
@@ -59,7 +60,7 @@ class Sam:
 
     def __init__(
         self,
-        checkpoint: ExistingFile,
+        checkpoint: str | None = None,
         model: Model = "vit_h",
         points_per_side: Count = 32,
         points_per_batch: Count = 64,
@@ -90,6 +91,8 @@ class Sam:
             crop_n_points_downscale_factor=crop_n_points_downscale_factor,
             min_mask_region_area=min_mask_region_area,
         )
+        if checkpoint is None:
+            raise UserError(f"checkpoint: not given. {_wanted(model)}")
         self._checkpoint = Path(checkpoint)
         network = load_sam(model, self._checkpoint).to(choose_device(device))
         self._finder = Everything(SamDecoder(network, amp, compile), self.options, points_per_batch)
@@ -99,16 +102,8 @@ class Sam:
         return self._find(image).cpu().numpy()
 
     def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
-        """uint8 (H, W, 3) RGB -> label map int32 (H, W), as `from_stack` of `masks`.
-
-        ``published`` gives the regions of SAM-Deblur's grey image, for which SAM saw blue as red.
-        """
-        if overlap == "published":
-            image = np.ascontiguousarray(image[..., ::-1])
-        masks = self._find(image)
-        if overlap == "smallest_on_top":
-            return check_label_map(paint_smallest_on_top(masks).cpu().numpy(), "sam")
-        return from_stack(masks.cpu().numpy(), overlap, "sam")
+        """uint8 (H, W, 3) RGB -> label map int32 (H, W), painted on the device of the network."""
+        return paint(self._find(image), overlap, "sam")
 
     def _find(self, image: Photo) -> Tensor:
         try:
@@ -204,8 +199,12 @@ def load_sam(model: Model, checkpoint: Path) -> Any:
     return network.requires_grad_(False).eval()
 
 
+def _wanted(model: Model) -> str:
+    return f"{model} needs {OFFICIAL_FILES[model]}; {_SOURCE}"
+
+
 def _read_weights(model: Model, checkpoint: Path) -> dict[str, Any]:
-    wanted = f"{model} needs {OFFICIAL_FILES[model]}; {_SOURCE}"
+    wanted = _wanted(model)
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint}: no such checkpoint. {wanted}")
     try:
@@ -222,15 +221,3 @@ def _read_weights(model: Model, checkpoint: Path) -> dict[str, Any]:
             f"{checkpoint}: holds weights of {found}, not {model}; take model={found}, or {wanted}"
         )
     return dict(state)
-
-
-def paint_smallest_on_top(masks: Tensor) -> Tensor:
-    """bool (M, H, W) -> int32 (H, W) on the same device; equal to `from_stack` with ``smallest_on_top``."""
-    number, height, width = masks.shape
-    labels = torch.zeros(height, width, dtype=torch.int32, device=masks.device)
-    areas = masks.sum((1, 2))
-    for i in areas.argsort(stable=True).flip(0).tolist():
-        labels.masked_fill_(masks[i], i + 1)
-    visible = torch.bincount(labels.flatten(), minlength=number + 1) > 0
-    visible[0] = False
-    return visible.cumsum(0, dtype=torch.int32)[labels.long()]

@@ -3,5 +3,6 @@
 from basicsr.storage.base import Storage, open_storage
 from basicsr.storage.disk import DiskStorage
 from basicsr.storage.lmdb_store import LmdbStorage, write_lmdb
+from basicsr.storage.meta_info import read_meta_info
 
-__all__ = ["DiskStorage", "LmdbStorage", "Storage", "open_storage", "write_lmdb"]
+__all__ = ["DiskStorage", "LmdbStorage", "Storage", "open_storage", "read_meta_info", "write_lmdb"]

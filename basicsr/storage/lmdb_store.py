@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basicsr.storage.meta_info import read_meta_info
 from basicsr.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LmdbStorage:
         if not (self.path / DATA).is_file():
             raise UserError(f"{self.path}: not an LMDB folder (no {DATA} in it); check path and backend")
         meta = self.path / META
-        self._keys = sorted(set(_keys_of_meta(meta) if meta.is_file() else _keys_of_database(self.path)))
+        self._keys = sorted(set(read_meta_info(meta) if meta.is_file() else _keys_of_database(self.path)))
         if not self._keys:
             raise UserError(f"{self.path}: the LMDB has no entries; make it again")
 
@@ -62,17 +63,6 @@ class LmdbStorage:
     def describe(self, key: str) -> str:
         """Folder and key."""
         return f"{self.path}:{key}"
-
-
-def _keys_of_meta(meta: Path) -> list[str]:
-    names = []
-    for line in filter(None, meta.read_text(encoding="utf-8").splitlines()):
-        name, bracket, _ = line.rpartition(" (")
-        if not bracket:
-            wanted = "lines 'name.png (h,w,c) level'"
-            raise UserError(f"{meta}: expected {wanted}, found {line!r}; correct or delete it")
-        names.append(os.path.splitext(name)[0])
-    return names
 
 
 def _keys_of_database(path: Path) -> list[str]:

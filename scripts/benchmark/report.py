@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import sys
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_bytes
@@ -36,8 +36,7 @@ def circumstances(device: torch.device) -> str:
         "OpenCV": cv2.__version__,
         "spandrel": spandrel.__version__,
     }
-    cores = len(os.sched_getaffinity(0))
-    machine = f"{_processor()}, {cores} cores, {torch.get_num_threads()} threads"
+    machine = f"{_processor()}, {usable_cores()} cores, {torch.get_num_threads()} threads"
     if device.type == "cuda":
         machine += f"; {torch.cuda.get_device_name(device)}"
     command = shlex.join([str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]])

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import torch
 from cases import CASES, Case
 from report import circumstances, replace_block, table
-from timing import Row, compare
+from timing import Row, compare, threads
 from tqdm import tqdm
 
 from basicsr.config.cli import run_command
@@ -53,22 +50,9 @@ def run(names: list[str], rounds: int, device_name: str, document: Path | None) 
 @torch.no_grad()
 def measure(case: Case, rounds: int, device: torch.device) -> Row:
     """Prepare, check and time one case."""
-    with tempfile.TemporaryDirectory() as folder, _threads(1 if case.in_worker else None):
+    with tempfile.TemporaryDirectory() as folder, threads(1 if case.in_worker else None):
         pair = case.prepare(device, Path(folder))
         return compare(case.title, case.goal, pair.agreement, pair.ours, pair.reference, rounds)
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    if number is not None:
-        torch.set_num_threads(number)
-        cv2.setNumThreads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
 
 
 def _cells(row: Row) -> list[str]:

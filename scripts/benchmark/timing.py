@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
+
+import cv2
+import torch
 
 Work = Callable[[], object]
 
@@ -83,6 +87,25 @@ def compare(name: str, goal: Goal, agreement: str, ours: Work, reference: Work, 
     return Row(
         name, statistics.median(ours_times), statistics.median(reference_times), ratio, goal, agreement
     )
+
+
+def median_time(work: Work, rounds: int, warm_up: int = 2) -> float:
+    """Milliseconds of one work alone, for an absolute goal."""
+    return statistics.median([_time(work) for _ in range(warm_up + rounds)][warm_up:])
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Let PyTorch and OpenCV use so many threads; None leaves them as they are."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    if number is not None:
+        torch.set_num_threads(number)
+        cv2.setNumThreads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _time(work: Work) -> float:

@@ -4,7 +4,7 @@ labels      PNG of region ids, 0 is uncovered; written with 16 bits
 npz         SAM-Deblur: key 'masks', bool (M, 1, H, W)
 grey        SAM-Deblur: grey PNG of 8 bits, the input of networks with a mask channel
 coco        JSON of run lengths, as SAM's tools write it
-detectron2  npz with the key 'pred_masks', bool (N, H, W); can only be read
+detectron2  npz with the key 'pred_masks', bool (N, H, W); written with scores of 1 and classes of 0
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from basicsr.config.cli import run_command
 
+FORMATS = ["labels", "npz", "grey", "coco", "detectron2"]
 EXAMPLES = """examples:
   python scripts/data_preparation/convert_masks.py grouped_masks label_maps --from npz --to labels
   python scripts/data_preparation/convert_masks.py label_maps input_mask --from labels --to grey
@@ -28,10 +29,8 @@ def main() -> None:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder")
     parser.add_argument("output", type=Path, metavar="OUT", help="file or folder")
-    parser.add_argument(
-        "--from", required=True, dest="kind", choices=["labels", "npz", "grey", "coco", "detectron2"]
-    )
-    parser.add_argument("--to", required=True, choices=["labels", "npz", "grey", "coco"])
+    parser.add_argument("--from", required=True, dest="kind", choices=FORMATS)
+    parser.add_argument("--to", required=True, choices=FORMATS)
     parser.add_argument(
         "--rule", choices=["exact", "smallest_on_top", "published"],
         help="what a pixel under several masks belongs to (default: exact for labels; else masks stay as "

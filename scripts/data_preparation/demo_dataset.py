@@ -1,6 +1,4 @@
-"""Make the Demo data set from the photographs that scikit-image carries: ``python
-scripts/data_preparation/demo_dataset.py``.
-"""
+"""Make the Demo data set from the photographs that scikit-image carries."""
 
 from __future__ import annotations
 
@@ -8,17 +6,24 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
-from basicsr.preparation.demo import make_demo_dataset
+
+EXAMPLE = "example: python scripts/data_preparation/demo_dataset.py datasets/Demo"
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path("datasets/Demo"), help="default: datasets/Demo"
     )
     folder = parser.parse_args().folder
-    run_command(lambda: print(f"{make_demo_dataset(folder)} pairs in {folder}"), debug=False)
+
+    def command() -> None:
+        from basicsr.preparation.demo import make_demo_dataset
+
+        print(f"{make_demo_dataset(folder)} pairs in {folder}")
+
+    run_command(command, debug=False)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import gopro_splits
         from basicsr.preparation.place_pairs import place_pairs
+        from basicsr.preparation.reading import require_outside
 
+        require_outside(typed.target, typed.downloaded)
         splits = gopro_splits(typed.downloaded, typed.blur)
         print(place_pairs("GoPro", typed.blur, splits, typed.target, typed.link).text())
 

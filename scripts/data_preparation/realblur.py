@@ -29,9 +29,11 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import realblur_splits
         from basicsr.preparation.place_pairs import place_pairs
+        from basicsr.preparation.reading import require_outside
 
         kind = f"RealBlur{typed.camera}"
         target = typed.target or Path("datasets") / kind
+        require_outside(target, typed.downloaded)
         splits = realblur_splits(typed.downloaded, typed.camera)
         print(place_pairs("RealBlur", kind, splits, target, typed.link).text())
 

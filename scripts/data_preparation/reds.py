@@ -25,7 +25,9 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import reds_splits
         from basicsr.preparation.place_pairs import place_pairs
+        from basicsr.preparation.reading import require_outside
 
+        require_outside(typed.target, typed.downloaded)
         splits = reds_splits(typed.downloaded)
         print(place_pairs("REDS", "blur", splits, typed.target, typed.link).text())
 

@@ -59,6 +59,15 @@ def test_exact_gives_every_combination_of_masks_its_own_region(masks):
     assert_is_partition_by(labels, combinations)
 
 
+@given(STACKS, st.randoms())
+def test_exact_does_not_depend_on_the_order_of_the_masks(masks, chance):
+    order = list(range(len(masks)))
+    chance.shuffle(order)
+    pairs = set(zip(from_stack(masks).flat, from_stack(masks[order]).flat, strict=True))
+    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+    assert {pair for pair in pairs if 0 in pair} <= {(0, 0)}
+
+
 def test_exact_tells_hundreds_of_overlapping_masks_apart():
     masks = np.random.default_rng(0).random((300, 20, 30)) < 0.5
     assert np.unique(from_stack(masks)).tolist() == list(range(1, 601))

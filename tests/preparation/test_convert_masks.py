@@ -33,6 +33,7 @@ from basicsr.preparation.convert_masks import (
     convert_bytes,
     convert_masks,
     encode_published_npz,
+    read_detectron2,
 )
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.utils.errors import OptionError, UserError
@@ -57,7 +58,7 @@ def detectron2(masks: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@given(LABELS.filter(lambda labels: labels.any()), st.sampled_from(["npz", "coco"]))
+@given(LABELS.filter(lambda labels: labels.any()), st.sampled_from(["npz", "coco", "detectron2"]))
 def test_label_maps_survive_stacks(labels, kind):
     data = encode_label_map(labels)
     assert convert(convert(data, "labels", kind), kind, "labels") == data
@@ -81,10 +82,10 @@ def test_255_regions_survive_a_grey_image_and_more_are_told_to_merge(caplog):
     assert "x: 510 masks share 255 grey values" in caplog.text
 
 
-@given(STACKS, st.sampled_from(["npz", "coco"]), st.sampled_from(["npz", "coco"]))
+@given(STACKS, st.sampled_from(["npz", "coco", "detectron2"]), st.sampled_from(["npz", "coco", "detectron2"]))
 def test_stacks_keep_their_masks_in_order_without_a_rule(masks, first, second):
-    write = {"npz": encode_published_npz, "coco": encode_coco}
-    read = {"npz": read_published_npz, "coco": read_coco}
+    write = {"npz": encode_published_npz, "coco": encode_coco, "detectron2": detectron2}
+    read = {"npz": read_published_npz, "coco": read_coco, "detectron2": read_detectron2}
     data = convert(write[first](masks), first, second)
     assert np.array_equal(read[second](data, "x"), masks)
 
@@ -117,6 +118,16 @@ def test_the_published_layout_of_a_stack():
         assert list(file) == ["masks"]
         assert file["masks"].dtype == np.bool_
         assert file["masks"].shape == (1, 1, 3, 3)
+
+
+def test_detectron2_gets_all_that_its_readers_ask_for():
+    data = convert(encode_label_map(np.arange(6, dtype=np.int32).reshape(2, 3)), "labels", "detectron2")
+    with np.load(io.BytesIO(data)) as file:
+        assert sorted(file) == ["pred_classes", "pred_masks", "scores"]
+        assert file["pred_masks"].dtype == np.bool_
+        assert file["pred_masks"].shape == (5, 2, 3)
+        assert file["scores"].tolist() == [1] * 5
+        assert file["pred_classes"].tolist() == [0] * 5
 
 
 def test_label_maps_of_8_bits_get_16():

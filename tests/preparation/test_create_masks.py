@@ -18,8 +18,9 @@ import pytest
 import skimage.data
 from PIL import Image, ImageOps
 
+import basicsr
+from basicsr.config.segmenter_choice import check_options, find_segmenter, read_options
 from basicsr.masks import from_stack, published_grey, read_label_map, write_label_map
-from basicsr.preparation.choose_segmenter import check_options, find_segmenter, read_options
 from basicsr.preparation.create_masks import create_masks
 from basicsr.preparation.manifest import read_records
 from basicsr.preparation.mask_files import MaskJob
@@ -259,12 +260,21 @@ def test_changed_parameters_are_refused_naming_them_unless_overwrite(photos: Pat
     assert create_masks(MaskJob(photos, out, overwrite=True), finer, "graph").made == 6
 
 
-def test_a_version_change_is_a_changed_parameter(photos: Path, tmp_path: Path):
+def test_another_version_of_the_package_is_told_and_goes_on(photos: Path, tmp_path: Path, caplog):
     run(photos, tmp_path / "out")
     manifest = tmp_path / "out" / "manifest.json"
+    assert json.loads(manifest.read_text())["version"] == basicsr.__version__
+    assert not caplog.text
     manifest.write_text(manifest.read_text().replace('"version": "', '"version": "9'))
-    with pytest.raises(UserError, match=r"\(version: 9.* -> "):
-        run(photos, tmp_path / "out")
+    (tmp_path / "out" / "coffee.png").unlink()
+    counts = run(photos, tmp_path / "out")
+    assert (counts.made, counts.kept) == (1, 5)
+    assert f"begun with version 9{basicsr.__version__}, this is {basicsr.__version__}" in caplog.text
+
+
+def test_a_damaged_manifest_is_named(photos: Path, tmp_path: Path):
+    run(photos, tmp_path / "out")
+    manifest = tmp_path / "out" / "manifest.json"
     manifest.write_text("{")
     with pytest.raises(UserError, match=r"manifest\.json: damaged"):
         run(photos, tmp_path / "out")
@@ -454,6 +464,8 @@ def test_torchrun_shares_the_photos_and_a_broken_one_stops_no_process(photos: Pa
     done = command(photos, tmp_path / "out", launcher=launcher)
     assert done.returncode == 1
     assert "aaa.png: not an image" in done.stderr
+    assert "shard 1/2: 100%" in done.stderr
+    assert "shard 2/2" not in done.stderr
     (photos / "aaa.png").unlink()
     run(photos, tmp_path / "one")
     assert masks_in(tmp_path / "out") == masks_in(tmp_path / "one")

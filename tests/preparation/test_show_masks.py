@@ -10,13 +10,8 @@ import pytest
 import skimage.data
 
 from basicsr.masks import published_grey, to_stack, write_label_map
-from basicsr.preparation.show_masks import (
-    colour_regions,
-    contact_sheet,
-    overlay,
-    region_colours,
-    show_masks,
-)
+from basicsr.masks.pictures import colour_regions, overlay, region_colours
+from basicsr.preparation.show_masks import contact_sheet, show_masks
 from basicsr.segmenters import graph_regions
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png

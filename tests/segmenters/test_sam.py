@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import asdict
 from functools import partial
 
@@ -11,8 +13,10 @@ import torch
 from torch import nn
 
 from basicsr.masks import from_stack
+from basicsr.segmenters.base import as_seen
 from basicsr.segmenters.everything import Everything, Options
-from basicsr.segmenters.sam import OFFICIAL_FILES, Sam, SamDecoder, paint_smallest_on_top
+from basicsr.segmenters.painting import paint
+from basicsr.segmenters.sam import OFFICIAL_FILES, Sam, SamDecoder
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import SEGMENTERS
 
@@ -184,7 +188,7 @@ def test_nothing_found_is_no_masks():
     options = Options(points_per_side=4, pred_iou_thresh=1.0)
     masks = Everything(SamDecoder(known_sam()), options).masks(regions_photo(40, 60)[0])
     assert masks.shape == (0, 40, 60)
-    assert paint_smallest_on_top(masks).eq(0).all()
+    assert not paint(masks, "exact", "x").any()
 
 
 def test_bf16_still_finds_the_known_regions():
@@ -196,15 +200,14 @@ def test_bf16_still_finds_the_known_regions():
     assert (overlaps.max(1) > 0.9).mean() > 0.9
 
 
-def test_painting_on_the_device_equals_painting_of_the_stack():
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        masks = generator.random((12, 9, 11)) < generator.random((12, 1, 1))
-        masks[3] = masks[7]  # equal areas: the earlier is on top
-        masks[5] = False
-        ours = paint_smallest_on_top(torch.from_numpy(masks))
-        assert ours.dtype == torch.int32
-        assert np.array_equal(ours.numpy(), from_stack(masks, "smallest_on_top"))
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_encoder_finds_the_same_masks():
+    photo, _ = regions_photo(144, 256)
+    options = Options(points_per_side=8, **LOOSE["random"])
+    plain = Everything(SamDecoder(random_sam(0)), options).masks(photo).numpy()
+    compiled = Everything(SamDecoder(random_sam(0), compile=True), options).masks(photo).numpy()
+    assert_same(compiled, plain)
 
 
 @pytest.fixture
@@ -229,15 +232,13 @@ def test_weights_come_from_the_checkpoint_and_facts_tell_which(small_sam):
     assert facts == small_sam.facts()
 
 
-def test_labels_follow_the_overlap_rule_and_published_sees_blue_as_red(small_sam):
+def test_labels_follow_the_overlap_rule_and_channels_are_taken_as_they_come(small_sam):
     photo, _ = regions_photo(90, 160)
     masks = small_sam.masks(photo)
-    for rule in ("exact", "smallest_on_top"):
+    for rule in ("exact", "smallest_on_top", "published"):
         assert np.array_equal(small_sam.labels(photo, rule), from_stack(masks, rule))
-    swapped = small_sam.masks(np.ascontiguousarray(photo[..., ::-1]))
-    published = small_sam.labels(photo, "published")
-    assert np.array_equal(published, from_stack(swapped, "published"))
-    assert not np.array_equal(published, from_stack(masks, "published"))
+    swapped = small_sam.labels(as_seen(photo, "published"), "published")
+    assert not np.array_equal(swapped, from_stack(masks, "published"))
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -245,11 +246,22 @@ def one_line(error: pytest.ExceptionInfo) -> str:
     return str(error.value)
 
 
+def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)  # as if it were not there
+    (tmp_path / "sam.pth").touch()
+    with pytest.raises(UserError, match=r"pip install sam-deblur\[sam\]$") as error:
+        Sam(str(tmp_path / "sam.pth"))
+    assert one_line(error).startswith("segmenter sam needs the package 'segment_anything'")
+
+
 def test_a_missing_checkpoint_names_the_official_file(tmp_path):
     with pytest.raises(UserError) as error:
         Sam(str(tmp_path / "none.pth"), "vit_l")
     assert "none.pth: no such checkpoint" in one_line(error)
     assert OFFICIAL_FILES["vit_l"] in one_line(error)
+    with pytest.raises(UserError, match="^checkpoint: not given") as error:
+        SEGMENTERS.build("Sam", {"model": "vit_b"})
+    assert OFFICIAL_FILES["vit_b"] in one_line(error)
 
 
 def test_weights_of_another_size_are_named(tmp_path):
@@ -289,13 +301,8 @@ def test_an_unknown_device_is_named(small_sam, tmp_path):
         Sam(str(tmp_path / "small.pth"), "vit_b", device="toaster")
 
 
-def test_options_are_checked_by_name_and_range(tmp_path):
+def test_options_are_checked_by_name_and_range():
     with pytest.raises(OptionError) as error:
-        SEGMENTERS.build(
-            "Sam", {"checkpoint": str(tmp_path / "none.pth"), "model": "vit_x", "pred_iou_thresh": 2}
-        )
-    assert {line.partition(":")[0] for line in error.value.mistakes} == {
-        "checkpoint",
-        "model",
-        "pred_iou_thresh",
-    }
+        SEGMENTERS.build("Sam", {"checkpoint": 3, "model": "vit_x", "pred_iou_thresh": 2})
+    found = {line.partition(":")[0] for line in error.value.mistakes}
+    assert found == {"checkpoint", "model", "pred_iou_thresh"}

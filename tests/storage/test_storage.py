@@ -8,7 +8,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from basicsr.storage import DiskStorage, LmdbStorage, open_storage, write_lmdb
+from basicsr.storage import DiskStorage, LmdbStorage, open_storage, read_meta_info, write_lmdb
 from basicsr.utils.errors import UserError
 
 ENTRIES = {"b": b"two", "a.v1": b"one", "scene/c (1)": b"three"}
@@ -140,13 +140,21 @@ def test_lmdb_names_what_is_missing(tmp_path: Path, database: Path):
 
 def test_an_lmdb_without_entries_is_named(tmp_path: Path):
     write_lmdb(tmp_path / "empty", [])
+    (tmp_path / "empty" / "meta_info.txt").unlink()
     with pytest.raises(UserError, match="empty: the LMDB has no entries"):
         LmdbStorage(tmp_path / "empty")
 
 
-def test_a_wrong_list_is_named(database: Path):
-    (database / "meta_info.txt").write_text("a.png (4,6,3) 1\nb.png\n")
-    with pytest.raises(UserError, match=r"meta_info\.txt: expected lines .*, found 'b\.png'; correct"):
+def test_names_are_read_with_or_without_a_shape_and_a_level(tmp_path: Path):
+    meta = tmp_path / "meta_info.txt"
+    meta.write_text("scene/c (1).png (4,6,3) 1\n\na.v1.png (4,6,3)\n b.jpg \nd (2).png\n")
+    assert read_meta_info(meta) == ["scene/c (1)", "a.v1", "b", "d (2)"]
+
+
+@pytest.mark.parametrize(("data", "message"), [(b"\n \n", "lists no image"), (b"\xff\xfe", "not UTF-8 text")])
+def test_a_wrong_list_is_named(database: Path, data: bytes, message: str):
+    (database / "meta_info.txt").write_bytes(data)
+    with pytest.raises(UserError, match=rf"meta_info\.txt: .*{message}"):
         LmdbStorage(database)
 
 

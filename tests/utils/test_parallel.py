@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from basicsr.preparation.parallel import in_parallel
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.parallel import in_parallel
 
 
 def square(number: int) -> int:
@@ -43,6 +43,19 @@ def test_start_methods_of_all_platforms_give_the_same(method):
     outcomes = list(in_parallel(process_of_squarer, range(9), "x", 2, method))
     assert [number for number, _ in outcomes] == list(range(9))
     assert os.getpid() not in {process for _, process in outcomes}
+
+
+@pytest.mark.parametrize("workers", [0, -2])
+def test_fewer_than_one_worker_is_a_mistake_in_the_options(workers):
+    with pytest.raises(OptionError, match=f"--workers: expected at least 1 .got {workers}"):
+        list(in_parallel(square, [1], "squares", workers))
+
+
+def test_the_bar_can_be_left_to_another_process(capsys):
+    assert list(in_parallel(square, [1, 2], "squares", 1, progress=False)) == [1, 4]
+    assert capsys.readouterr().err == ""
+    assert list(in_parallel(square, [1, 2], "squares", 1)) == [1, 4]
+    assert "squares: 100%" in capsys.readouterr().err
 
 
 def test_nothing_to_do_is_nothing():

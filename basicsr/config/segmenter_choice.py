@@ -1,8 +1,10 @@
-"""A segmenter from what was typed: a name in any case, and options as ``key=value``."""
+"""A segmenter on the command line: a name in any case, and options as ``key=value``."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -10,6 +12,49 @@ import yaml
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import SEGMENTERS
+
+
+@dataclass(frozen=True)
+class SegmenterChoice:
+    """A registered segmenter with checked options."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    def build(self) -> Any:
+        """The segmenter; loads its weights."""
+        return SEGMENTERS.build(self.name, self.options)
+
+
+def add_segmenter_arguments(parser: argparse._ActionsContainer) -> None:
+    """The arguments that `read_segmenter` reads, and ``--rule``."""
+    parser.add_argument(
+        "--segmenter", default="graph", metavar="NAME",
+        help="graph (default; classical, without weights, not SAM), sam, transformers or precomputed",
+    )  # fmt: skip
+    parser.add_argument("--model", help="short for --option model=...")
+    parser.add_argument("--checkpoint", help="weights of the segmenter; short for --option checkpoint=...")
+    parser.add_argument(
+        "--option", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="options",
+        help="options of the segmenter",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rule", default="exact", choices=["exact", "smallest_on_top", "published"],
+        help="what a pixel under several masks belongs to: a region for each combination of masks (default), "
+        "the smallest mask, or SAM-Deblur's grey values, on masks of the photo as BGR",
+    )  # fmt: skip
+
+
+def read_segmenter(typed: argparse.Namespace) -> SegmenterChoice:
+    """What was typed for `add_segmenter_arguments`, checked before anything is loaded.
+
+    Raises:
+        OptionError: with all mistakes.
+    """
+    name = find_segmenter(typed.segmenter)
+    options = read_options(typed.options, {"model": typed.model, "checkpoint": typed.checkpoint})
+    check_options(name, options)
+    return SegmenterChoice(name, options)
 
 
 def find_segmenter(typed: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a segmenter's network runs."""
+"""Where a network runs."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from typing import TypeVar
 import cv2
 from tqdm import tqdm
 
-from basicsr.utils.errors import UserError
+from basicsr.utils.cores import usable_cores
+from basicsr.utils.errors import OptionError, UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +32,7 @@ def in_parallel(
     title: str,
     workers: int | None = None,
     start_method: str | None = None,
+    progress: bool = True,
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in their order, while a progress bar counts them.
 
@@ -42,27 +44,26 @@ def in_parallel(
         workers: processes; null is one a core; 1 works in this process.
         start_method: of `multiprocessing`; null is forkserver where there is one, else spawn. Not fork: the
             copy of a process in which OpenCV has threads can hang.
+        progress: show the bar; of processes that share a terminal, one should.
 
     Raises:
         UserError: after the last item, when some were broken; or at once, when a process was killed.
+        OptionError: at once, for fewer than one worker.
     """
-    workers = min(workers or core_count(), len(items), _MOST_WORKERS)
+    if workers is not None and workers < 1:
+        raise OptionError("--workers", [f"--workers: expected at least 1 (got {workers})"])
+    workers = min(workers or usable_cores(), len(items), _MOST_WORKERS)
     broken: list[str] = []
     results = (
         map(partial(_try, work), items) if workers <= 1 else _from_pool(work, items, workers, start_method)
     )
-    for result in tqdm(results, title, total=len(items), unit="file"):
+    for result in tqdm(results, title, total=len(items), unit="file", disable=not progress):
         if isinstance(result, UserError):
             broken.append(str(result))
         else:
             yield result
     if broken:
         raise UserError("\n  ".join([f"{len(broken)} of {len(items)} could not be done:", *broken]))
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _try(work: Callable[[Item], Result], item: Item) -> Result | UserError:
@@ -80,7 +81,9 @@ def _from_pool(
         has_server = "forkserver" in multiprocessing.get_all_start_methods()
         start_method = "forkserver" if has_server else "spawn"
     context = multiprocessing.get_context(start_method)
-    context.set_forkserver_preload([__name__])  # what is imported there is imported once for all workers
+    function = work.func if isinstance(work, partial) else work
+    # what is imported there is imported once for all workers
+    context.set_forkserver_preload([__name__, function.__module__])
     pool = ProcessPoolExecutor(workers, context, _prepare_worker)
     waiting: deque[Future[Result | UserError]] = deque()
     try:
@@ -98,11 +101,10 @@ def _from_pool(
 
 
 def _prepare_worker() -> None:
-    """One thread a process, silent, as errors are reported by name; Ctrl-C and the end are the parent's."""
+    """One thread a process; Ctrl-C and the end are the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _end_with_parent() -> None:

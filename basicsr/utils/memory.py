@@ -1,0 +1,43 @@
+"""How much memory a computation may take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+# Where the system does not say.
+_GUESS = 4 << 30
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on ``device``; for the CPU also within the limit of the container, if any."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_available(), _left_in_container())
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch or Python ran out of memory, on a GPU or on the CPU."""
+    # On the CPU, PyTorch has no class for it.
+    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return said or isinstance(error, (torch.OutOfMemoryError, MemoryError))
+
+
+def _available() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return _GUESS
+    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return int(next(found, _GUESS >> 10)) << 10
+
+
+def _left_in_container() -> int:
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
+        used = (_CGROUP / "memory.current").read_text(encoding="utf-8")
+    except OSError:
+        return _available()
+    return _available() if limit == "max" else max(0, int(limit) - int(used))
