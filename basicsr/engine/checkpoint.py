@@ -12,6 +12,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -92,13 +93,52 @@ def load_contents(path: Path) -> dict[str, Any]:
     return contents
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What a weight file holds.
+
+    Attributes:
+        path: of the file.
+        entry: of the file that ``state`` comes from.
+        state: tensors by the name of their parameter.
+        network: ``network_g`` block of a file that was written here; empty where it has none.
+        facts: see `HasWeightsFacts`; None in a file from elsewhere.
+    """
+
+    path: Path
+    entry: str
+    state: dict[str, Tensor]
+    network: dict[str, Any]
+    facts: dict[str, float] | None
+
+
+def read_weights(path: Path, param_key: str | None = None) -> Weights:
+    """Read a weight file of ours or of another toolkit.
+
+    Args:
+        param_key: entry of the file, or ``params`` where it lacks that one; None takes ``params_ema``, then
+            ``params``, then ``state_dict``, then the file itself.
+
+    Raises:
+        UserError: one line, as `load_contents`; or there are no weights in the file.
+    """
+    contents = load_contents(path)
+    entry, state = _select(contents, path, param_key)
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    own = contents.get(_OWN)
+    if own is None:
+        return Weights(path, entry, state, {}, None)
+    if not isinstance(own, dict) or not all(isinstance(own.get(key), dict) for key in ("network", "facts")):
+        raise UserError(f"{path}: entry '{_OWN}' is not as it is written here; fetch or save the file again")
+    return Weights(path, entry, state, own["network"], own["facts"])
+
+
 def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str | None = None) -> str:
-    """Load weights into ``net``.
+    """Read a weight file into ``net``.
 
     Args:
         strict: every key must fit; otherwise what fits is loaded.
-        param_key: entry of the file, or ``params`` where it lacks that one; None takes ``params_ema``, then
-            ``params``, then the file itself.
+        param_key: see `read_weights`.
 
     Returns:
         A line for the log.
@@ -106,22 +146,34 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
     Raises:
         UserError: one line that lists missing, unexpected and misshapen keys.
     """
-    contents = load_contents(path)
-    key, state = _select(contents, path, param_key)
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    mismatch, fitting = _compare(net.state_dict(), state)
-    if mismatch and strict:
-        way_on = "Check network_g, or load what fits with path.strict_load_g=false"
-        raise UserError(f"{path}: its weights are not those of {type(net).__name__}: {mismatch}. {way_on}")
+    way_on = "Check network_g, or load what fits with path.strict_load_g=false"
+    return put_weights(net, read_weights(path, param_key), way_on if strict else None)
+
+
+def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
+    """Put weights into ``net``, and the facts that belong to them.
+
+    Args:
+        way_on: what to do about keys that do not fit, for the error; None loads what fits.
+
+    Returns:
+        A line for the log.
+
+    Raises:
+        UserError: as `load_network`.
+    """
+    path, kind = weights.path, type(net).__name__
+    mismatch, fitting = _compare(net.state_dict(), weights.state)
+    if mismatch and way_on is not None:
+        raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {way_on}")
     if not fitting:
-        raise UserError(f"{path}: holds no weight of {type(net).__name__}")
+        raise UserError(f"{path}: holds no weight of {kind}")
     net.load_state_dict(fitting, strict=False)
-    said = [f"loaded {len(fitting)} weights of {type(net).__name__} from {path} [{key}]"]
+    said = [f"loaded {len(fitting)} weights of {kind} from {path} [{weights.entry}]"]
     if mismatch:
         said.append(f"not strict: {mismatch}")
     if isinstance(net, HasWeightsFacts) and fitting.keys() >= net.facts_concern():
-        own = contents.get(_OWN)
-        said.append(net.adopt_weights_facts(own["facts"] if own else None))
+        said.append(net.adopt_weights_facts(weights.facts))
     return "; ".join(said)
 
 

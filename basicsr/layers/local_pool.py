@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,14 @@ class LocalAvgPool2d(nn.Module):
         left and top.
         """
         height, width = x.shape[-2:]
-        rows, columns = min(self.window[0], height), min(self.window[1], width)
-        if rows == height and columns == width:
+        # An exported graph has no branches: free sizes take the general way, which says the same.
+        sizes_are_free = isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt)
+        if not sizes_are_free and self.window[0] >= height and self.window[1] >= width:
             return x.mean((2, 3), keepdim=True)
+        rows, columns = (
+            cast(int, torch.sym_min(most, size))
+            for most, size in zip(self.window, (height, width), strict=True)
+        )
         means = _sliding_mean(_sliding_mean(x.float(), rows, 2), columns, 3)
         top, left = (height - means.shape[2]) // 2, (width - means.shape[3]) // 2
         bottom, right = height - means.shape[2] - top, width - means.shape[3] - left

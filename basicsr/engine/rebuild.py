@@ -1,0 +1,106 @@
+"""A network from its weight file alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from basicsr.engine.checkpoint import Weights, put_weights, read_weights
+from basicsr.engine.recognise import KNOWN, recognise
+from basicsr.layers.local_pool import LocalAvgPool2d
+from basicsr.utils.convert import Mistakes
+from basicsr.utils.errors import UserError
+from basicsr.utils.registry import ARCHS, split_type
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A network with its weights.
+
+    Attributes:
+        net: on the CPU, in evaluation mode.
+        type: its registered name.
+        options: its other options.
+        said: a line for the log: how the network was found, and what `put_weights` says.
+    """
+
+    net: nn.Module
+    type: str
+    options: dict[str, Any]
+    said: str
+
+
+def rebuild_network(path: Path, local: bool | None = None) -> Rebuilt:
+    """Build the network that a weight file belongs to, and load it.
+
+    Files written here describe their network. Others, e.g. published ones, are recognised by the names and
+    shapes of their weights.
+
+    Args:
+        path: ``.pth`` or ``.safetensors``.
+        local: whether blocks pool locally (TLC), over windows of 1.5 times the training crops, which are
+            taken to be 256 x 256 where the file does not say. None does as the file says. Files from
+            elsewhere do not say; they are built with global pooling, since local pooling can leave artifacts
+            on photographs unlike the training data. NAFNet's published numbers on GoPro need ``local=True``.
+
+    Raises:
+        UserError: one line: no weight file, no known network, or a description that does not fit.
+    """
+    weights = read_weights(path)
+    block = weights.network or recognise(weights.state)
+    if block is None:
+        raise UserError(f"{path}: holds weights of none of {KNOWN}. It has: {_some_shapes(weights)}")
+    _check(block, path)
+    if local is not None:
+        block = _with_pooling(block, local, path)
+    name, options = split_type(block)
+    try:
+        net: nn.Module = ARCHS.build(name, options)
+    except ValueError as error:
+        raise UserError(_describes_wrongly(path, str(error))) from error
+    if weights.network:
+        found, way_on = "described by the file", "The file is damaged or put together by hand; fetch it again"
+    else:
+        found = "recognised by the shapes of its weights"
+        way_on = f"Known without a description are {KNOWN}"
+    pooling = (
+        "local pooling" if any(isinstance(m, LocalAvgPool2d) for m in net.modules()) else "global pooling"
+    )
+    said = put_weights(net, weights, way_on)
+    return Rebuilt(net.eval(), name, options, f"{name}, {found}, with {pooling}; {said}")
+
+
+def _check(block: dict[str, Any], path: Path) -> None:
+    mistakes = Mistakes()
+    ARCHS.check(*split_type(block), "", mistakes)
+    if mistakes.lines:
+        raise UserError(_describes_wrongly(path, "; ".join(mistakes.lines)))
+
+
+def _describes_wrongly(path: Path, what: str) -> str:
+    return f"{path}: describes a network that this version cannot build: {what}. Update this package"
+
+
+def _with_pooling(block: dict[str, Any], local: bool, path: Path) -> dict[str, Any]:
+    """The same network with local or global pooling; of a wrapper, the network inside."""
+    if isinstance(block.get("net"), dict):
+        return block | {"net": _with_pooling(block["net"], local, path)}
+    name: str = block["type"]
+    if not local:
+        rest = {key: value for key, value in block.items() if key != "train_size"}
+        return rest | {"type": name.removesuffix("Local")}
+    if name.endswith("Local") or block.get("train_size") is not None:
+        return block
+    if f"{name}Local" not in ARCHS.names():
+        raise UserError(f"{path}: {name} has no variant with local pooling; leave --local out")
+    return block | {"type": f"{name}Local"}
+
+
+def _some_shapes(weights: Weights) -> str:
+    shown = [f"{name} {tuple(tensor.shape)}" for name, tensor in list(weights.state.items())[:_SHOWN]]
+    return ", ".join(shown) + (", .." if len(weights.state) > _SHOWN else "") if shown else "nothing"
