@@ -24,6 +24,8 @@ def train(arguments: Arguments) -> None:
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
     from basicsr.engine.build import build_model, build_trainer
     from basicsr.engine.run import open_training
+    from basicsr.reporting.curves import write_curves
+    from basicsr.utils.log import logger
 
     config = load_config(arguments.opt, arguments.overrides, "train")
     run = open_training(config, arguments.launcher, arguments.auto_resume)
@@ -31,7 +33,11 @@ def train(arguments: Arguments) -> None:
     trainer = build_trainer(config, run, model)
     run.start_records(config)
     assert config.train is not None
-    trainer.run(config.train.total_iter)
+    try:
+        trainer.run(config.train.total_iter)
+    finally:  # an interrupted run has its curves as well
+        if run.ranks.is_main and (drawn := write_curves(run.paths)):
+            logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
     run.close()
 
 

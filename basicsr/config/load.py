@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
-from basicsr.config.schema import Config, effective_options, semantic_mistakes
+from basicsr.config.schema import Command, Config, effective_options, semantic_mistakes
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import MODELS
-
-Command = Literal["train", "test"]
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), command: Command = "train") -> Config:
@@ -24,7 +22,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
         path: YAML file. Its ``base:`` (one path or a list, relative to the file) is read first; the file's
             own keys win, blocks are merged key by key, and a list replaces a list.
         overrides: ``dotted.key=value`` strings; the value is read as YAML.
-        command: paths of data sets that the command does not use need not exist.
+        command: paths of data sets that the command does not use need not exist; ``demo`` uses none.
 
     Raises:
         OptionError: with all mistakes at once.
@@ -32,11 +30,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
     merged = _read_with_bases(Path(path), ())
     for override in overrides:
         _apply_override(merged, override)
-    used = ("datasets.train", "datasets.val", "path") if command == "train" else ("datasets.test", "path")
-    datasets = merged.get("datasets")
-    phases = [str(key) for key in datasets] if isinstance(datasets, dict) else []
-    if command == "test" and not any(phase.startswith("test") for phase in phases):
-        used = ("datasets.val", "path")
+    used = _used_blocks(command, merged.get("datasets"))
     mistakes = Mistakes(
         check_paths=lambda where: where.startswith(used) or where.startswith(("train.", "val."))
     )
@@ -49,6 +43,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
         raise OptionError(str(path), lines)
     assert isinstance(config, Config)
     return config
+
+
+def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:
+    """Beginnings of the keys whose paths have to exist."""
+    if command == "train":
+        return ("datasets.train", "datasets.val", "path")
+    if command == "demo":
+        return ("path",)
+    has_test = isinstance(datasets, dict) and any(str(phase).startswith("test") for phase in datasets)
+    return ("datasets.test" if has_test else "datasets.val", "path")
 
 
 def dump_config(config: Config) -> str:

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from basicsr.utils.errors import OptionError
 
@@ -26,6 +27,9 @@ class ExperimentPaths:
     @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
+
+    def curves(self, kind: Literal["svg", "png"]) -> Path:
+        return self.root / f"curves.{kind}"
 
     @property
     def tensorboard(self) -> Path:
@@ -99,12 +103,20 @@ class ResultPaths:
         return self.root / "metrics.csv"
 
     @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
     def config(self) -> Path:
         return self.root / "config.yml"
 
     @property
     def visualization(self) -> Path:
         return self.root / "visualization"
+
+    def picture(self, dataset: str, key: str, suffix: str | None) -> Path:
+        """Restored image ``key`` of a data set."""
+        return self.visualization / dataset / (f"{key}_{suffix}.png" if suffix else f"{key}.png")
 
     def log(self, started: float) -> Path:
         return self.root / f"test_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"

@@ -17,6 +17,7 @@ from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
 
 Whole = Annotated[int, Meta(ge=0)]
+Command = Literal["train", "test", "demo"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +134,8 @@ class ValOptions(Options, frozen=True, kw_only=True):
     averages where they overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of
     which are blended with the neighbour. ``use_image``: metrics see 8-bit images; false: unrounded values in
     [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
-    ``suffix`` is appended to picture names.
+    ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page to look at the
+    results with.
     """
 
     val_freq: Count | None = None
@@ -147,6 +149,7 @@ class ValOptions(Options, frozen=True, kw_only=True):
     rgb2bgr: bool = True
     use_image: bool = True
     suffix: str | None = None
+    report: bool = True
     metrics: dict[str, MetricOptions] | None = None
 
 
@@ -230,7 +233,7 @@ def effective_options(options: Any) -> Any:
     return options
 
 
-def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list[str]:
+def semantic_mistakes(config: Config, command: Command) -> list[str]:
     """Mistakes that only show when several keys are seen together, a line each."""
     mistakes = Mistakes()
     for key in config.datasets:
@@ -249,7 +252,7 @@ def semantic_mistakes(config: Config, command: Literal["train", "test"]) -> list
             mistakes.add("train.pixel_opt", "no loss is given; a PSNRLoss is usual")
         if "train" not in config.datasets:
             mistakes.add("datasets.train", "required for training, but not given")
-    elif not config.tested():
+    elif command == "test" and not config.tested():
         mistakes.add("datasets.test", "required for testing, but not given")
     train = config.datasets.get("train")
     if (

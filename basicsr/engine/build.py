@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batches, evaluation_loader, train_loader
-from basicsr.data.paired import PairedImageDataset
+from basicsr.data.paired import ImageDataset
 from basicsr.engine.checkpoint import HasWeightsFacts, load_contents, load_network
-from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate
+from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
@@ -64,11 +64,11 @@ def _build_network(config: Config, run: Run) -> nn.Module:
     return net
 
 
-def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: str) -> PairedImageDataset:
+def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: str) -> ImageDataset:
     """The data set of ``datasets.<phase>``, checked against the network and ``grouped_masks``."""
     where = f"datasets.{phase}"
     dataset = options.build(seed=config.manual_seed, train=phase == "train")
-    assert isinstance(dataset, PairedImageDataset)
+    assert isinstance(dataset, ImageDataset)
     check_inputs(model.networks["g"], dataset.delivers, where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
@@ -130,7 +130,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         model,
         optimizer,
         _learning_rate(options),
-        batches(loader),
+        (dataset.complete(batch, run.device) for batch in batches(loader)),
         settings,
         run.device,
         [hook for hook in hooks if hook is not None],
@@ -155,19 +155,24 @@ def _evaluation_loaders(
 
 
 def evaluate_all(
-    config: Config, run: TestingRun, model: Model, loaders: dict[str, DataLoader[Batch]]
+    config: Config,
+    run: TestingRun,
+    model: Model,
+    loaders: dict[str, DataLoader[Batch]],
+    keep: Callable[[Judged], Any] | None = None,
 ) -> list[Evaluation]:
-    """Evaluate every data set; ``val.save_img`` writes pictures."""
+    """Evaluate every data set; ``val.save_img`` writes pictures, ``keep`` is that of `evaluate`."""
     metrics = build_metrics(config.val.metrics)
-    suffix = f"_{config.val.suffix}" if config.val.suffix else ""
     results = []
     for name, loader in loaders.items():
 
         def picture(key: str, name: str = name) -> Path:
-            return run.paths.visualization / name / f"{key}{suffix}.png"
+            return run.paths.picture(name, key, config.val.suffix)
 
         wanted = picture if config.val.save_img else None
-        results.append(evaluate(model, loader, name, metrics, config.val, run.device, run.ranks, wanted))
+        results.append(
+            evaluate(model, loader, name, metrics, config.val, run.device, run.ranks, wanted, keep)
+        )
     return results
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from basicsr.config.schema import MetricOptions, ValOptions
 from basicsr.data.loader import batches
-from basicsr.data.paired import PairedImageDataset
+from basicsr.data.paired import ImageDataset
 from basicsr.engine.inference import windows_of
 from basicsr.engine.trainer import move_to
 from basicsr.models.base import Batch, Model
@@ -29,16 +29,39 @@ Metric = Callable[[Image, Image, Image], float]
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One restored image with what it was made from and what is wanted.
+
+    Args:
+        key: of the sample.
+        values: of the metrics.
+        lq, restored, gt: (H, W, 3) uint8, with the channels of the picture that is written.
+        labels: int32 (H, W), where the data set delivers label maps.
+        places: where each field of the sample was read from: a file, or an entry of an LMDB.
+    """
+
+    key: str
+    values: dict[str, float]
+    lq: Image
+    restored: Image
+    gt: Image
+    labels: Image | None
+    places: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Result on one data set.
 
     Args:
         name: of the data set.
         rows: ``{"key": ..., metric: value}`` of each image, in the order of the data set.
+        kept: what `evaluate` was asked to keep of each image, in the same order.
     """
 
     name: str
     rows: list[dict[str, Any]]
+    kept: list[Any] = field(default_factory=list)
 
     @property
     def mean(self) -> dict[str, float]:
@@ -61,6 +84,7 @@ def evaluate(
     device: torch.device,
     ranks: Ranks,
     picture: Callable[[str], Path] | None = None,
+    keep: Callable[[Judged], Any] | None = None,
 ) -> Evaluation:
     """Evaluate this process's share of a data set and gather all shares.
 
@@ -70,16 +94,17 @@ def evaluate(
         metrics: from `build_metrics`.
         options: windows, rounding, order of channels.
         picture: where the picture of a key is written; None writes none.
+        keep: what else is kept of an image, small and picklable (pictures are not kept in memory).
 
     Returns:
         The same on every process. ``model`` is left in the mode it was in.
     """
     dataset = loader.dataset
-    assert isinstance(dataset, PairedImageDataset)
+    assert isinstance(dataset, ImageDataset)
     apply = windows_of(options)
     was_training = model.training
     model.eval()
-    rows = []
+    results = []
     shown: Iterable[Batch] = tqdm(
         batches(loader),
         name,
@@ -92,22 +117,31 @@ def evaluate(
         for batch in shown:
             restored = model.predict(move_to(batch, device), apply).cpu()
             images = {
-                field: dataset.denormalize(image)[0]
-                for field, image in (("restored", restored), ("gt", batch["gt"]), ("lq", batch["lq"]))
+                role: dataset.denormalize(image)[0]
+                for role, image in (("restored", restored), ("gt", batch["gt"]), ("lq", batch["lq"]))
             }
             if not options.rgb2bgr:
-                images = {field: image.flip(0) for field, image in images.items()}
-            seen = {field: _as_seen(image, options.use_image) for field, image in images.items()}
+                images = {role: image.flip(0) for role, image in images.items()}
+            pictures = {role: to_uint8(image) for role, image in images.items()}
+            seen = pictures
+            if not options.use_image:
+                seen = {role: _unrounded(image) for role, image in images.items()}
             key = batch["key"][0]
             values = {
                 metric: function(seen["restored"], seen["gt"], seen["lq"])
                 for metric, function in metrics.items()
             }
-            rows.append({"key": key, **values})
             if picture is not None:
-                write_png(picture(key), to_uint8(images["restored"]))
+                write_png(picture(key), pictures["restored"])
+            kept = None
+            if keep is not None:
+                labels = batch["labels"][0].numpy() if "labels" in batch else None
+                kept = keep(Judged(key, values, labels=labels, places=_places(dataset, key), **pictures))
+            results.append(({"key": key, **values}, kept))
     model.train(was_training)
-    return Evaluation(name, interleave(gather_objects(rows)))
+    results = interleave(gather_objects(results))
+    rows = [row for row, _ in results]
+    return Evaluation(name, rows, [kept for _, kept in results] if keep is not None else [])
 
 
 def interleave(shares: list[list[Any]]) -> list[Any]:
@@ -116,10 +150,12 @@ def interleave(shares: list[list[Any]]) -> list[Any]:
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
 
 
-def _as_seen(image: torch.Tensor, as_image: bool) -> Image:
-    """What metrics see: an 8-bit image, or unrounded values in [0, 1]; both (H, W, 3)."""
-    if as_image:
-        return to_uint8(image)
+def _places(dataset: ImageDataset, key: str) -> dict[str, str]:
+    return {source.name: source.storage.describe(dataset.field_key(source, key)) for source in dataset.fields}
+
+
+def _unrounded(image: torch.Tensor) -> Image:
+    """(3, H, W) -> float64 (H, W, 3), clamped to [0, 1]."""
     return image.double().clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
 
 

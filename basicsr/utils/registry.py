@@ -11,7 +11,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from basicsr.utils.convert import Mistakes, convert, join
@@ -81,7 +81,9 @@ class Registry:
     def options(self, name: str) -> dict[str, Option]:
         """The options that the entry takes, in the order of its signature."""
         entry = self[name]
-        hints = get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
+        # of a dataclass, the class: its __init__ does not know the names in the modules of its bases
+        is_plain_class = inspect.isclass(entry) and not is_dataclass(entry)
+        hints = get_type_hints(entry.__init__ if is_plain_class else entry, include_extras=True)
         return {
             parameter.name: Option(hints[parameter.name], parameter.default)
             for parameter in inspect.signature(entry).parameters.values()

@@ -16,6 +16,7 @@ from basicsr.utils.image import (
     decode_single,
     encode_png,
     read_rgb,
+    to_8_bit,
     to_chw,
     to_tensor,
     to_uint8,
@@ -114,6 +115,12 @@ def test_file_round_trip_makes_folders_and_leaves_no_other_file(tmp_path):
     write_png(path, photo())
     np.testing.assert_array_equal(read_rgb(path), photo())
     assert [item.name for item in path.parent.iterdir()] == ["x.png"]
+
+
+def test_16_bits_are_rounded_to_8():
+    levels = np.arange(65536, dtype=np.uint16).reshape(64, 1024)
+    np.testing.assert_array_equal(to_8_bit(levels), np.round(levels / 257).astype(np.uint8))
+    assert to_8_bit(levels.reshape(64, -1, 4)).shape == (64, 256, 4)
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

@@ -1,0 +1,72 @@
+"""One HTML file with everything inside: markup, style, script, and the document as JSON."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from basicsr.reporting.model import Document, Report, to_document
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+
+_HERE = Path(__file__).parent
+_BEGIN = '<script id="report" type="application/json">'
+_END = "</script>"
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write ``report`` as a page that opens from disk, without a network; parent folders are made."""
+    write_page(path, to_document(report))
+
+
+def write_page(path: Path, document: Document) -> None:
+    """Write the page of a document, see `basicsr.reporting.model`."""
+    parts = {
+        "title": html.escape(document["title"]),
+        "style": _asset("page.css"),
+        "data": f"{_BEGIN}{_script_safe(document)}{_END}",
+        "script": _asset("page.js"),
+    }
+    # In one pass: what is put in is not searched for further names.
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
+    write_bytes(path, page.encode())
+
+
+def read_page(path: Path) -> Document:
+    """The document inside a page that `write_page` wrote.
+
+    Raises:
+        UserError: it cannot be read or is no such page.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the report cannot be read ({error}); check the path") from error
+    _, found, rest = text.partition(_BEGIN)
+    data, ended, _ = rest.partition(_END)
+    try:
+        document: Any = json.loads(data) if found and ended else None
+    except json.JSONDecodeError:
+        document = None
+    if not (isinstance(document, dict) and {"title", "runs", "sets"} <= document.keys()):
+        raise UserError(f"{path}: not a report of this toolkit, or cut short; run the evaluation again")
+    return document
+
+
+def link(file: Path, folder: Path) -> str:
+    """Where ``file`` is, for a page in ``folder``: a relative URL, ``#`` and spaces escaped."""
+    return quote(Path(os.path.relpath(file, folder)).as_posix())
+
+
+def _script_safe(document: Document) -> str:
+    """JSON in which no ``<`` can end the script element or begin a comment."""
+    return json.dumps(document, allow_nan=False).replace("<", "\\u003c")
+
+
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")

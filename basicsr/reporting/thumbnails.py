@@ -1,0 +1,101 @@
+"""Small pictures that a report carries inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[Any]
+
+_BUDGET = 36_000  # bytes of an image's pictures together; 48 kB in the page, where they are base64
+# Longest side in pixels and WebP quality, from what is wanted to what fits in any case.
+_SIZES = ((480, 80), (480, 60), (480, 45), (420, 35), (360, 30), (300, 25), (240, 20), (160, 20))
+_LABEL_SIDE = 320
+_LOSSLESS = 101  # what OpenCV takes as WebP quality for lossless
+_IDS = 255
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """WebP pictures of one image.
+
+    Args:
+        size: (width, height) of the whole image in pixels.
+        lq: the input.
+        restored: the result.
+        gt: ground truth, where there is one.
+        labels: label map, lossless grey; 0 is uncovered, the regions that are left at this size are numbered
+            from 1 and begin again after 255.
+    """
+
+    size: tuple[int, int]
+    lq: bytes
+    restored: bytes
+    gt: bytes | None = None
+    labels: bytes | None = None
+
+
+def make_thumbnails(
+    lq: Image, restored: Image, gt: Image | None = None, labels: Image | None = None
+) -> Thumbnails:
+    """Small pictures of an image, all of one size and quality so that they can be compared.
+
+    Their longest side is 480 pixels; quality and then size go down until they need 36 kB together.
+
+    Args:
+        lq, restored, gt: (H, W, 3) uint8 RGB.
+        labels: (H, W) integer label map.
+
+    Raises:
+        ValueError: the pictures differ in size.
+    """
+    height, width = lq.shape[:2]
+    given = [picture for picture in (lq, restored, gt) if picture is not None]
+    for picture in [*given, *([] if labels is None else [labels])]:
+        if picture.shape[:2] != (height, width):
+            raise ValueError(f"pictures of {lq.shape[:2]} and {picture.shape[:2]} pixels; they must be equal")
+    encoded = _encode_within(given, _BUDGET)
+    return Thumbnails(
+        (width, height),
+        encoded[0],
+        encoded[1],
+        encoded[2] if gt is not None else None,
+        _encode_labels(labels) if labels is not None else None,
+    )
+
+
+def _encode_within(pictures: Sequence[Image], budget: int) -> list[bytes]:
+    for side, quality in _SIZES:
+        encoded = [_webp(_shrink(picture, side, cv2.INTER_AREA), quality) for picture in pictures]
+        if sum(map(len, encoded)) <= budget:
+            break
+    return encoded
+
+
+def _encode_labels(labels: Image) -> bytes:
+    small = _shrink(labels.astype(np.int32), _LABEL_SIDE, cv2.INTER_NEAREST)
+    ids, places = np.unique(small, return_inverse=True)
+    numbers = places.reshape(small.shape) + (0 if ids[0] == 0 else 1)
+    grey = np.where(numbers > 0, (numbers - 1) % _IDS + 1, 0).astype(np.uint8)
+    return _webp(np.repeat(grey[..., None], 3, axis=2), _LOSSLESS)
+
+
+def _shrink(picture: Image, side: int, interpolation: int) -> Image:
+    scale = side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
+    return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def _webp(picture: Image, quality: int) -> bytes:
+    done, buffer = cv2.imencode(
+        ".webp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality]
+    )
+    assert done
+    return buffer.tobytes()

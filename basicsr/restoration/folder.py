@@ -1,0 +1,216 @@
+"""Restore what a user names: a photo, a video, or a folder of both with its subfolders."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+import basicsr
+from basicsr.masks import LabelMap, write_label_map
+from basicsr.masks.pictures import overlay
+from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbnails, write_report
+from basicsr.restoration.guard import Findings
+from basicsr.restoration.regions import RegionFinder
+from basicsr.restoration.restorer import Restored, Restorer
+from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import READABLE, Array, to_8_bit, write_png
+from basicsr.utils.log import logger
+from basicsr.utils.photo_file import photo_file_type, read_photo_file, write_photo_file
+
+REPORT = "report.html"
+
+
+class Item(NamedTuple):
+    """A file to restore: its place, where the result goes, and its name in reports and among masks."""
+
+    source: Path
+    target: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class RestoreJob:
+    """What to restore and where to put it.
+
+    Args:
+        source: photo, video, or folder.
+        output: file, or folder that keeps the structure and the names of the input.
+        is_folder: whether ``output`` is a folder.
+        overwrite: replace files that are there; else those of a folder are kept and left out.
+        save_masks: folder for label maps and overlays; None writes none.
+        quality: of JPEG and WebP, 0 to 100.
+        crf: of video, 0 to 51; smaller is better and larger.
+        facts: (what, value) lines for the report.
+        debug: stop at the first file that fails, with a traceback.
+    """
+
+    source: Path
+    output: Path
+    is_folder: bool
+    overwrite: bool = False
+    save_masks: Path | None = None
+    quality: int = 95
+    crf: int = 16
+    facts: tuple[tuple[str, str], ...] = ()
+    debug: bool = False
+
+
+def find_items(job: RestoreJob) -> list[Item]:
+    """The files of a job in the order of their names.
+
+    Raises:
+        UserError: nothing to restore, an output that lies in the input folder or is the input, or a file that
+            is there already.
+    """
+    known = (*READABLE, *VIDEO_SUFFIXES)
+    if not job.source.exists():
+        raise UserError(f"{job.source}: no such file or folder")
+    if job.is_folder and job.output.is_file():
+        raise UserError(f"{job.output}: is a file; give -o a folder for the results of {job.source}")
+    if job.source.is_dir():
+        if job.output.resolve().is_relative_to(job.source.resolve()):
+            raise UserError(f"{job.output}: lies in the input folder {job.source}; choose a place outside")
+        paths = sorted(path for path in job.source.rglob("*") if path.suffix.lower() in known)
+        visible = [path for path in paths if path.is_file() and not path.name.startswith(".")]
+        if not visible:
+            raise UserError(f"{job.source}: no photo or video in it; readable are {', '.join(known)}")
+        names = [path.relative_to(job.source) for path in visible]
+        return [Item(job.source / name, job.output / name, name.as_posix()) for name in names]
+    if job.source.suffix.lower() not in known:
+        raise UserError(f"{job.source}: not a photo or video; readable are {', '.join(known)}")
+    target = job.output / job.source.name if job.is_folder else job.output
+    if target.resolve() == job.source.resolve():
+        raise UserError(f"{target}: is the input itself; choose another place")
+    if job.source.suffix.lower() not in VIDEO_SUFFIXES:
+        photo_file_type(target)  # or it would be found out after the work
+    if target.exists() and not job.overwrite:
+        raise UserError(f"{target}: exists already; choose another place, or --overwrite")
+    return [Item(job.source, target, job.source.name)]
+
+
+def restore_all(job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> None:
+    """Restore every file of a job, go on after one that is broken, and write the report of a folder.
+
+    Args:
+        finder: of masks, where the network wants them.
+
+    Raises:
+        UserError: nothing to do; or at the end, naming the files that could not be restored.
+    """
+    items = find_items(job)
+    missing = [item for item in items if job.overwrite or not item.target.exists()]
+    if len(missing) < len(items):
+        kept = len(items) - len(missing)
+        logger().warning(
+            f"{job.output}: {kept} files are there already and are kept; --overwrite makes them anew"
+        )
+    images: list[ReportImage] = []
+    broken: list[str] = []
+    for item in tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True):
+        try:
+            images.append(_restore_item(item, job, restorer, finder))
+        except UserError as error:
+            broken.append(str(error))
+        except Exception as error:
+            if job.debug:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
+    logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
+    if job.is_folder and images:
+        write_report(
+            job.output / REPORT, Report("Restored photos", _facts(job), [ReportSet("photos", images)])
+        )
+        logger().info(f"report: {job.output / REPORT}")
+    if broken:
+        if len(items) == 1:
+            raise UserError(broken[0])
+        raise UserError("\n  ".join([f"{len(broken)} of {len(missing)} could not be restored:", *broken]))
+
+
+def _restore_item(
+    item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
+) -> ReportImage:
+    is_video = item.source.suffix.lower() in VIDEO_SUFFIXES
+    shown = (
+        _restore_video(item, job, restorer, finder)
+        if is_video
+        else _restore_photo(item, job, restorer, finder)
+    )
+    for note in shown.notes:
+        logger().info(f"{item.source}: {note}")
+    thumbnails = make_thumbnails(to_8_bit(shown.lq), to_8_bit(shown.restored), labels=shown.labels)
+    full = (
+        {"lq": link(item.source, job.output), "restored": link(item.target, job.output)}
+        if job.is_folder
+        else {}
+    )
+    return ReportImage(item.key, thumbnails, notes=shown.notes, full=full)
+
+
+class _Shown(NamedTuple):
+    """What the report shows of a file."""
+
+    lq: Array
+    restored: Array
+    labels: LabelMap | None
+    notes: list[str]
+
+
+def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
+    file = read_photo_file(item.source)
+    started = time.perf_counter()
+    key = str(Path(item.key).with_suffix(""))
+    restored = _restore_with_masks(file.image, key, restorer, finder)
+    seconds = time.perf_counter() - started
+    dropped = write_photo_file(item.target, file, restored.image, job.quality)
+    if job.save_masks is not None and restored.labels is not None:
+        write_label_map(job.save_masks / f"{key}.png", restored.labels)
+        write_png(job.save_masks / "overlays" / f"{key}.png", overlay(to_8_bit(file.image), restored.labels))
+    height, width = file.image.shape[:2]
+    how = f"in tiles of {restored.tile} pixels" if restored.tile else "whole"
+    notes = [f"{width} x {height} pixels, {how}, {seconds:.1f} s", *file.notes, *dropped]
+    return _Shown(file.image, restored.image, restored.labels, notes + restored.findings.notes())
+
+
+def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
+    findings = Findings()
+    frames = 0
+    first: list[tuple[Array, Restored]] = []
+    started = time.perf_counter()
+
+    def restore(frame: Array) -> Array:
+        nonlocal frames
+        restored = _restore_with_masks(frame, str(Path(item.key).with_suffix("")), restorer, finder)
+        findings.add(restored.findings)
+        frames += 1
+        if not first:
+            first.append((frame, restored))
+        return restored.image
+
+    said = restore_video(item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite)
+    lq, restored = first[0]
+    height, width = lq.shape[:2]
+    seconds = time.perf_counter() - started
+    notes = [
+        f"{frames} frames of {width} x {height} pixels, {seconds / frames:.2f} s each; shown is the first"
+    ]
+    return _Shown(lq, restored.image, restored.labels, [*notes, *said, *findings.notes()])
+
+
+def _restore_with_masks(image: Array, key: str, restorer: Restorer, finder: RegionFinder | None) -> Restored:
+    if finder is None:
+        return restorer.run(image)
+    photo = to_8_bit(image)
+    labels = finder.labels(photo, key) if restorer.wants_labels else None
+    mask = finder.grey(photo, key) if restorer.wants_mask else None
+    return restorer.run(image, labels, mask)
+
+
+def _facts(job: RestoreJob) -> list[tuple[str, str]]:
+    return [*job.facts, ("Version", basicsr.__version__), ("Date", time.strftime("%Y-%m-%d %H:%M"))]

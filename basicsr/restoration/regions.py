@@ -1,0 +1,84 @@
+"""Masks of a photo for the network that wants them: found by a segmenter, and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basicsr.masks import LabelMap, Overlap, decode_label_map, encode_label_map, published_grey
+from basicsr.segmenters.base import ByKey, Photo, Segmenter, as_seen, for_photo
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+from basicsr.utils.image import decode_single, encode_png
+from basicsr.utils.log import logger
+
+Grey = NDArray[np.uint8]
+
+
+def default_cache() -> Path:
+    """The user's folder for masks that can be made again: below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sam-deblur" / "masks"
+
+
+class RegionFinder:
+    """Finds masks and remembers them by the content of the photo and the facts of the segmenter.
+
+    Args:
+        segmenter: finds the masks.
+        rule: what a pixel under several masks belongs to; see `basicsr.masks.from_stack`.
+        cache: folder of the masks that were found before; None keeps none. Masks that were made elsewhere
+            are read anew each time.
+    """
+
+    def __init__(self, segmenter: Segmenter, rule: Overlap = "exact", cache: Path | None = None) -> None:
+        self.segmenter = segmenter
+        self.rule: Overlap = rule
+        self._cache = None if isinstance(segmenter, ByKey) else cache
+        self._facts = json.dumps(segmenter.facts(), sort_keys=True, default=str)
+
+    def labels(self, photo: Photo, key: str) -> LabelMap:
+        """Label map (H, W) of an RGB photo uint8 (H, W, 3).
+
+        Args:
+            key: path of the photo below its folder without suffix, for masks that were made elsewhere.
+        """
+
+        def find() -> bytes:
+            found = for_photo(self.segmenter, key).labels(as_seen(photo, self.rule), self.rule)
+            return encode_label_map(found, key)
+
+        return self._remembered(photo, self.rule, find, decode_label_map)
+
+    def grey(self, photo: Photo, key: str) -> Grey:
+        """SAM-Deblur's grey mask image uint8 (H, W), for networks with a mask channel."""
+
+        def find() -> bytes:
+            masks = for_photo(self.segmenter, key).masks(as_seen(photo, "published"))
+            return encode_png(published_grey(masks))
+
+        return self._remembered(photo, "grey", find, decode_single)
+
+    def _remembered(
+        self, photo: Photo, kind: str, find: Callable[[], bytes], decode: Callable[[bytes, str], Any]
+    ) -> Any:
+        if self._cache is None:
+            return decode(find(), kind)
+        digest = hashlib.sha256(f"{kind} {photo.shape} {self._facts}".encode())
+        digest.update(np.ascontiguousarray(photo).data)
+        place = self._cache / f"{digest.hexdigest()}.png"
+        try:
+            return decode(place.read_bytes(), str(place))
+        except (OSError, UserError):  # not there, or damaged
+            data = find()
+        try:
+            write_bytes(place, data)
+        except OSError as error:
+            logger().warning(f"{place}: the masks are not kept for the next time ({error.strerror})")
+        return decode(data, kind)

@@ -1,0 +1,315 @@
+"""Restoring a video frame by frame: pictures are encoded anew, sound and subtitles copied as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from tqdm import tqdm
+
+from basicsr.restoration.video_frames import BT709, SMPTE170M, FrameConversion, Picture
+from basicsr.utils.errors import UserError
+from basicsr.utils.extras import optional_import
+from basicsr.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer, OutputContainer
+    from av.stream import Disposition, Stream
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+"""What is read. All but .avi, which cannot hold varying frame rates, are written."""
+
+_H264 = ("libx264", {"preset": "medium"})
+_VP9 = ("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"})
+_ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
+
+_CLOCK = 1_000_000  # containers count their length in millionths of a second
+_MISSING = 0.5  # seconds without packets at the end that make a file count as cut short
+_GUESSED_RATE = Fraction(25)
+# Tags that describe the old file, not what it shows.
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video says of itself.
+
+    Attributes:
+        width, height: of the upright picture.
+        rate: average frames a second, None if unknown.
+        frames: count, from the container or from length and rate; None if unknown.
+        seconds: length, None if unknown.
+        has_audio: there is a sound track.
+    """
+
+    width: int
+    height: int
+    rate: Fraction | None
+    frames: int | None
+    seconds: float | None
+    has_audio: bool
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Read the head and the first frame of a video.
+
+    Raises:
+        UserError: PyAV is missing, no such file, not a video, or its first frame is broken.
+    """
+    av = _import_av()
+    with _opened(av, path) as container:
+        video = _video_stream(container, path)
+        upright = FrameConversion(av, _first_frame(av, path))
+        seconds = container.duration / _CLOCK if container.duration else None
+        frames = video.frames or None
+        if frames is None and seconds and video.average_rate:
+            frames = round(seconds * video.average_rate)
+        has_audio = bool(container.streams.audio)
+        return VideoFacts(upright.width, upright.height, video.average_rate, frames, seconds, has_audio)
+
+
+def restore_video(
+    source: Path,
+    target: Path,
+    restore: Callable[[Picture], Picture],
+    *,
+    crf: int = 16,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[str]:
+    """Restore each frame of a video; memory does not grow with its length.
+
+    Frames keep their time stamps, also at a varying rate. Pictures become H.264 (VP9 in .webm) with 8 bits
+    and 4:2:0 colours in the matrix and range of the source, upright; sound and subtitles are copied packet
+    by packet. The file is written beside ``target`` and renamed at the end.
+
+    Args:
+        target: its suffix chooses the container: .mp4, .m4v, .mov, .mkv or .webm.
+        restore: upright uint8 (H, W, 3) RGB -> the same size and type.
+        crf: constant rate factor of the encoder; smaller is better and larger in bytes.
+        overwrite: replace an existing ``target``.
+        progress: show a bar of frames with the remaining time.
+
+    Returns:
+        What could not be kept, a phrase each.
+
+    Raises:
+        UserError: PyAV is missing, ``source`` is no video, broken or cut short, or ``target`` exists or has
+            another suffix. Nothing is left under the name of ``target``.
+    """
+    av = _import_av()
+    if target.suffix.lower() not in _ENCODERS:
+        raise UserError(
+            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
+        )
+    if target.exists() and not overwrite:
+        raise UserError(f"{target}: exists already; choose another name or --overwrite")
+    frames = video_facts(source).frames
+    notes: list[str] = []
+
+    def write(temporary: Path) -> None:
+        with (
+            _opened(av, source) as container,
+            av.open(str(temporary), "w") as output,
+            tqdm(desc=source.name, total=frames, unit="frame", disable=not progress) as bar,
+        ):
+            video = _video_stream(container, source)
+            encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source), crf)
+            copies, dropped = _copied_streams(container, output, video)
+            _copy_tags(container, output)
+            damaged = 0
+            for frame, packet in _decoded(av, container, video, copies, source):
+                if packet is not None:
+                    packet.stream = copies[packet.stream.index]
+                    output.mux(packet)
+                if frame is not None:
+                    damaged += frame.is_corrupt
+                    encoder.write(frame, restore, source)
+                    bar.update()
+            encoder.finish()
+        notes.extend([*encoder.notes, *(f"{name} dropped for {target.suffix}" for name in dropped)])
+        if damaged:
+            notes.append(f"frames damaged in the source: {damaged}")
+
+    write_atomically(target, write)
+    return notes
+
+
+class _FrameEncoder:
+    """The video stream of the new file; ``notes`` say what it changes."""
+
+    def __init__(
+        self,
+        av: ModuleType,
+        output: OutputContainer,
+        target: Path,
+        video: VideoStream,
+        first: VideoFrame,
+        crf: int,
+    ) -> None:
+        self._conversion = FrameConversion(av, first)
+        self._output = output
+        self._stored_size = (first.width, first.height)
+        self._count = 0
+        self._last: int | None = None
+        rate = video.average_rate or _GUESSED_RATE
+        time_base = video.time_base or 1 / rate
+        self._step = max(round(1 / rate / time_base), 1)
+
+        name, options = _ENCODERS[target.suffix.lower()]
+        options = {**options, "crf": str(crf)}
+        try:
+            stream = cast("VideoStream", output.add_stream(name, rate=rate, options=options))
+        except ValueError as error:
+            raise UserError(f"{target}: this PyAV has no encoder {name}; write another container") from error
+        width, height = self._conversion.width, self._conversion.height
+        # H.264 with 4:2:0 colours has no odd sides, and other colours few players show.
+        self._pad = (height % 2, width % 2) if name == "libx264" else (0, 0)
+        stream.width, stream.height = width + self._pad[1], height + self._pad[0]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = time_base
+        stream.time_base = time_base
+        matrix_of_rgb = BT709 if self._conversion.matrix == BT709 else SMPTE170M
+        stream.colorspace = first.colorspace or matrix_of_rgb
+        stream.color_range = first.color_range
+        stream.color_primaries = first.color_primaries
+        stream.color_trc = first.color_trc
+        if video.sample_aspect_ratio:
+            ratio = video.sample_aspect_ratio
+            stream.sample_aspect_ratio = 1 / ratio if self._conversion.is_lying else ratio
+        self._stream = stream
+        self.notes = list(self._conversion.notes)
+        if any(self._pad):
+            self.notes.append(
+                f"size {stream.width} x {stream.height} for {width} x {height}: H.264 needs even sides, the"
+                " last row or column is repeated"
+            )
+
+    def write(self, frame: VideoFrame, restore: Callable[[Picture], Picture], source: Path) -> None:
+        """Restore, encode and store one decoded frame."""
+        self._count += 1
+        if (frame.width, frame.height) != self._stored_size:
+            raise UserError(
+                f"{source}: the size changes at frame {self._count} to {frame.width} x {frame.height};"
+                " cut the video there"
+            )
+        picture = self._conversion.to_rgb(frame)
+        restored = restore(picture)
+        if restored.shape != picture.shape or restored.dtype != np.uint8:
+            raise ValueError(f"restore gave {restored.dtype} {restored.shape} for uint8 {picture.shape}")
+        if any(self._pad):
+            restored = np.pad(restored, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), "edge")
+        encoded = self._conversion.to_frame(restored)
+        encoded.pts = self._last = self._time_of(frame)
+        encoded.time_base = frame.time_base
+        self._output.mux(self._stream.encode(encoded))
+
+    def finish(self) -> None:
+        """Store what the encoder holds back."""
+        self._output.mux(self._stream.encode())
+
+    def _time_of(self, frame: VideoFrame) -> int:
+        """The time stamp; where it is missing or does not grow, behind the last one."""
+        if self._last is None:
+            return frame.pts or 0
+        return max(self._last + self._step if frame.pts is None else frame.pts, self._last + 1)
+
+
+def _decoded(
+    av: ModuleType,
+    container: InputContainer,
+    video: VideoStream,
+    copies: dict[int, Stream],
+    source: Path,
+) -> Iterator[tuple[VideoFrame | None, Packet[Stream] | None]]:
+    """A frame of ``video``, or a packet of a stream to be copied, in the order of the file."""
+    count, end = 0, 0.0
+    try:
+        for packet in container.demux([video, *(container.streams[index] for index in copies)]):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index == video.index:
+                for frame in packet.decode():
+                    count += 1
+                    yield cast("VideoFrame", frame), None
+            elif packet.dts is not None:  # none marks the end of the stream
+                yield None, packet
+    except av.FFmpegError as error:
+        raise UserError(
+            f"{source}: broken behind frame {count} ({error.strerror}); replace the file"
+        ) from error
+    begin, length = (container.start_time or 0) / _CLOCK, (container.duration or 0) / _CLOCK
+    if end - begin < length - _MISSING:
+        raise UserError(
+            f"{source}: cut short behind frame {count}, at {end - begin:.1f} of {length:.1f} seconds;"
+            " replace the file"
+        )
+
+
+def _copied_streams(
+    container: InputContainer, output: OutputContainer, video: VideoStream
+) -> tuple[dict[int, Stream], list[str]]:
+    """The new stream by the index of the old one, and the names of those that the container cannot hold."""
+    copies: dict[int, Stream] = {}
+    dropped = []
+    for stream in container.streams:
+        if stream.index == video.index:
+            continue
+        if stream.type not in ("audio", "subtitle"):
+            dropped.append(f"{stream.type} stream")
+            continue
+        try:
+            copy = output.add_stream_from_template(stream)
+        except ValueError:
+            dropped.append(f"{stream.type} in {stream.codec_context.name}")
+            continue
+        copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
+        copy.disposition = cast("Disposition", stream.disposition.value)  # PyAV 17 takes only the number
+        copies[stream.index] = copy
+    return copies, dropped
+
+
+def _copy_tags(container: InputContainer, output: OutputContainer) -> None:
+    output.metadata.update({k: v for k, v in container.metadata.items() if k not in _OWN_TAGS})
+    if container.chapters():
+        output.set_chapters(container.chapters())
+
+
+@contextmanager
+def _opened(av: ModuleType, path: Path) -> Iterator[InputContainer]:
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path}: no video, or cut short ({error.strerror}); check path and file") from error
+    with container:
+        yield container
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first stream of moving pictures; covers are streams too."""
+    for stream in container.streams.video:
+        if not stream.disposition & stream.disposition.attached_pic:
+            stream.thread_type = "AUTO"
+            return stream
+    raise UserError(f"{path}: no video stream in it; check the file")
+
+
+def _first_frame(av: ModuleType, path: Path) -> VideoFrame:
+    with _opened(av, path) as container:
+        try:
+            for frame in container.decode(_video_stream(container, path)):
+                return frame
+        except av.FFmpegError as error:
+            raise UserError(f"{path}: broken at frame 1 ({error.strerror}); replace the file") from error
+    raise UserError(f"{path}: no frame in its video stream; check the file")
+
+
+def _import_av() -> ModuleType:
+    return optional_import("av", "video", "pip install 'sam-deblur[video]'")

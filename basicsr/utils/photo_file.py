@@ -1,0 +1,297 @@
+"""Photo files with everything they carry: depth, alpha, grey, orientation, EXIF, colour profile, XMP."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_atomically
+from basicsr.utils.image import Array, decode_stored, to_8_bit
+from basicsr.utils.photo_metadata import (
+    TIFF_EXTRA_SAMPLES,
+    Header,
+    Metadata,
+    Pieces,
+    jpeg_limits,
+    jpeg_with,
+    png_with,
+    read_jpeg,
+    read_png,
+    read_tiff,
+    read_tiff_tags,
+    read_webp,
+    tiff_limits,
+    tiff_with,
+    webp_with,
+)
+
+_TYPE_OF = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+}  # fmt: skip
+_ENCODER = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp", "TIFF": ".tiff", "BMP": ".bmp"}
+_LONGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
+_WEBP_LOSSLESS = 101
+_DEFLATE, _DIFFERENCES = 8, 2  # TIFF compression and predictor
+# EXIF orientation -> rows and columns change places, then rows are reversed, then columns.
+_TURNS = {
+    1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
+    5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A photo as people see it, with what its file carries besides.
+
+    Attributes:
+        image: (H, W, 3) RGB, uint8 or uint16, upright; three equal channels where the file is grey.
+        alpha: (H, W) in the depth of ``image``, upright, or None.
+        is_grey: the file stores one colour channel.
+        file_type: PNG, JPEG, WebP, TIFF or BMP, by content.
+        is_lossless: the file type or, for WebP, this file keeps pixels exactly.
+        metadata: EXIF (with the orientation of the stored pixels), colour profile and XMP.
+        notes: what of the file is not in here.
+    """
+
+    image: Array
+    alpha: Array | None
+    is_grey: bool
+    file_type: str
+    is_lossless: bool
+    metadata: Metadata
+    notes: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """Bits a channel: 8 or 16."""
+        return 8 * self.image.dtype.itemsize
+
+
+def read_photo_file(path: Path) -> PhotoFile:
+    """Read a PNG, JPEG, WebP, TIFF or BMP; of an animation or several pages the first.
+
+    Raises:
+        UserError: missing, not such an image, cut short, or neither 8 nor 16 bits a channel.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    file_type, header, stored = _decode(data, str(path))
+    orientation = 1 if file_type == "TIFF" else header.metadata.orientation  # its decoders have turned it
+    upright = _upright(stored, orientation)
+    del stored
+    notes = [f"{header.more} in the file left out; the first picture is taken"] if header.more else []
+    if header.is_cmyk:
+        notes.append("CMYK converted to RGB without its profile")
+    alpha = None
+    if upright.ndim == 2:
+        image = cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB)
+    elif upright.shape[2] == 4:
+        image = cv2.cvtColor(upright, cv2.COLOR_RGBA2RGB)
+        alpha = cv2.extractChannel(upright, 3)
+    else:
+        image = upright
+    return PhotoFile(
+        image=image,
+        alpha=alpha,
+        is_grey=upright.ndim == 2 or header.is_grey,
+        file_type=file_type,
+        is_lossless=header.is_lossless or file_type in ("PNG", "TIFF", "BMP"),
+        metadata=header.metadata,
+        notes=tuple(notes),
+    )
+
+
+def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 95) -> list[str]:
+    """Write ``image`` with all that ``like`` carries, as far as the type of ``path``'s suffix can hold it.
+
+    The file is written beside ``path`` and renamed; parent folders are made.
+
+    Args:
+        image: (H, W, 3) RGB, in size and depth of ``like.image``, upright. Only its luma is kept where
+            ``like`` is grey.
+        quality: 0 to 100, of JPEG (with full colour resolution) and of WebP, unless both are lossless WebP.
+
+    Returns:
+        What could not be kept, a phrase each.
+
+    Raises:
+        UserError: a suffix without a writer, or a picture too large for the type.
+    """
+    if image.shape != like.image.shape or image.dtype != like.image.dtype:
+        raise ValueError(
+            f"image is {image.dtype} {image.shape}, the photo {like.image.dtype} {like.image.shape}"
+        )
+    file_type = photo_file_type(path)
+    pixels, notes = _pixels_for(file_type, like, image)
+    metadata, dropped = _metadata_for(file_type, like.metadata, is_grey=pixels.ndim == 2)
+    notes += [f"{name} dropped for {file_type}" for name in dropped]
+    if metadata.exif:
+        pixels = _as_stored(pixels, metadata.orientation)
+    keeps_webp = file_type == "WebP" and like.file_type == "WebP" and like.is_lossless
+    encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality, path)
+    pieces = _carrying(encoded, file_type, metadata, pixels)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+
+    write_atomically(path, write)
+    return notes
+
+
+def photo_file_type(path: Path) -> str:
+    """PNG, JPEG, WebP, TIFF or BMP by the suffix of ``path``.
+
+    Raises:
+        UserError: another suffix.
+    """
+    try:
+        return _TYPE_OF[path.suffix.lower()]
+    except KeyError:
+        raise UserError(
+            f"{path}: no photos are written as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
+        ) from None
+
+
+def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
+    """File type, header and pixels: (H, W), RGB or RGBA, a TIFF upright and all others as stored."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG", read_png(data), decode_stored(data, name)
+    if data.startswith(b"\xff\xd8"):
+        return "JPEG", read_jpeg(data), decode_stored(data, name)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WebP", read_webp(data), decode_stored(data, name)
+    if data.startswith((b"II*\0", b"MM\0*")):
+        tags = read_tiff_tags(data)
+        return "TIFF", read_tiff(tags), _decode_tiff(data, tags, name)
+    if data.startswith(b"BM"):
+        has_alpha = data[28:30] == b"\x20\0"  # 32 bits a pixel; OpenCV 4 leaves alpha out
+        pixels = _decode_with_pillow(BmpImageFile, data, name) if has_alpha else decode_stored(data, name)
+        return "BMP", Header(Metadata()), pixels
+    raise UserError(f"{name}: not a PNG, JPEG, WebP, TIFF or BMP image; replace the file")
+
+
+def _decode_tiff(data: bytes, tags: Image.Exif, name: str) -> Array:
+    """Upright (H, W), RGB or RGBA.
+
+    OpenCV reads 8-bit alpha premultiplied and inks as if they were alpha, Pillow rounds 16-bit colours to 8;
+    each gets what it reads rightly.
+    """
+    bits = max(np.atleast_1d(tags.get(ExifTags.Base.BitsPerSample, 1)))
+    channels = tags.get(ExifTags.Base.SamplesPerPixel, 1)
+    if bits <= 8 and channels in (2, 4):
+        return _decode_with_pillow(TiffImageFile, data, name)
+    if bits > 8 and channels > 1:
+        rgb = tags.get(ExifTags.Base.PhotometricInterpretation) == 2 and channels in (3, 4)
+        interleaved = tags.get(ExifTags.Base.PlanarConfiguration, 1) == 1
+        if not rgb or not interleaved or tags.get(TIFF_EXTRA_SAMPLES) == 1:
+            raise UserError(
+                f"{name}: a {bits}-bit TIFF has to be interleaved RGB, with straight or no alpha; save it so"
+            )
+    return decode_stored(data, name)
+
+
+def _decode_with_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> Array:
+    try:
+        # Not through Image.open, which warns of large pictures and refuses larger ones.
+        picture: Image.Image = opener(io.BytesIO(data), name)
+        picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{name}: not an image, or cut short; replace the file") from error
+    return np.asarray(picture.convert("RGB" if picture.mode in ("RGB", "RGBX", "CMYK", "YCbCr") else "RGBA"))
+
+
+def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, list[str]]:
+    """Upright (H, W), RGB or RGBA in a depth that the type can hold, and what that cost."""
+    alpha, notes = like.alpha, []
+    if like.depth == 16 and file_type not in ("PNG", "TIFF"):
+        image, alpha = to_8_bit(image), None if alpha is None else to_8_bit(alpha)
+        notes.append(f"16 bits rounded to 8 for {file_type}")
+    if alpha is not None and file_type in ("JPEG", "BMP"):
+        alpha = None
+        notes.append(f"alpha dropped for {file_type}")
+    if not like.is_grey:
+        return (image if alpha is None else np.dstack([image, alpha])), notes
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if alpha is None and file_type != "WebP":
+        return grey, notes
+    notes.append(f"grey{'' if alpha is None else ' with alpha'} stored as equal colours in {file_type}")
+    return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha]), notes
+
+
+def _metadata_for(file_type: str, metadata: Metadata, is_grey: bool) -> tuple[Metadata, list[str]]:
+    """What the type can hold beside such pixels, and the names of the rest."""
+    if file_type == "BMP":
+        names = (("EXIF", metadata.exif), ("ICC profile", metadata.icc), ("XMP", metadata.xmp))
+        return Metadata(), [name for name, value in names if value]
+    limits = {"JPEG": jpeg_limits, "TIFF": tiff_limits}
+    metadata, dropped = limits[file_type](metadata) if file_type in limits else (metadata, [])
+    # A profile of inks, or of one channel for three, would show other colours.
+    fitting = b"GRAY" if is_grey else b"RGB "
+    if metadata.icc and metadata.icc[16:20] != fitting:
+        kind = metadata.icc[16:20].decode("ascii", "replace").strip()
+        metadata = Metadata(metadata.exif, None, metadata.xmp)
+        dropped = [*dropped, f"ICC profile for {kind} colours"]
+    return metadata, dropped
+
+
+def _encode(pixels: Array, file_type: str, quality: int, path: Path) -> memoryview:
+    height, width = pixels.shape[:2]
+    if max(height, width) > _LONGEST_SIDE.get(file_type, height + width):
+        raise UserError(
+            f"{path}: {file_type} holds {_LONGEST_SIDE[file_type]} pixels a side, not {width} x {height};"
+            " write PNG or TIFF"
+        )
+    options = {
+        "JPEG": [
+            cv2.IMWRITE_JPEG_QUALITY, quality,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        ],
+        "WebP": [cv2.IMWRITE_WEBP_QUALITY, max(quality, 1)],
+        "PNG": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+        "TIFF": [cv2.IMWRITE_TIFF_COMPRESSION, _DEFLATE, cv2.IMWRITE_TIFF_PREDICTOR, _DIFFERENCES],
+    }  # fmt: skip
+    if pixels.ndim == 3:
+        order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        pixels = cv2.cvtColor(pixels, order)
+    done, buffer = cv2.imencode(_ENCODER[file_type], pixels, options.get(file_type, []))
+    assert done
+    return memoryview(buffer.reshape(-1).data)
+
+
+def _carrying(encoded: memoryview, file_type: str, metadata: Metadata, pixels: Array) -> Pieces:
+    height, width = pixels.shape[:2]
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+    if file_type == "PNG":
+        return png_with(encoded, metadata)
+    if file_type == "JPEG":
+        return jpeg_with(encoded, metadata)
+    if file_type == "WebP":
+        return webp_with(encoded, metadata, width, height, has_alpha)
+    if file_type == "TIFF":
+        return tiff_with(encoded, metadata, has_alpha)
+    return [encoded]
+
+
+def _upright(stored: Array, orientation: int) -> Array:
+    transpose, rows, columns = _TURNS[orientation]
+    turned = stored.swapaxes(0, 1) if transpose else stored
+    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
+def _as_stored(upright: Array, orientation: int) -> Array:
+    """The inverse of `_upright`."""
+    transpose, rows, columns = _TURNS[orientation]
+    turned = upright[:: -1 if rows else 1, :: -1 if columns else 1]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if transpose else turned)

@@ -1,0 +1,43 @@
+"""Reports of plain colours, and a browser to look at them with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails
+
+RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 200)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def plain(colour: tuple[int, int, int], height: int = 60, width: int = 90) -> np.ndarray:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def make_image(key: str, before: float = 30.0, after: float = 31.0, **more) -> ReportImage:
+    """Red input, green result, blue ground truth, the left half one region."""
+    labels = np.zeros((60, 90), np.int32)
+    labels[:, :45] = 7
+    thumbnails = make_thumbnails(plain(RED), plain(GREEN), plain(BLUE), labels)
+    return ReportImage(key, thumbnails, {"psnr": after, "ssim": 0.9}, {"psnr": before}, **more)
+
+
+def make_report(*images: ReportImage, title: str = "Run") -> Report:
+    return Report(title, [("Network", "NAFNet")], [ReportSet("Set", images)], {"psnr": "dB"}, "psnr")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A headless browser of this machine; Playwright downloads none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser on this machine; looked for {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

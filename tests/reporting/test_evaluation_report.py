@@ -1,0 +1,135 @@
+"""What testing and training write for people to look at, with a network of width 4."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from basicsr.config.cli import Arguments
+from basicsr.masks import read_label_map
+from basicsr.reporting.page import read_page
+from basicsr.test import test as run_test
+from basicsr.train import train as run_train
+from basicsr.utils.image import decode_rgb
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path("results/Demo-SegNAFNet")
+SMALL = ["num_gpu=0", "network_g.width=4", "datasets.train.num_worker_per_gpu=0"]
+TRAIN = ["datasets.train.gt_size=16", "datasets.train.batch_size_per_gpu=2", "train.total_iter=2"]
+
+
+@pytest.fixture
+def trained(paired_set, tmp_path, monkeypatch) -> Path:
+    """The current folder, with the option files, a tiny set in the place of the Demo set, and weights."""
+    shutil.copytree(ROOT / "options", tmp_path / "options")
+    for split in ("train", "test"):
+        shutil.copytree(paired_set, tmp_path / "datasets/Demo" / split)
+    monkeypatch.chdir(tmp_path)
+    options = "options/train/Demo/SegNAFNet.yml"
+    run_train(Arguments(options, [*SMALL, *TRAIN, "logger.print_freq=1"], "none", False, debug=True))
+    return tmp_path
+
+
+def evaluate(*overrides: str) -> dict:
+    options = "options/test/Demo/SegNAFNet.yml"
+    run_test(Arguments(options, [*SMALL[:2], *overrides], "none", False, debug=True))
+    return read_page(RESULTS / "report.html")
+
+
+def test_the_report_of_an_evaluation(trained, capsys):
+    document = evaluate()
+    assert capsys.readouterr().out.splitlines()[-1].endswith("report: results/Demo-SegNAFNet/report.html")
+    metrics = json.loads((RESULTS / "metrics.json").read_text())
+    (shown,) = document["sets"]
+    assert shown["name"] == "Demo" and document["gain"] == "psnr"
+    assert document["units"] == {"psnr": "dB", "mcr": "rate"}
+    facts = dict(document["runs"][0]["facts"])
+    assert facts["Network"].startswith("SegNAFNet") and "width 4" in facts["Network"]
+    assert facts["Weights"].endswith("net_g_latest.pth")
+    assert facts["Options"] == "options/test/Demo/SegNAFNet.yml num_gpu=0 network_g.width=4"
+    for image, row in zip(shown["images"], metrics["Demo"]["images"], strict=True):
+        (result,) = image["results"]
+        assert image["key"] == row["key"]
+        assert image["input"] == {"psnr": pytest.approx(10 * np.log10(255**2 / 9))}, (
+            "3 grey values too bright"
+        )
+        assert result["values"] == {name: row[name] for name in ("psnr", "ssim", "mcr")}
+        files = {**image["full"], "restored": result["full"]}
+        found = {
+            name: (RESULTS / unquote(file)).resolve().relative_to(trained) for name, file in files.items()
+        }
+        assert found == {
+            "lq": Path(f"datasets/Demo/test/input/{image['key']}.png"),
+            "gt": Path(f"datasets/Demo/test/target/{image['key']}.png"),
+            "restored": RESULTS / f"visualization/Demo/{image['key']}.png",
+        }
+        labels = decode_rgb(base64.b64decode(image["thumbnails"]["labels"]), "labels")[..., 0]
+        whole = read_label_map(trained / f"datasets/Demo/test/grouped_masks/{image['key']}.png")
+        assert np.array_equal(labels, whole)
+
+
+def test_pictures_and_report_are_a_choice(trained):
+    document = evaluate("val.save_img=false")
+    assert [image["results"][0]["full"] for image in document["sets"][0]["images"]] == [None] * 6
+    assert not (RESULTS / "visualization").exists()
+    options = "options/test/Demo/SegNAFNet.yml"
+    run_test(Arguments(options, [*SMALL[:2], "val.report=false"], "none", False, debug=True))
+    assert (RESULTS / "metrics.json").is_file() and not (RESULTS / "report.html").exists()
+
+
+def test_without_a_psnr_there_is_no_gain(trained):
+    document = evaluate("val.metrics={other: {type: calculate_ssim}}")
+    image = document["sets"][0]["images"][0]
+    assert document["gain"] is None and image["input"] == {}
+    assert "other" in image["results"][0]["values"]
+
+
+def test_training_leaves_its_curves(trained, capsys):
+    experiment = Path("experiments/Demo-SegNAFNet")
+    assert decode_rgb((experiment / "curves.png").read_bytes(), "curves").shape[1] == 1720
+    assert "learning rate" in (experiment / "curves.svg").read_text()
+    log = next(experiment.glob("train_*.log")).read_text()
+    assert log.splitlines()[-1].endswith(
+        f"training curves: {experiment}/curves.svg and {experiment}/curves.png"
+    )
+
+
+def test_an_interrupted_run_has_its_curves(trained, monkeypatch):
+    """The interruption itself still ends the command."""
+    from basicsr.engine.hooks import SaveCheckpoint
+
+    def interrupt(self: object, trainer: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SaveCheckpoint, "after_run", interrupt)
+    overrides = [*SMALL, *TRAIN, "name=broken", "logger.print_freq=1"]
+    with pytest.raises(KeyboardInterrupt):
+        run_train(Arguments("options/train/Demo/SegNAFNet.yml", overrides, "none", False, debug=True))
+    assert Path("experiments/broken/curves.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_several_processes_write_the_same_report(trained):
+    alone = evaluate()
+    clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=3", "--standalone"]
+    words = ["-opt", "options/test/Demo/SegNAFNet.yml", "--set", *SMALL[:2]]
+    done = subprocess.run(
+        [*launcher, str(ROOT / "basicsr/test.py"), *words],
+        capture_output=True, text=True, env=clean | {"OMP_NUM_THREADS": "1"}, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    together = read_page(RESULTS / "report.html")
+    for one, other in zip(alone["sets"][0]["images"], together["sets"][0]["images"], strict=True):
+        assert one["key"] == other["key"] and one["thumbnails"] == other["thumbnails"]
+        assert other["results"][0]["values"] == pytest.approx(one["results"][0]["values"], abs=1e-6)

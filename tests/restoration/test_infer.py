@@ -1,0 +1,256 @@
+"""``infer.py`` and its sisters on real photos, as a user calls them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from basicsr import demo, infer
+from basicsr.engine.checkpoint import save_network
+from basicsr.masks import read_label_map, write_label_map
+from basicsr.reporting.page import read_page
+from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.registry import ARCHS
+
+LEVELS = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}
+
+
+def save(path: Path, name: str) -> Path:
+    """Weights that make a photo a little darker: a result can be told from its input."""
+    torch.manual_seed(0)
+    net = ARCHS.build(name, LEVELS)
+    with torch.no_grad():
+        net.ending.weight.zero_()
+        net.ending.bias.fill_(-0.02)
+    save_network(path, net, None, {"type": name, **LEVELS})
+    return path
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """A folder with weights, in which the commands run; masks are remembered in it, too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    save(tmp_path / "nafnet.pth", "NAFNet")
+    save(tmp_path / "seg.pth", "SegNAFNet")
+    return tmp_path
+
+
+def run(*argv: object) -> None:
+    infer.main([str(item) for item in argv])
+
+
+def fails(capsys, *argv: object) -> tuple[int, str]:
+    """Exit code and the error line."""
+    with pytest.raises(SystemExit) as ended:
+        run(*argv)
+    return ended.value.code, capsys.readouterr().err
+
+
+def is_darker(restored: np.ndarray, photo: np.ndarray, by: float = 0.02) -> bool:
+    scale = np.iinfo(photo.dtype).max
+    expected = np.clip(photo.astype(float) / scale - by, 0, 1)
+    return restored.dtype == photo.dtype and np.abs(restored / scale - expected).max() < 0.51 / 255
+
+
+def test_a_photo(work):
+    photo = skimage.data.chelsea()
+    write_png(work / "cat.png", photo)
+    run("-i", "cat.png", "-o", "out/", "--weights", "seg.pth", "--save_masks", "masks")
+    assert is_darker(read_rgb(work / "out" / "cat.png"), photo)
+    assert read_label_map(work / "masks" / "cat.png").shape == photo.shape[:2]
+    assert (work / "masks" / "overlays" / "cat.png").is_file()
+    assert len(list((work / "cache").rglob("*.png"))) == 1
+    page = read_page(work / "out" / "report.html")
+    assert page["sets"][0]["images"][0]["key"] == "cat.png"
+    assert page["sets"][0]["images"][0]["thumbnails"]["labels"]
+
+
+def test_a_folder_with_a_broken_file(work, capsys):
+    photo = skimage.data.coffee()[:90, :120]
+    write_png(work / "in" / "a.png", photo)
+    write_png(work / "in" / "trip" / "b.png", photo)
+    (work / "in" / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    (work / "in" / "notes.txt").write_text("no photo")
+    code, said = fails(capsys, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and "broken.jpg" in said and "1 of 3" in said
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+    assert is_darker(read_rgb(work / "out" / "trip" / "b.png"), photo)
+    page = read_page(work / "out" / "report.html")
+    assert [image["key"] for image in page["sets"][0]["images"]] == ["a.png", "trip/b.png"]
+
+
+def test_a_second_run_keeps_what_is_there(work):
+    photo = skimage.data.coffee()[:40, :60]
+    for name in ("a.png", "b.png"):
+        write_png(work / "in" / name, photo)
+    run("-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    write_png(work / "out" / "a.png", photo)
+    (work / "out" / "b.png").unlink()
+    run("-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    assert np.array_equal(read_rgb(work / "out" / "a.png"), photo), "kept"
+    assert is_darker(read_rgb(work / "out" / "b.png"), photo), "made"
+    run("-i", "in", "-o", "out", "--weights", "nafnet.pth", "--overwrite")
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+
+
+def test_16_bits_alpha_and_size_stay(work):
+    generator = np.random.default_rng(0)
+    deep = generator.integers(3000, 65536, (30, 40, 4)).astype(np.uint16)
+    cv2.imwrite(str(work / "deep.png"), deep)
+    run("-i", "deep.png", "-o", "deep_out.png", "--weights", "nafnet.pth")
+    stored = cv2.imread(str(work / "deep_out.png"), cv2.IMREAD_UNCHANGED)
+    assert stored.dtype == np.uint16 and np.array_equal(stored[..., 3], deep[..., 3])
+    assert is_darker(stored[..., :3], deep[..., :3])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 5000), (5000, 17)])
+@pytest.mark.parametrize("weights", ["nafnet.pth", "seg.pth"])
+def test_odd_sizes(work, size: tuple[int, int], weights: str):
+    photo = np.random.default_rng(0).integers(30, 226, (*size, 3)).astype(np.uint8)
+    write_png(work / "odd.png", photo)
+    run("-i", "odd.png", "-o", "out.png", "--weights", weights, "--tile", "256")
+    assert is_darker(read_rgb(work / "out.png"), photo)
+
+
+def test_an_exif_rotated_jpeg_keeps_its_exif_and_its_look(work):
+    photo = skimage.data.astronaut()[:200, :120]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned; viewers turn the picture clockwise
+    exif[0x010F] = "A camera"
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=98, exif=exif.tobytes())
+    (work / "turned.jpg").write_bytes(buffer.getvalue())
+    run("-i", "turned.jpg", "-o", "out/", "--weights", "seg.pth", "--save_masks", "masks")
+    with Image.open(work / "out" / "turned.jpg") as stored:
+        assert dict(stored.getexif()) == dict(exif)
+        assert stored.size == (120, 200)
+        assert abs(float(np.asarray(stored, float).mean() - np.clip(photo - 5.1, 0, 255).mean())) < 1
+    assert read_label_map(work / "masks" / "turned.png").shape == (120, 200), "masks are of the upright photo"
+
+
+def test_labels_and_tiles_and_everything(work):
+    photo = skimage.data.coffee()[:150, :200]
+    write_png(work / "in" / "a.png", photo)
+    write_label_map(work / "labels" / "a.png", np.ones((150, 200), np.int32))
+    run("-i", "in", "-o", "out", "--weights", "seg.pth", "--labels", "labels", "--save_masks", "seen",
+        "--tile", "64", "--overlap", "16", "--ensemble", "--local", "--guard", "input")  # fmt: skip
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+    assert (read_label_map(work / "seen" / "a.png") == 1).all()
+
+
+def test_a_video_with_sound(work):
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install av")
+    frames, rate = 36, 12
+    with av.open(str(work / "clip.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=rate, options={"crf": "1"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for number in range(frames):
+            picture = np.full((48, 64, 3), 60 + 3 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(video.encode())
+        tone = (np.sin(np.arange(8000 * 3) * 0.3) * 9000).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
+        frame.sample_rate = 8000
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    run("-i", "clip.mkv", "-o", "sharp.mkv", "--weights", "seg.pth", "--crf", "1")
+    with av.open(str(work / "sharp.mkv")) as container:
+        assert container.streams.video[0].average_rate == rate
+        means = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
+    with av.open(str(work / "sharp.mkv")) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    assert samples == 8000 * 3
+    assert np.allclose(means, [55 + 3 * number for number in range(frames)], atol=2)
+
+
+def test_default_weights_are_the_newest_demo_run(work, capsys):
+    write_png(work / "a.png", skimage.data.coffee()[:40, :40])
+    code, said = fails(capsys, "-i", "a.png", "-o", "out/")
+    assert code == 1 and "make demo" in said
+    save(work / "experiments" / "Demo-NAFNet" / "models" / "net_g_latest.pth", "NAFNet")
+    run("-i", "a.png", "-o", "out/")
+    assert (work / "out" / "a.png").is_file()
+    assert ("Weights", str(Path("experiments/Demo-NAFNet/models/net_g_latest.pth"))) in [
+        tuple(fact) for fact in read_page(work / "out" / "report.html")["runs"][0]["facts"]
+    ]
+
+
+BAD = {
+    "no such file": (["-i", "nowhere.png", "-o", "out"], "nowhere.png: no such file"),
+    "nothing to restore": (["-i", "empty", "-o", "out"], "no photo or video in it"),
+    "not a photo": (["-i", "text.txt", "-o", "out"], "not a photo or video"),
+    "into itself": (["-i", "a.png", "-o", "a.png"], "is the input itself"),
+    "into its own folder": (["-i", "in", "-o", "in/out"], "lies in the input folder"),
+    "folder into a file": (["-i", "in", "-o", "there.png"], "there.png: is a file; give -o a folder"),
+    "would overwrite": (["-i", "a.png", "-o", "there.png"], "exists already"),
+    "unknown type": (["-i", "a.png", "-o", "a.heic"], "heic"),
+    "unknown segmenter": (["-i", "a.png", "-o", "out", "--segmenter", "sum"], "Did you mean 'sam'"),
+    "no weights of a network": (["-i", "a.png", "-o", "out", "--weights", "text.txt"], "text.txt"),
+    "tile too small": (["-i", "a.png", "-o", "out", "--tile", "8"], "tile: 8 pixels"),
+    "no such device": (["-i", "a.png", "-o", "out", "--device", "tpu"], "device"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_each_mistake_is_one_line(work, capsys, case: str):
+    write_png(work / "a.png", skimage.data.coffee()[:30, :30])
+    write_png(work / "there.png", skimage.data.coffee()[:30, :30])
+    write_png(work / "in" / "a.png", skimage.data.coffee()[:30, :30])
+    (work / "empty").mkdir()
+    (work / "text.txt").write_text("text")
+    argv, expected = BAD[case]
+    code, said = fails(capsys, *argv, *([] if "--weights" in argv else ["--weights", "nafnet.pth"]))
+    error = said.strip().splitlines()
+    assert code in (1, 2) and expected in said
+    assert len([line for line in error if line.startswith("error: ")]) == 1 and "Traceback" not in said
+
+
+OPTIONS = """
+name: x
+model_type: ImageRestorationModel
+num_gpu: 0
+network_g: {type: NAFNet, width: 4, enc_blk_nums: [1], dec_blk_nums: [1]}
+datasets: {test: {name: x, type: PairedImageDataset, dataroot_gt: not/there, dataroot_lq: not/there}}
+"""
+
+
+def test_the_published_single_image_command(work, monkeypatch, capsys):
+    photo = skimage.data.coffee()[:50, :70]
+    write_png(work / "a.png", photo)
+    (work / "x.yml").write_text(OPTIONS)
+    argv = ["demo.py", "-opt", "x.yml", "--input_path", "a.png", "--output_path", "b.png"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit):
+        demo.main()
+    assert "path.pretrain_network_g" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*argv, "--set", "path.pretrain_network_g=nafnet.pth"])
+    demo.main()
+    assert is_darker(read_rgb(work / "b.png"), photo)
+
+
+@pytest.mark.slow
+def test_the_installed_command(work):
+    """``sam-deblur``, and infer.py as a file of the checkout."""
+    write_png(work / "a.png", skimage.data.coffee()[:50, :70])
+    script = Path(infer.__file__)
+    module = [sys.executable, "-m", "basicsr.console"]
+    usage = subprocess.run([*module, "--help"], capture_output=True, text=True, check=True)
+    assert all(command in usage.stdout for command in ("restore", "masks", "train", "test"))
+    assert subprocess.run([*module, "mask"], capture_output=True, check=False).returncode == 2
+    argv = ["-i", "a.png", "--weights", "nafnet.pth", "-o"]
+    for command, output in (([*module, "restore"], "by_command"), ([sys.executable, str(script)], "by_file")):
+        subprocess.run([*command, *argv, output], cwd=work, check=True, capture_output=True)
+        assert (work / output / "a.png").is_file()
+    subprocess.run([*module, "masks", ".", "../masks"], cwd=work / "by_file", check=True, capture_output=True)
+    assert (work / "masks" / "a.png").is_file()

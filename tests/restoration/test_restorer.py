@@ -1,0 +1,219 @@
+"""A photo through a network: any size and depth, whole or in tiles, with the masks of the whole photo."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from basicsr.engine.checkpoint import save_network
+from basicsr.restoration import RestoreOptions, Restorer
+from basicsr.utils.errors import UserError
+from basicsr.utils.registry import ARCHS
+
+LEVELS = {"width": 8, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1], "middle_blk_num": 1}
+
+
+def mild(name: str, **options: object) -> nn.Module:
+    """A network with random weights that changes a photo about as much as restoring does."""
+    torch.manual_seed(0)
+    net = ARCHS.build(name, LEVELS | options)
+    with torch.no_grad():
+        for key, parameter in net.named_parameters():
+            if key.endswith(("beta", "gamma")):
+                parameter.fill_(0.3)
+        net.ending.weight.mul_(0.15)
+        net.ending.bias.zero_()
+    return net
+
+
+def noise(height: int, width: int, dtype: type = np.uint8) -> np.ndarray:
+    """A smooth random picture."""
+    generator = np.random.default_rng(1)
+    coarse = torch.from_numpy(generator.random((1, 3, height // 8 + 2, width // 8 + 2)))
+    fine = nn.functional.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
+    return (fine[0].permute(1, 2, 0).clamp(0, 1).numpy() * np.iinfo(dtype).max).astype(dtype)
+
+
+def quadrants(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[0:height, 0:width]
+    return (1 + (rows > height // 2) + 2 * (columns > width // 2)).astype(np.int32)
+
+
+class PassOn(nn.Module):
+    """A network that returns its input."""
+
+    image_inputs = ("lq",)
+    takes_labels = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 5000), (5000, 17), (40, 33)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_any_size_and_depth_comes_back_as_it_is(size: tuple[int, int], dtype: type):
+    image = noise(*size, dtype)
+    result = Restorer(PassOn(), RestoreOptions(tile=256)).restore(image)
+    assert result.dtype == dtype and result.shape == image.shape
+    assert np.abs(result.astype(int) - image).max() <= (0 if dtype is np.uint8 else 1)
+
+
+@pytest.mark.parametrize("name", ["NAFNetLocal", "SegNAFNetLocal", "NAFNet", "SegNAFNet"])
+def test_tiles_and_the_whole_photo_differ_by_less_than_one_level(name: str):
+    image, labels = noise(400, 500), quadrants(400, 500)
+    net = mild(name)
+    whole, tiled = (
+        Restorer(net, RestoreOptions(tile=tile, guard="off")).restore(image, labels) for tile in (0, 256)
+    )
+    assert np.abs(whole.astype(float) - image).mean() > 4, "the network does something"
+    assert np.abs(whole.astype(float) - tiled).mean() < 1
+
+
+def test_the_regions_of_a_tile_are_those_of_the_photo():
+    """Of a network whose result is a region's mean, tiles give exactly what the whole photo gives."""
+    net = ARCHS.build("SegNAFNet", LEVELS)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.pre_seg.weight[0, :, 1, 1] = 1.0
+        net.pre_seg_in.weight[0, 0] = 1.0
+        net.intro.weight[0, 3, 1, 1] = 1.0  # the pooled channel
+        net.ending.weight[:, 0, 1, 1] = 0.1
+    image, labels = noise(150, 170), quadrants(150, 170)
+    whole, tiled = (Restorer(net, RestoreOptions(tile=tile)).restore(image, labels) for tile in (0, 64))
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    assert np.abs(whole.astype(int) - image).max() > 5
+
+
+def test_the_ensemble_turns_with_the_photo():
+    """Averaging all eight copies commutes with turning the photo; a single pass does not."""
+    net = mild("SegNAFNet")
+    image, labels = noise(64, 64), quadrants(64, 64)
+    turned, turned_labels = np.rot90(image).copy(), np.rot90(labels).copy()
+    for ensemble in (True, False):
+        restorer = Restorer(net, RestoreOptions(ensemble=ensemble, guard="off"))
+        straight = restorer.restore(image, labels)
+        other = np.rot90(restorer.restore(turned, turned_labels), -1)
+        equal = np.abs(straight.astype(int) - other).max() <= 1
+        assert equal == ensemble
+
+
+def test_tiles_halve_until_they_fit(caplog):
+    class Small(PassOn):
+        """Runs out of memory above 100 x 100 pixels."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[-1] * x.shape[-2] > 100 * 100:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(x)
+
+    restorer = Restorer(Small(), RestoreOptions(tile=0))
+    image = noise(300, 320)
+    with caplog.at_level(logging.WARNING, "basicsr"):
+        result = restorer.run(image)
+    assert result.tile == 80 and np.array_equal(result.image, image)
+    assert len(caplog.records) == 2
+    assert restorer.run(image).tile == 80, "the next photo begins with what fits"
+
+
+def test_no_memory_for_the_smallest_tile_is_one_line():
+    class Hungry(PassOn):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: ..."
+            )
+
+    with pytest.raises(UserError, match="out of memory with tiles of 64 pixels"):
+        Restorer(Hungry()).restore(noise(200, 200))
+
+
+def test_other_errors_of_a_network_are_not_hidden():
+    class Broken(PassOn):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Restorer(Broken()).restore(noise(20, 20))
+
+
+def test_a_collapsed_network_is_tried_with_local_pooling_and_then_given_up():
+    """Weights that explode: the result is the photo itself, and the findings say so."""
+    net = mild("NAFNet")
+    with torch.no_grad():
+        net.ending.bias.fill_(5.0)
+    image = noise(100, 130)
+    result = Restorer(net).run(image)
+    assert np.array_equal(result.image, image)
+    assert result.findings.replaced == result.findings.bad == 100 * 130
+    kept = Restorer(net, RestoreOptions(guard="keep")).run(image)
+    assert kept.findings.bad == 100 * 130 and (kept.image == 255).all()
+
+
+def test_the_second_try_pools_locally():
+    """Of a network that fails with global pooling only, the second try is the result."""
+
+    class Net(nn.Module):
+        image_inputs = ("lq",)
+        takes_labels = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 5 * isinstance(self.pool, nn.AdaptiveAvgPool2d) + 0 * self.pool(x)
+
+        def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+            return (torch.zeros(1, 3, height, width),)
+
+    image = noise(100, 130)
+    result = Restorer(Net()).run(image)
+    assert np.array_equal(result.image, image)
+    assert result.findings.mended == 100 * 130 and result.findings.replaced == 0
+
+
+def test_masks_are_found_where_none_are_given():
+    image = noise(64, 80)
+    found = Restorer(mild("SegNAFNet")).run(image)
+    assert found.labels is not None and found.labels.shape == (64, 80) and found.labels.min() >= 1
+    assert Restorer(mild("NAFNet")).run(image).labels is None
+    given = Restorer(mild("SegNAFNet")).restore(image, found.labels)
+    assert np.array_equal(given, found.image)
+
+
+def test_the_mask_channel_of_a_label_map_is_the_published_grey_image():
+    from basicsr.masks import published_grey, to_stack
+
+    labels = quadrants(30, 40)
+    labels[:5] = 0
+    restorer = Restorer(mild("NAFNet", mask=True))
+    image = noise(30, 40)
+    expected = restorer.restore(image, mask=published_grey(to_stack(labels)))
+    assert np.array_equal(restorer.restore(image, labels), expected)
+
+
+@pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet"])
+def test_from_checkpoint(tmp_path, name: str):
+    net = mild(name)
+    save_network(tmp_path / "net.pth", net, None, {"type": name, **LEVELS})
+    image, labels = noise(50, 60), quadrants(50, 60)
+    restored = Restorer.from_checkpoint(tmp_path / "net.pth").restore(image, labels)
+    assert np.array_equal(restored, Restorer(net).restore(image, labels))
+
+
+def test_bad_arguments_are_one_line():
+    restorer = Restorer(mild("SegNAFNet"))
+    with pytest.raises(UserError, match=r"float64 \(4, 4, 3\)"):
+        restorer.restore(np.zeros((4, 4, 3)))
+    with pytest.raises(UserError, match="RGB"):
+        restorer.restore(np.zeros((4, 4), np.uint8))
+    with pytest.raises(UserError, match="label map of"):
+        restorer.restore(noise(8, 8), quadrants(8, 9))
+    with pytest.raises(UserError, match="tile: 10 pixels"):
+        RestoreOptions(tile=10)
+    with pytest.raises(UserError, match="no such checkpoint"):
+        Restorer.from_checkpoint("nowhere.pth")

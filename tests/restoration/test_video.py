@@ -1,0 +1,387 @@
+"""Videos made by PyAV itself go through restoration and are read back."""
+
+from __future__ import annotations
+
+import weakref
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts
+from basicsr.restoration.video_frames import FrameConversion
+from basicsr.utils.errors import UserError
+
+av = pytest.importorskip("av", reason="PyAV (extra video) is not installed")
+
+RATE = 25
+SOUND = {".mp4": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "libopus", ".m4v": "aac"}
+
+
+def scene(number: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Smooth colours that move."""
+    rows, columns = np.mgrid[:height, :width]
+    bands = [rows * 4 + number, columns * 3 + 2 * number, 255 - 2 * rows - columns]
+    return np.stack(bands, -1).clip(0, 255).astype(np.uint8)
+
+
+def make_video(
+    path: Path,
+    pictures: list[np.ndarray],
+    *,
+    times: list[int] | None = None,
+    sound: str | None = None,
+    codec: str | None = None,
+    pixels: str = "yuv420p",
+    colours: dict[str, int] | None = None,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """``times`` are in milliseconds; without, 25 frames a second."""
+    height, width = pictures[0].shape[:2]
+    with av.open(str(path), "w", options=options or {}) as container:
+        encoder = codec or ("libvpx-vp9" if path.suffix == ".webm" else "libx264")
+        video = container.add_stream(encoder, rate=RATE, options={"crf": "4", "b": "0"})
+        video.width, video.height, video.pix_fmt = width, height, pixels
+        video.codec_context.time_base = Fraction(1, 1000)
+        for name, value in (colours or {}).items():
+            setattr(video, name, value)
+        if rotation:
+            if not hasattr(av.VideoStream, "set_display_rotation"):
+                pytest.skip("this PyAV cannot mark a video as turned")
+            video.set_display_rotation(rotation)
+        audio = container.add_stream(sound, rate=48000) if sound else None
+        for number, picture in enumerate(pictures):
+            matrix = {"dst_colorspace": (colours or {}).get("colorspace", 5)}
+            matrix["dst_color_range"] = (colours or {}).get("color_range", 1)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = frame.reformat(format=pixels, **matrix)
+            frame.pts = times[number] if times else number * 1000 // RATE
+            frame.time_base = Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if audio:
+            count = len(pictures) * 48000 // RATE
+            wave = (8000 * np.sin(np.arange(count) * 0.06)).astype(np.int16)
+            samples = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
+            samples.sample_rate, samples.pts = 48000, 0
+            container.mux(audio.encode(samples))
+            container.mux(audio.encode())
+    return path
+
+
+def frames_of(path: Path) -> list:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def pictures_of(path: Path, matrix: int = 5) -> np.ndarray:
+    return np.stack([frame.to_ndarray(format="rgb24", src_colorspace=matrix) for frame in frames_of(path)])
+
+
+def packets_of(path: Path, kind: str) -> list[bytes]:
+    with av.open(str(path)) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        return [bytes(packet) for packet in container.demux(stream) if packet.size]
+
+
+def run(source: Path, target: Path, restore=lambda picture: picture, **options) -> list[str]:
+    return restore_video(source, target, restore, progress=False, **options)
+
+
+@pytest.mark.parametrize("suffix", SOUND)
+def test_three_seconds_keep_frames_times_sound_and_colours(tmp_path, suffix):
+    pictures = [scene(number) for number in range(3 * RATE)]
+    source = make_video(tmp_path / f"a{suffix}", pictures, sound=SOUND[suffix])
+    target = tmp_path / "out" / f"b{suffix}"
+    before = source.read_bytes()
+    assert run(source, target) == []
+    old, new = frames_of(source), frames_of(target)
+    assert len(new) == len(old) == 75
+    assert [frame.time for frame in new] == pytest.approx([frame.time for frame in old], abs=1e-3)
+    facts, facts_before = video_facts(target), video_facts(source)
+    assert facts.rate == facts_before.rate == RATE
+    assert facts.seconds == pytest.approx(facts_before.seconds, abs=0.03)
+    assert (facts.width, facts.height, facts.has_audio) == (64, 48, True)
+    assert facts.frames == pytest.approx(
+        75, abs=1 if suffix in (".webm", ".mkv") else 0
+    )  # these store no count
+    assert packets_of(target, "audio") == packets_of(source, "audio")
+    assert len(packets_of(target, "audio")) > 20
+    assert np.abs(pictures_of(target).astype(int) - pictures_of(source)).mean() < 1.5
+    assert [item.name for item in target.parent.iterdir()] == [target.name]
+    assert source.read_bytes() == before
+
+
+def test_times_of_sound_stay(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(30)], sound="aac")
+    run(source, tmp_path / "b.mp4")
+    times = []
+    for path in (source, tmp_path / "b.mp4"):
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(audio=0) if packet.size]
+            times.append([float(packet.pts * packet.time_base) for packet in packets])
+    assert times[0] == pytest.approx(times[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_varying_frame_rate_keeps_each_time(tmp_path, suffix):
+    times = [0, 40, 45, 200, 201, 500, 900, 930]
+    source = make_video(tmp_path / f"a{suffix}", [scene(n) for n in range(len(times))], times=times)
+    run(source, tmp_path / f"b{suffix}")
+    assert [round(1000 * frame.time) for frame in frames_of(tmp_path / f"b{suffix}")] == times
+
+
+@pytest.mark.parametrize(
+    ("colours", "matrix"),
+    [
+        ({}, 5),
+        ({"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1}, 1),
+        ({"colorspace": 6, "color_range": 1, "color_primaries": 6, "color_trc": 6}, 5),
+        ({"colorspace": 5, "color_range": 2, "color_primaries": 5, "color_trc": 6}, 5),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_saturated_colours_are_seen_and_stored_right(tmp_path, colours, matrix, suffix):
+    plain = [np.full((48, 64, 3), 0, np.uint8) for _ in range(6)]
+    for number, picture in enumerate(plain):
+        picture[..., number % 3] = 255
+        picture[:8] = 255
+    source = make_video(tmp_path / f"a{suffix}", plain, colours=colours)
+    seen = []
+
+    def look(picture: np.ndarray) -> np.ndarray:
+        seen.append(picture.copy())
+        return picture
+
+    run(source, tmp_path / f"b{suffix}", look)
+    stored = pictures_of(tmp_path / f"b{suffix}", matrix)
+    inside = np.s_[:, 16:]
+    assert np.abs(np.stack(seen).astype(int) - plain)[inside].max() <= 6
+    assert np.abs(stored.astype(int) - plain)[inside].max() <= 8
+    assert np.abs(stored.astype(int) - plain)[:, :4].mean() <= 4
+    frame = frames_of(tmp_path / f"b{suffix}")[0]
+    for name, value in colours.items():
+        if suffix == ".mp4" or name in ("colorspace", "color_range"):
+            assert getattr(frame, name) == value, name
+
+
+def test_unnamed_matrix_is_that_of_high_definition_above_576_lines(tmp_path):
+    green = np.zeros((720, 720, 3), np.uint8)
+    green[..., 1] = 255
+    seen = []
+    for matrix, name in ((1, "hd"), (5, "sd")):
+        picture = green if name == "hd" else green[:96, :96]
+        source = tmp_path / f"{name}.mp4"
+        with av.open(str(source), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=1)
+            frame.colorspace = 2
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        assert frames_of(source)[0].colorspace == 2
+        run(source, tmp_path / f"{name}_out.mp4", lambda picture: seen.append(picture) or picture)
+        assert frames_of(tmp_path / f"{name}_out.mp4")[0].colorspace == 2
+    for picture in seen:
+        assert np.abs(picture.astype(int) - (0, 255, 0)).max() <= 6
+
+
+def test_restored_frames_are_what_is_stored(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(10)])
+    run(source, tmp_path / "b.mp4", lambda picture: 255 - picture)
+    assert np.abs(pictures_of(tmp_path / "b.mp4").astype(int) - (255 - pictures_of(source))).mean() < 3
+    run(source, tmp_path / "c.mp4", lambda picture: 255 - picture, crf=45)
+    assert (tmp_path / "c.mp4").stat().st_size < (tmp_path / "b.mp4").stat().st_size
+
+
+def test_odd_size_is_padded_for_h264_and_kept_for_vp9(tmp_path):
+    pictures = [scene(number, 47, 63) for number in range(8)]
+    source = make_video(tmp_path / "a.mkv", pictures, codec="ffv1", pixels="bgr0")
+    sizes = set()
+
+    def look(picture: np.ndarray) -> np.ndarray:
+        sizes.add(picture.shape)
+        return picture
+
+    (note,) = run(source, tmp_path / "b.mp4", look)
+    assert note.startswith("size 64 x 48 for 63 x 47: ")
+    assert sizes == {(47, 63, 3)}
+    stored = pictures_of(tmp_path / "b.mp4").astype(int)
+    assert stored.shape == (8, 48, 64, 3)
+    assert np.abs(stored[:, :47, :63] - pictures).mean() < 2
+    assert np.abs(stored[:, 47] - stored[:, 46]).mean() < 3
+    assert run(source, tmp_path / "b.webm") == []
+    assert pictures_of(tmp_path / "b.webm").shape == (8, 47, 63, 3)
+
+
+@pytest.mark.parametrize(("rotation", "turns"), [(90, 1), (-90, 3), (180, 2)])
+def test_turned_phone_video_is_upright(tmp_path, rotation, turns):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(5)], rotation=rotation)
+    assert frames_of(source)[0].rotation in (rotation, -180)
+    seen = []
+
+    def look(picture: np.ndarray) -> np.ndarray:
+        seen.append(picture)
+        return picture
+
+    (note,) = run(source, tmp_path / "b.mp4", look)
+    assert "upright" in note
+    expected = np.rot90(scene(0), turns)
+    assert np.abs(seen[0].astype(int) - expected).mean() < 3
+    frame = frames_of(tmp_path / "b.mp4")[0]
+    assert frame.rotation == 0
+    assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - expected).mean() < 3
+    assert (video_facts(source).width, video_facts(source).height) == expected.shape[1::-1]
+
+
+def test_frames_do_not_gather_however_long_the_video(tmp_path):
+    most = {}
+    for length in (20, 120):
+        source = make_video(tmp_path / f"{length}.mp4", [scene(number % 50) for number in range(length)])
+        alive: list[weakref.ref] = []
+        counts = []
+
+        def look(picture: np.ndarray, alive=alive, counts=counts) -> np.ndarray:
+            restored = picture.copy()
+            alive.extend([weakref.ref(picture), weakref.ref(restored)])
+            counts.append(sum(reference() is not None for reference in alive))
+            return restored
+
+        run(source, tmp_path / f"{length}_out.mp4", look)
+        assert len(counts) == length
+        most[length] = max(counts)
+    assert most[120] == most[20] <= 4
+
+
+def test_sound_and_subtitles_that_fit_are_copied_and_others_named(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(10)], sound="aac")
+    assert run(source, tmp_path / "b.mkv") == []
+    assert packets_of(tmp_path / "b.mkv", "audio") == packets_of(source, "audio")
+    assert run(source, tmp_path / "b.webm") == ["audio in aac dropped for .webm"]
+    assert not video_facts(tmp_path / "b.webm").has_audio
+
+    text = tmp_path / "words.srt"
+    text.write_text("1\n00:00:00,040 --> 00:00:00,200\nhello\n\n2\n00:00:00,240 --> 00:00:00,360\nworld\n")
+    with (
+        av.open(str(source)) as film,
+        av.open(str(text)) as words,
+        av.open(str(tmp_path / "c.mkv"), "w") as out,
+    ):
+        pairs = [
+            (old, out.add_stream_from_template(old, opaque=True))
+            for old in (film.streams.video[0], words.streams.subtitles[0])
+        ]
+        pairs[1][1].metadata["language"] = "ger"
+        for old, new in pairs:
+            for packet in old.container.demux(old):
+                if packet.dts is not None:
+                    packet.stream = new
+                    out.mux(packet)
+    assert run(tmp_path / "c.mkv", tmp_path / "d.mkv") == []
+    assert packets_of(tmp_path / "d.mkv", "subtitle") == packets_of(tmp_path / "c.mkv", "subtitle")
+    assert packets_of(tmp_path / "d.mkv", "subtitle")[0].startswith(b"hello")
+    with av.open(str(tmp_path / "d.mkv")) as container:
+        assert container.streams.subtitles[0].language == "ger"
+
+
+def test_title_stays(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(0)] * 3)
+    with av.open(str(source)) as old, av.open(str(tmp_path / "b.mp4"), "w") as new:
+        new.metadata["title"] = "summer"
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    run(tmp_path / "b.mp4", tmp_path / "c.mp4")
+    with av.open(str(tmp_path / "c.mp4")) as container:
+        assert container.metadata["title"] == "summer"
+
+
+def test_ten_bits_are_rounded_with_a_note(tmp_path):
+    source = make_video(tmp_path / "a.mkv", [scene(n) for n in range(4)], codec="ffv1", pixels="yuv420p10le")
+    assert run(source, tmp_path / "b.mkv") == ["10 bits rounded to 8"]
+    assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"), [(".mp4", {"movflags": "faststart"}), (".mkv", {}), (".webm", {})]
+)
+def test_cut_file_is_one_line_and_leaves_nothing(tmp_path, suffix, options):
+    noise = np.random.default_rng(0).integers(0, 256, (50, 48, 64, 3)).astype(np.uint8)
+    source = make_video(tmp_path / f"a{suffix}", list(noise), options=options)
+    cut = tmp_path / f"cut{suffix}"
+    data = source.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    target = tmp_path / "out" / f"b{suffix}"
+    with pytest.raises(UserError, match=rf"cut{suffix}: (cut short|broken) behind frame \d+") as raised:
+        run(cut, target)
+    assert "\n" not in str(raised.value)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_error_in_restore_leaves_nothing_and_the_old_file(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)])
+    target = tmp_path / "out" / "b.mp4"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    with pytest.raises(UserError, match="b.mp4: exists already"):
+        run(source, target)
+    with pytest.raises(ValueError, match="restore gave uint8"):
+        run(source, target, lambda picture: picture[1:], overwrite=True)
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+    run(source, target, overwrite=True)
+    assert video_facts(target).frames == 6
+
+
+def test_other_files_are_one_line_with_the_name(tmp_path):
+    target = tmp_path / "b.mp4"
+    with pytest.raises(UserError, match="none.mp4: no video, or cut short"):
+        run(tmp_path / "none.mp4", target)
+    (tmp_path / "text.mp4").write_text("hello")
+    with pytest.raises(UserError, match="text.mp4: no video, or cut short"):
+        video_facts(tmp_path / "text.mp4")
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)], sound="aac")
+    data = source.read_bytes()
+    (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match="half.mp4: no video, or cut short"):
+        run(tmp_path / "half.mp4", target)
+    with pytest.raises(UserError, match="b.gif: no video is written as '.gif'; use one of .mp4"):
+        run(source, tmp_path / "b.gif")
+    with av.open(str(source)) as old, av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as new:
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    with pytest.raises(UserError, match="sound.m4a: no video stream"):
+        run(tmp_path / "sound.m4a", target)
+    assert not target.exists()
+
+
+def test_avi_is_read(tmp_path):
+    source = make_video(
+        tmp_path / "a.avi", [scene(number) for number in range(10)], codec="mjpeg", pixels="yuvj420p"
+    )
+    assert source.suffix in VIDEO_SUFFIXES
+    run(source, tmp_path / "b.mkv")
+    assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 3
+    with pytest.raises(UserError, match="no video is written as '.avi'"):
+        run(source, tmp_path / "b.avi")
+
+
+def test_conversion_there_and_back_keeps_brightness():
+    rgb = np.random.default_rng(0).normal(128, 12, (12, 16, 3)).clip(0, 255).astype(np.uint8)
+    smooth = np.kron(rgb, np.ones((8, 8, 1), np.uint8))
+    options = {"dst_colorspace": 1, "dst_color_range": 1}
+    stored = av.VideoFrame.from_ndarray(smooth, format="rgb24").reformat(format="yuv420p", **options)
+    conversion = FrameConversion(av, stored)
+    again = conversion.to_frame(conversion.to_rgb(stored))
+    change = again.to_ndarray().astype(int) - stored.to_ndarray()
+    brightness, colours = change[:96], change[96:]
+    assert abs(brightness.mean()) < 0.02 and np.abs(brightness).max() <= 1
+    assert abs(colours.mean()) < 0.1
