@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from basicsr.layers.pretrained import layer_names
 from basicsr.losses import PerceptualLoss
-from basicsr.losses.perceptual import gram, layer_names
+from basicsr.losses.perceptual import gram
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import LOSSES
 

@@ -18,7 +18,8 @@ from basicsr import demo, infer
 from basicsr.engine.checkpoint import save_network
 from basicsr.masks import read_label_map, write_label_map
 from basicsr.reporting.page import read_page
-from basicsr.utils.image import read_rgb, write_png
+from basicsr.restoration.onnx_export import export_onnx
+from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.registry import ARCHS
 
 LEVELS = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}
@@ -172,6 +173,34 @@ def test_a_video_with_sound(work):
         samples = sum(frame.samples for frame in container.decode(audio=0))
     assert samples == 8000 * 3
     assert np.allclose(means, [55 + 3 * number for number in range(frames)], atol=2)
+
+
+@pytest.mark.slow
+def test_an_onnx_file(work):
+    """What the exported graph makes of a photo is what the network makes of it, masks included."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install onnxruntime")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install onnxscript")
+    export_onnx(work / "seg.pth", work / "seg.onnx")
+    photo = skimage.data.coffee()[:75, :130]
+    write_png(work / "a.png", photo)
+    run("-i", "a.png", "-o", "out/", "--weights", "seg.onnx", "--save_masks", "masks", "--ensemble")
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+    assert read_label_map(work / "masks" / "a.png").shape == (75, 130)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("kind", ["sam_images", "real_blur"])
+def test_photos_of_people(work, shared, kind: str):
+    """Real photos, as they come: each has its result of the same size and type, and a place in the report."""
+    folder = shared / "data" / "photos" / kind
+    run("-i", folder, "-o", "out", "--weights", "seg.pth")
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in READABLE)
+    assert names
+    for name in names:
+        restored, photo = read_rgb(work / "out" / name), read_rgb(folder / name)
+        assert restored.shape == photo.shape
+        assert abs(float(restored.mean()) - np.clip(photo - 5.1, 0, 255).mean()) < 1.5
+    assert [image["key"] for image in read_page(work / "out" / "report.html")["sets"][0]["images"]] == names
 
 
 def test_default_weights_are_the_newest_demo_run(work, capsys):

@@ -1,0 +1,176 @@
+"""NIQE: the fit of generalised Gaussians, the geometry of blocks, and that worse images score worse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from basicsr.config.schema import MetricOptions
+from basicsr.engine.evaluator import build_metrics
+from basicsr.metrics import NIQE
+from basicsr.metrics.niqe import (
+    BLOCK,
+    FEATURES,
+    HALVING,
+    Pristine,
+    _fit,
+    fit_pristine,
+    niqe_features,
+    niqe_luma,
+    read_pristine,
+    write_pristine,
+)
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.image import read_rgb
+from basicsr.utils.registry import METRICS
+
+PRISTINE = ("astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+
+
+def carried(name: str) -> np.ndarray:
+    """A photo of scikit-image."""
+    import skimage.data
+
+    return read_rgb(Path(skimage.data.__file__).parent / name)
+
+
+@pytest.fixture(scope="module")
+def parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("niqe") / "parameters.npz"
+    write_pristine(path, fit_pristine(niqe_features(niqe_luma(carried(name))) for name in PRISTINE))
+    return path
+
+
+@pytest.mark.parametrize(
+    "worsen",
+    [
+        lambda image: cv2.GaussianBlur(image, (0, 0), 2),
+        lambda image: cv2.blur(image, (15, 1)),
+        lambda image: (
+            (image + np.random.default_rng(0).normal(0, 20, image.shape)).clip(0, 255).astype(np.uint8)
+        ),
+        lambda image: cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 5])[1], 1),
+    ],
+    ids=["blur", "motion", "noise", "jpeg"],
+)
+def test_worse_images_score_worse(parameters: Path, worsen) -> None:
+    niqe = NIQE(str(parameters))
+    photo = carried("chelsea.png")
+    assert niqe(worsen(photo)) > niqe(photo) + 1
+
+
+@pytest.mark.parametrize(("shape", "left", "right"), [(2.0, 1.0, 1.0), (1.0, 0.5, 2.0), (0.5, 1.0, 1.0)])
+def test_the_fit_finds_the_parameters_that_samples_were_drawn_from(shape, left, right) -> None:
+    """|x / scale| ** shape of a generalised Gaussian is Gamma(1 / shape); sides weigh like their scales."""
+    generator = np.random.default_rng(0)
+    count = 400_000
+    size = generator.gamma(1 / shape, size=count) ** (1 / shape)
+    is_left = generator.random(count) < left / (left + right)
+    samples = np.where(is_left, -left * size, right * size)
+    found = np.array(_fit(samples[None, None]))[:, 0]
+    np.testing.assert_allclose(found, (shape, left, right), rtol=0.03)
+
+
+def test_features_of_a_block_do_not_depend_on_other_blocks_far_away() -> None:
+    generator = np.random.default_rng(0)
+    image = generator.uniform(20, 230, (BLOCK, 3 * BLOCK + 40))
+    features, sharpness = niqe_features(image)
+    assert features.shape == (3, FEATURES) and sharpness.shape == (3,)
+    image[:, 2 * BLOCK + 10 :] = cv2.blur(image[:, 2 * BLOCK + 10 :], (5, 5))
+    changed, softened = niqe_features(image)
+    np.testing.assert_array_equal(changed[0], features[0])
+    assert not np.allclose(changed[2], features[2])
+    assert softened[2] < 0.5 * sharpness[2]
+
+
+def test_only_sharp_blocks_of_pristine_photos_count() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(6, FEATURES))
+    sharpness = np.array([10, 8, 7.5, 7, 1, 9.0])
+    fitted = fit_pristine([(features, sharpness)])
+    kept = features[[0, 1, 5]]
+    np.testing.assert_allclose(fitted.mean, kept.mean(axis=0))
+    np.testing.assert_allclose(fitted.covariance, np.cov(kept, rowvar=False))
+
+
+def test_halving_keeps_constants_and_straight_slopes() -> None:
+    """Eight taps of MATLAB's imresize: sum 1, and symmetric about the middle of two pixels."""
+    assert HALVING.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(HALVING, HALVING[::-1])
+
+
+def test_the_score_of_the_fitted_mean_is_a_distance(parameters: Path) -> None:
+    """Moving the mean of the model moves the score; equal means and covariances give 0."""
+    features, _ = niqe_features(niqe_luma(carried("coffee.png")))
+    own = Pristine(features.mean(axis=0), np.cov(features, rowvar=False))
+    write_pristine(parameters.with_name("own.npz"), own)
+    assert NIQE(str(parameters.with_name("own.npz")))(carried("coffee.png")) == pytest.approx(0, abs=1e-6)
+    assert NIQE(str(parameters))(carried("coffee.png")) > 1
+
+
+def test_the_border_can_be_left_out(parameters: Path) -> None:
+    photo = carried("coffee.png")
+    cropped = NIQE(str(parameters))(photo[4:-4, 4:-4])
+    assert NIQE(str(parameters), crop_border=4)(photo) == cropped
+    assert NIQE(str(parameters))(photo) != cropped
+
+
+def test_flat_blocks_are_left_out(parameters: Path) -> None:
+    """A flat block has no distribution; the score is that of the others."""
+    photo = carried("astronaut.png")[: 2 * BLOCK, : 3 * BLOCK]
+    features, _ = niqe_features(np.full((BLOCK, BLOCK), 100.0))
+    assert np.isnan(features).any()
+    flat = np.concatenate([photo, np.full((BLOCK, 3 * BLOCK, 3), 90, np.uint8)])
+    assert np.isfinite(NIQE(str(parameters))(flat))
+
+
+def test_parameters_are_read_as_they_were_written_and_as_published(parameters: Path, tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    written = read_pristine(parameters)
+    published = tmp_path / "modelparameters.mat"
+    savemat(published, {"mu_prisparam": written.mean[None], "cov_prisparam": written.covariance})
+    for ours, theirs in zip(written, read_pristine(published), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_option_files_name_the_metric(parameters: Path) -> None:
+    photo = carried("coffee.png")
+    metric = METRICS.build("NIQE", {"parameters": str(parameters)})
+    assert metric(restored=photo) == NIQE(str(parameters))(photo)
+    with pytest.raises(OptionError, match="parameters: required by NIQE"):
+        METRICS.build("NIQE", {})
+    with pytest.raises(OptionError, match="parameters: no such file"):
+        METRICS.build("NIQE", {"parameters": "nowhere.npz"})
+
+
+def test_an_evaluation_passes_the_restored_image_only(parameters: Path) -> None:
+    options = MetricOptions(type="NIQE", options={"parameters": str(parameters)})
+    photo, other = carried("coffee.png"), carried("chelsea.png")
+    metric = build_metrics({"niqe": options})["niqe"]
+    assert metric(photo, other, other) == NIQE(str(parameters))(photo)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("suffix", "content"), [(".npz", b"PK"), (".mat", b"MATLAB"), (".npz", b"")])
+    def test_damaged_files(self, tmp_path: Path, suffix: str, content: bytes) -> None:
+        path = tmp_path / f"page{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"page.*: no NIQE parameters .*fit_niqe.py") as caught:
+            NIQE(str(path))
+        assert "\n" not in str(caught.value)
+
+    def test_other_shapes(self, tmp_path: Path) -> None:
+        path = tmp_path / "small.npz"
+        np.savez(path, mu_pris_param=np.zeros(18), cov_pris_param=np.eye(18))
+        with pytest.raises(UserError, match=r"small.npz: .*\(18,\) and \(18, 18\)"):
+            NIQE(str(path))
+
+    def test_images_with_too_few_blocks(self, parameters: Path) -> None:
+        with pytest.raises(ValueError, match="at least 96x96 pixels, got 95x300"):
+            NIQE(str(parameters))(np.zeros((95, 300, 3), np.uint8))
+        with pytest.raises(ValueError, match="1 of 1 blocks .* needs at least 2"):
+            NIQE(str(parameters))(carried("coffee.png")[:100, :100])
