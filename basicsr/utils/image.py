@@ -109,8 +109,8 @@ def write_png(path: Path, image: Array) -> None:
 
 
 def to_8_bit(image: Array) -> Array:
-    """uint16 of any shape -> uint8, rounded; 65535 becomes 255."""
-    return cv2.convertScaleAbs(image, alpha=1 / 257)
+    """uint16 of any shape -> uint8, rounded; 65535 becomes 255. uint8 stays what it is."""
+    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image, alpha=1 / 257)
 
 
 def to_tensor(image: Array) -> torch.Tensor:

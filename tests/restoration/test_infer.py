@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from basicsr.engine.checkpoint import save_network
 from basicsr.masks import read_label_map, write_label_map
 from basicsr.reporting.page import read_page
 from basicsr.restoration.onnx_export import export_onnx
+from basicsr.segmenters import graph_regions
 from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.registry import ARCHS
 
@@ -57,6 +59,11 @@ def fails(capsys, *argv: object) -> tuple[int, str]:
     return ended.value.code, capsys.readouterr().err
 
 
+def seen(thumbnail: str) -> np.ndarray:
+    """A picture of a report."""
+    return cv2.imdecode(np.frombuffer(base64.b64decode(thumbnail), np.uint8), cv2.IMREAD_COLOR)
+
+
 def is_darker(restored: np.ndarray, photo: np.ndarray, by: float = 0.02) -> bool:
     scale = np.iinfo(photo.dtype).max
     expected = np.clip(photo.astype(float) / scale - by, 0, 1)
@@ -68,12 +75,14 @@ def test_a_photo(work):
     write_png(work / "cat.png", photo)
     run("-i", "cat.png", "-o", "out/", "--weights", "seg.pth", "--save_masks", "masks")
     assert is_darker(read_rgb(work / "out" / "cat.png"), photo)
-    assert read_label_map(work / "masks" / "cat.png").shape == photo.shape[:2]
+    assert np.array_equal(read_label_map(work / "masks" / "cat.png"), graph_regions(photo))
     assert (work / "masks" / "overlays" / "cat.png").is_file()
     assert len(list((work / "cache").rglob("*.png"))) == 1
-    page = read_page(work / "out" / "report.html")
-    assert page["sets"][0]["images"][0]["key"] == "cat.png"
-    assert page["sets"][0]["images"][0]["thumbnails"]["labels"]
+    (image,) = read_page(work / "out" / "report.html")["sets"][0]["images"]
+    assert image["key"] == "cat.png" and image["thumbnails"]["labels"]
+    before, after = (seen(data) for data in (image["thumbnails"]["lq"], image["results"][0]["thumbnail"]))
+    assert before.mean() == pytest.approx(photo.mean(), abs=1)
+    assert after.mean() == pytest.approx(photo.mean() - 5.1, abs=1)
 
 
 def test_a_folder_with_a_broken_file(work, capsys):
