@@ -1,6 +1,19 @@
 """Image quality metrics; importing this package registers them."""
 
+from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
+from basicsr.metrics.lpips import LPIPS
 from basicsr.metrics.mode_collapse import calculate_mcr
+from basicsr.metrics.niqe import NIQE
 from basicsr.metrics.psnr_ssim import calculate_input_psnr, calculate_psnr, calculate_ssim, calculate_ssim_2d
 
-__all__ = ["calculate_input_psnr", "calculate_mcr", "calculate_psnr", "calculate_ssim", "calculate_ssim_2d"]
+__all__ = [
+    "LPIPS",
+    "NIQE",
+    "calculate_input_psnr",
+    "calculate_mcr",
+    "calculate_psnr",
+    "calculate_psnr_aligned",
+    "calculate_ssim",
+    "calculate_ssim_2d",
+    "calculate_ssim_aligned",
+]

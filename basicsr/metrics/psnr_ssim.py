@@ -11,6 +11,7 @@ images changes the result. Luma always has the range 255.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import cv2
@@ -51,7 +52,7 @@ def calculate_psnr(
     Raises:
         ValueError: shapes or types differ or are not supported, or nothing is left inside the border.
     """
-    restored, gt, peak = _comparable(restored, gt, crop_border, input_order, test_y_channel)
+    restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     difference = np.subtract(restored, gt, dtype=np.float32 if test_y_channel else np.float64)
     mse = np.square(difference, out=difference).mean()
     return math.inf if mse == 0 else float(20 * np.log10(peak / np.sqrt(mse)))
@@ -94,7 +95,7 @@ def calculate_ssim(
     """
     if not (ssim3d or test_y_channel):
         return calculate_ssim_2d(restored, gt, crop_border, input_order)
-    restored, gt, peak = _comparable(restored, gt, crop_border, input_order, test_y_channel)
+    restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     return _mean_ssim(restored, gt, peak, None if test_y_channel else _channel_mix(), margin=0)
 
 
@@ -114,7 +115,7 @@ def calculate_ssim_2d(
     Raises:
         ValueError: as `calculate_psnr`, or a side is shorter than the window.
     """
-    restored, gt, peak = _comparable(restored, gt, crop_border, input_order, test_y_channel)
+    restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     height, width = restored.shape[:2]
     if min(height, width) < WINDOW:
         needed = f"at least {WINDOW}x{WINDOW} pixels inside the border"
@@ -122,10 +123,14 @@ def calculate_ssim_2d(
     return _mean_ssim(restored, gt, peak, None, margin=REACH)
 
 
-def _comparable(
+def comparable(
     restored: Array, gt: Array, crop_border: int, input_order: InputOrder, luma: bool
 ) -> tuple[Array, Array, float]:
-    """Both images as (H, W, 3), or (H, W) float32 luma, without the border; and the value range."""
+    """Both images as (H, W, 3), or (H, W) float32 luma, without the border; and the value range.
+
+    Raises:
+        ValueError: as `calculate_psnr`.
+    """
     if restored.shape != gt.shape:
         raise ValueError(f"the images differ in shape: restored {restored.shape}, gt {gt.shape}")
     if restored.dtype != gt.dtype:
@@ -163,15 +168,28 @@ def _channel_mix() -> NDArray[np.float64]:
 
 def _mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) -> float:
     """Mean of the SSIM map, leaving out ``margin`` pixels at each side."""
+    total = sum(float(ssim.sum()) for _, ssim in ssim_bands(restored, gt, peak, mix, margin))
     height, width = restored.shape[:2]
-    total = 0.0
+    return total / restored[margin : height - margin, margin : width - margin].size
+
+
+def ssim_bands(
+    restored: Array, gt: Array, peak: float, mix: Mix, margin: int
+) -> Iterator[tuple[slice, Plane]]:
+    """The SSIM map without ``margin`` pixels at each side, some rows at a time: which rows, and their map.
+
+    Args:
+        restored, gt: (H, W) or (H, W, C).
+        peak: value range.
+        mix: (C, C), what smooths over the channels; None leaves each channel alone.
+    """
+    height, width = restored.shape[:2]
     for top in range(margin, height - margin, BAND):
         bottom = min(top + BAND, height - margin)
         start = max(top - REACH, 0)
         rows = slice(start, bottom + REACH)
         ssim = _ssim_map(restored[rows].astype(np.float64), gt[rows].astype(np.float64), peak, mix)
-        total += float(ssim[top - start : bottom - start, margin : width - margin].sum())
-    return total / restored[margin : height - margin, margin : width - margin].size
+        yield slice(top, bottom), ssim[top - start : bottom - start, margin : width - margin]
 
 
 def _ssim_map(x: Plane, y: Plane, peak: float, mix: Mix) -> Plane:

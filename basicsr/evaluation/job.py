@@ -1,0 +1,62 @@
+"""What the evaluation commands are asked to do. Imports nothing heavy, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """Folders to compare.
+
+    Args:
+        blurry, restored, sharp: folders of images that pair by path without suffix.
+        output: gets ``metrics.json``, ``metrics.csv`` and ``visualization/<key>.png``.
+        pictures: write blurry, aligned and sharp images side by side.
+        overwrite: replace the results of an earlier run.
+        workers: processes; null is one a core.
+    """
+
+    blurry: Path
+    restored: Path
+    sharp: Path
+    output: Path
+    pictures: bool = True
+    overwrite: bool = False
+    workers: int | None = None
+
+
+def read_job(about: str | None, example: str, sharp: str, argv: Sequence[str] | None = None) -> EvaluationJob:
+    """Read the command line; exits with 2 on a mistake.
+
+    Args:
+        about, example: for ``--help``.
+        sharp: what the folder of the ground truth holds, for ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folders = {
+        "blurry": "folder of the blurry photos",
+        "restored": "folder of the restored photos",
+        "sharp": f"folder of {sharp}",
+        "output": "gets metrics.json, metrics.csv and pictures",
+    }
+    for name, meaning in folders.items():
+        parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, required=True, metavar="DIR", help=meaning)
+    parser.add_argument("--no_pictures", action="store_true", help="write no pictures")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+    typed = parser.parse_args(argv)
+    return EvaluationJob(
+        blurry=typed.blurry,
+        restored=typed.restored,
+        sharp=typed.sharp,
+        output=typed.output,
+        pictures=not typed.no_pictures,
+        overwrite=typed.overwrite,
+        workers=typed.workers,
+    )

@@ -1,0 +1,243 @@
+"""Pairs in the way of GoPro and REDS: windows of consecutive frames, averaged in linear light."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from basicsr.preparation.manifest import claim_folder
+from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.storage import DiskStorage
+from basicsr.synthesis.frame_average import Frame, ResponseTable, Rounding, average_frames
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.files import write_bytes
+from basicsr.utils.image import READABLE, decode_rgb, write_png
+from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
+from basicsr.utils.rng import sample_generator
+
+PARAMETERS = "params.jsonl"
+
+
+@dataclass(frozen=True)
+class FrameWindows:
+    """How long windows are and where they begin.
+
+    Args:
+        shortest, longest: frames in a window; each draws its own number between them, both included.
+        stride: frames from the begin of one window to that of the next; null begins after its last frame.
+        seed: of the numbers drawn; they also depend on the clip's name and the window's place in it alone.
+
+    Raises:
+        OptionError: no frames, or a range that falls.
+    """
+
+    shortest: int
+    longest: int
+    stride: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shortest <= self.longest:
+            raise OptionError("--n", [f"--n: expected 1 or more (got {self.shortest}..{self.longest})"])
+        if self.stride is not None and self.stride < 1:
+            raise OptionError("--stride", [f"--stride: expected 1 or more (got {self.stride})"])
+
+    @classmethod
+    def parse(cls, n: str, stride: int | None = None, seed: int = 0) -> FrameWindows:
+        """``n`` is a number, ``8``, or a range, ``7..13``.
+
+        Raises:
+            OptionError: it is neither.
+        """
+        match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", n)
+        if match is None:
+            wanted = "a number such as 8 or a range such as 7..13"
+            raise OptionError("--n", [f"--n: expected {wanted} (got {n!r})"])
+        return cls(int(match[1]), int(match[2] or match[1]), stride, seed)
+
+    def cut(self, clip: str, length: int) -> Iterator[tuple[int, int]]:
+        """First frame and number of frames of each window in a clip of ``length`` frames.
+
+        The last one may have to be shorter than what was drawn for it.
+        """
+        start = number = 0
+        name = zlib.crc32(clip.encode())
+        while start + self.shortest <= length:
+            generator = sample_generator(self.seed, name, number)
+            count = min(int(generator.integers(self.shortest, self.longest + 1)), length - start)
+            yield start, count
+            start += self.stride or count
+            number += 1
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """What to do.
+
+    Args:
+        frames: folder of frames; each subfolder with frames is a clip.
+        output: gets ``input/<key>.png``, ``target/<key>.png``, ``params.jsonl`` and ``manifest.json``; the
+            key is that of the window's first frame.
+        windows: which frames are averaged.
+        gamma: of the frames.
+        crf: file for `ResponseTable.from_file`, which then replaces ``gamma``.
+        rounding: see `average_frames`.
+        overwrite: make all pairs again, and accept changed parameters.
+        workers: processes; null is one a core.
+    """
+
+    frames: Path
+    output: Path
+    windows: FrameWindows
+    gamma: float = 2.2
+    crf: Path | None = None
+    rounding: Rounding = "truncate"
+    overwrite: bool = False
+    workers: int | None = None
+
+    def response(self) -> ResponseTable:
+        """The camera's response.
+
+        Raises:
+            UserError: ``crf`` or ``gamma`` cannot be used.
+        """
+        return ResponseTable.from_gamma(self.gamma) if self.crf is None else ResponseTable.from_file(self.crf)
+
+
+@dataclass(frozen=True)
+class PairCount:
+    """What a run did: clips found, pairs made, pairs that were there already."""
+
+    clips: int
+    made: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A window and its files; the target is the frame in its middle, number n // 2 from 0."""
+
+    key: str
+    frames: tuple[Path, ...]
+    blurred: Path
+    sharp: Path
+
+    @property
+    def middle(self) -> int:
+        return len(self.frames) // 2
+
+    def is_made(self) -> bool:
+        return self.blurred.is_file() and self.sharp.is_file()
+
+    def describe(self, folder: Path) -> str:
+        names = [path.relative_to(folder).as_posix() for path in self.frames]
+        facts = {"key": self.key, "n": len(names), "first": names[0], "last": names[-1]}
+        return json.dumps({**facts, "target": names[self.middle]}, ensure_ascii=False)
+
+
+def make_averaged_pairs(job: FrameJob) -> PairCount:
+    """Make the pairs that are missing.
+
+    Raises:
+        UserError: no frames, no window that fits, an output with other parameters; or at the end, naming the
+            frames that are broken.
+    """
+    response = job.response()
+    require_outside(job.output, job.frames)
+    clips = find_clips(job.frames)
+    pairs = list(_pairs(job, clips))
+    if not pairs:
+        longest = max(len(paths) for paths in clips.values())
+        found = f"no {job.windows.shortest} consecutive frames, the longest clip has {longest}"
+        raise UserError(f"{job.frames}: {found}; take a smaller --n")
+    places = (place for pair in pairs for place in (pair.blurred, pair.sharp))
+    claim_folder(job.output, _parameters(job, response), places, job.overwrite)
+    missing = pairs if job.overwrite else [pair for pair in pairs if not pair.is_made()]
+    made = 0
+    try:
+        for _ in in_parallel(partial(_make, response, job.rounding), missing, "averaging", job.workers):
+            made += 1
+    finally:
+        lines = [pair.describe(job.frames) + "\n" for pair in pairs if pair.is_made()]
+        write_bytes(job.output / PARAMETERS, "".join(lines).encode())
+    return PairCount(len(clips), made, len(pairs) - len(missing))
+
+
+def find_clips(folder: Path) -> dict[str, list[Path]]:
+    """Runs of consecutive frames by the key of their first frame, in order.
+
+    A folder of frames is one run, unless the numbers at the end of their names leave some out. Frames are in
+    the order of the numbers in their names, so 10 comes after 9.
+
+    Raises:
+        UserError: no such folder, or no frame in it.
+    """
+    storage = DiskStorage(folder, READABLE)
+    by_folder: defaultdict[str, list[str]] = defaultdict(list)
+    for key in storage.keys():  # noqa: SIM118
+        by_folder[str(PurePosixPath(key).parent)].append(key)
+    runs = (run for keys in by_folder.values() for run in _runs(sorted(keys, key=_natural)))
+    return {run[0]: [Path(storage.describe(key)) for key in run] for run in runs}
+
+
+def _runs(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Split where the last number in the names grows by more than it does elsewhere."""
+    numbers = [int(match[0]) if (match := re.search(r"\d+$", key)) else None for key in keys]
+    if len(keys) < 2 or None in numbers:
+        yield list(keys)
+        return
+    steps = np.diff(np.array(numbers, dtype=np.int64))
+    breaks = np.flatnonzero(steps != steps[steps > 0].min(initial=np.iinfo(np.int64).max)) + 1
+    for begin, end in pairwise([0, *breaks.tolist(), len(keys)]):
+        yield list(keys[begin:end])
+
+
+def _natural(key: str) -> list[tuple[int, str]]:
+    """Numbers compare as numbers."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)]
+
+
+def _pairs(job: FrameJob, clips: dict[str, list[Path]]) -> Iterator[_Pair]:
+    for clip, paths in clips.items():
+        keys = [path.relative_to(job.frames).with_suffix("").as_posix() for path in paths]
+        windows = list(job.windows.cut(clip, len(paths)))
+        if not windows:
+            logger().warning(f"{paths[0]}: only {len(paths)} consecutive frames begin here, left out")
+        for start, count in windows:
+            blurred, sharp = (job.output / kind / f"{keys[start]}.png" for kind in ("input", "target"))
+            yield _Pair(keys[start], tuple(paths[start : start + count]), blurred, sharp)
+
+
+def _parameters(job: FrameJob, response: ResponseTable) -> dict[str, object]:
+    crf = None if job.crf is None else hashlib.sha256(response.light.tobytes()).hexdigest()[:16]
+    gamma = job.gamma if job.crf is None else None
+    return {"windows": asdict(job.windows), "gamma": gamma, "crf": crf, "rounding": job.rounding}
+
+
+def _make(response: ResponseTable, rounding: Rounding, pair: _Pair) -> None:
+    middle = _read(pair.frames[pair.middle])
+    frames = (_read(path, middle.shape) for path in pair.frames)
+    blurred = average_frames(frames, response, rounding)
+    write_png(pair.sharp, middle)
+    write_png(pair.blurred, blurred)
+
+
+def _read(path: Path, shape: tuple[int, ...] | None = None) -> Frame:
+    frame = decode_rgb(read_bytes(path), str(path))
+    if frame.dtype != np.uint8:
+        raise UserError(f"{path}: has 16 bits a channel, a response is of 8; save the frames with 8")
+    if shape is not None and frame.shape != shape:
+        sizes = f"{frame.shape[1]}x{frame.shape[0]} pixels, others {shape[1]}x{shape[0]}"
+        raise UserError(f"{path}: has {sizes}; put each clip into a folder of its own")
+    return frame

@@ -1,0 +1,113 @@
+"""Blur as the mean of the light of consecutive sharp frames, which is how GoPro and REDS were made.
+
+Nah et al., "Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deblurring" (CVPR 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from basicsr.utils.errors import OptionError, UserError
+
+Frame = NDArray[np.uint8]
+Light = NDArray[np.float64]
+Rounding = Literal["truncate", "nearest"]
+
+LEVELS = 256
+_SLACK = 1e-9  # of a step between values, for what a mean of floats loses
+
+
+@dataclass(frozen=True)
+class ResponseTable:
+    """A camera's response for 8-bit values; light is in any unit.
+
+    Args:
+        light: (256, 3), linear light of each value in R, G and B, rising.
+        halfway: (255, 3), the light between each value and the next from which on the next is nearer.
+    """
+
+    light: Light
+    halfway: Light
+
+    @classmethod
+    def from_gamma(cls, gamma: float) -> ResponseTable:
+        """``light = (value / 255) ** gamma``; with 1 the values themselves are averaged.
+
+        Raises:
+            OptionError: gamma is not positive.
+        """
+        if not 0 < gamma < np.inf:
+            raise OptionError("--gamma", [f"--gamma: expected a number above 0 (got {gamma})"])
+        values = np.arange(LEVELS)[:, None].repeat(3, 1)
+        return cls((values / 255) ** gamma, ((values[:-1] + 0.5) / 255) ** gamma)
+
+    @classmethod
+    def from_file(cls, path: Path) -> ResponseTable:
+        """The light of the values 0 to 255 from ``.npy``: (256,), (256, 1), or (256, 3) in RGB order.
+
+        Between two values the response is a straight line.
+
+        Raises:
+            UserError: not such an array, or it does not rise everywhere.
+        """
+        try:
+            table = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path}: cannot be read as .npy ({reason}); save the table anew") from error
+        if table.shape not in ((LEVELS,), (LEVELS, 1), (LEVELS, 3)) or table.dtype.kind not in "uif":
+            found = f"{table.dtype} {table.shape}"
+            raise UserError(f"{path}: expected 256 numbers, or 256 x 3, found {found}; save the table anew")
+        light = np.broadcast_to(table.reshape(LEVELS, -1).astype(np.float64), (LEVELS, 3))
+        rises = (np.diff(light, axis=0) > 0).all(axis=1) & np.isfinite(light[1:]).all(axis=1)
+        if not rises.all():
+            value = int(np.argmin(rises))
+            found = f"does not rise from value {value} to {value + 1}"
+            raise UserError(f"{path}: the light {found}; a response has to rise everywhere")
+        return cls(light, (light[1:] + light[:-1]) / 2)
+
+    def to_frame(self, light: Light, rounding: Rounding) -> Frame:
+        """(H, W, 3) linear light -> 8-bit RGB: the last value that it reaches, or the nearest."""
+        limits = self.halfway if rounding == "nearest" else self.light[1:]
+        limits = limits - _SLACK * np.diff(self.light, axis=0)
+        frame = np.empty(light.shape, np.uint8)
+        for channel in range(3):
+            frame[..., channel] = np.searchsorted(limits[:, channel], light[..., channel], side="right")
+        return frame
+
+
+def average_frames(
+    frames: Iterable[Frame], response: ResponseTable, rounding: Rounding = "truncate"
+) -> Frame:
+    """What a shutter that was open during all ``frames`` would have recorded.
+
+    Memory does not grow with their number.
+
+    Args:
+        frames: at least one, (H, W, 3) 8-bit RGB of one size.
+        rounding: ``truncate`` as in the published GoPro images, which are half a grey value too dark for it.
+
+    Raises:
+        ValueError: no frame, or sizes that differ.
+    """
+    table = np.ascontiguousarray(response.light[:, None])
+    total: Light | None = None
+    light: Light | None = None
+    count = 0
+    for frame in frames:
+        if total is None or light is None:
+            total, light = np.zeros(frame.shape), np.empty(frame.shape)
+        if frame.shape != total.shape:
+            raise ValueError(f"the frames differ in size: {total.shape[:2]} and {frame.shape[:2]}")
+        total += cv2.LUT(frame, table, light)
+        count += 1
+    if total is None:
+        raise ValueError("no frame to average")
+    return response.to_frame(total / count, rounding)

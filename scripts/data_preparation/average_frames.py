@@ -1,0 +1,75 @@
+"""Make pairs of blurred and sharp images from sharp video frames, as GoPro and REDS were made.
+
+A window of n consecutive frames is averaged in linear light; its middle frame is the target. A second run
+makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLES = """examples:
+  python scripts/data_preparation/average_frames.py --frames clips --out datasets/Mine/train --n 7..13
+  python scripts/data_preparation/average_frames.py --frames clips --out pairs --n 5 --crf crf.npy"""
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--frames", type=Path, required=True, metavar="DIR", help="sharp frames, a folder for each clip"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="gets input/, target/ and params.jsonl"
+    )
+    parser.add_argument(
+        "--n", required=True, metavar="N or A..B", help="frames in a window, or the range it is drawn from"
+    )
+    parser.add_argument(
+        "--stride", type=int, metavar="N",
+        help="frames from window to window (default: windows follow each other)",
+    )  # fmt: skip
+    response = parser.add_mutually_exclusive_group()
+    response.add_argument("--gamma", type=float, default=2.2, help="of the frames (default: 2.2)")
+    response.add_argument(
+        "--crf", type=Path, metavar="FILE", help=".npy with the linear light of each value, 256 or 256 x 3"
+    )
+    parser.add_argument(
+        "--rounding", choices=["truncate", "nearest"], default="truncate",
+        help="to 8 bits; truncate (default) is what GoPro has, nearest makes no image darker",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the numbers drawn from A..B (default: 0)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--overwrite", action="store_true", help="make all pairs again")
+    typed = parser.parse_args()
+
+    def command() -> None:
+        from basicsr.preparation.average_frames import FrameJob, FrameWindows, make_averaged_pairs
+        from basicsr.utils.log import open_log
+
+        open_log(is_main=True)
+        windows = FrameWindows.parse(typed.n, typed.stride, typed.seed)
+        job = FrameJob(
+            frames=typed.frames,
+            output=typed.out,
+            windows=windows,
+            gamma=typed.gamma,
+            crf=typed.crf,
+            rounding=typed.rounding,
+            overwrite=typed.overwrite,
+            workers=typed.workers,
+        )
+        count = make_averaged_pairs(job)
+        found = f"{count.clips} clips, {count.made} pairs made, {count.kept} there already"
+        print(f"{typed.out}: {found}")
+
+    run_command(command, debug=False)
+
+
+if __name__ == "__main__":
+    main()
