@@ -123,7 +123,7 @@ def infer(typed: argparse.Namespace) -> None:
     options = RestoreOptions(typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device)
     weights = typed.weights or find_default_weights()
     restorer = Restorer.from_checkpoint(weights, options, typed.local)
-    facts = {"Weights": str(weights), "Network": type(restorer.net).__name__, "Device": str(restorer.device)}
+    facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}
     finder = None
     if restorer.wants_labels or restorer.wants_mask:
         segmenter = chosen.build()

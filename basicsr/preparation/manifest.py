@@ -59,7 +59,7 @@ def claim_folder(
         begun_with = before.pop(VERSION, None)
         changes = list(_changes(before, parameters))
         if changes:
-            way_on = "take another folder, or --overwrite to make all masks again"
+            way_on = "take another folder, or --overwrite to make all files again"
             raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {way_on}")
         if begun_with != basicsr.__version__:
             logger().warning(f"{manifest}: begun with version {begun_with}, this is {basicsr.__version__}")

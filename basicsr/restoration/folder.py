@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-import basicsr
 from basicsr.masks import LabelMap, write_label_map
 from basicsr.masks.pictures import overlay
 from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbnails, write_report
+from basicsr.reporting.facts import circumstances
 from basicsr.restoration.guard import Findings
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
@@ -123,9 +123,8 @@ def restore_all(job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
             broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
     logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
     if job.is_folder and images:
-        write_report(
-            job.output / REPORT, Report("Restored photos", _facts(job), [ReportSet("photos", images)])
-        )
+        facts = [*job.facts, *circumstances(restorer.device)]
+        write_report(job.output / REPORT, Report("Restored photos", facts, [ReportSet("photos", images)]))
         logger().info(f"report: {job.output / REPORT}")
     if broken:
         if len(items) == 1:
@@ -210,7 +209,3 @@ def _restore_with_masks(image: Array, key: str, restorer: Restorer, finder: Regi
     labels = finder.labels(photo, key) if restorer.wants_labels else None
     mask = finder.grey(photo, key) if restorer.wants_mask else None
     return restorer.run(image, labels, mask)
-
-
-def _facts(job: RestoreJob) -> list[tuple[str, str]]:
-    return [*job.facts, ("Version", basicsr.__version__), ("Date", time.strftime("%Y-%m-%d %H:%M"))]
