@@ -24,7 +24,7 @@ def main() -> None:
     lines = [f"  {name:9}{what}" for name, (_, what) in COMMANDS.items()]
     usage = "usage: sam-deblur COMMAND ...\n\n" + "\n".join(lines)
     usage += "\n\nsam-deblur COMMAND --help explains a command."
-    print(usage, file=sys.stdout if asked else sys.stderr)  # noqa: T201
+    print(usage, file=sys.stdout if asked else sys.stderr)
     sys.exit(0 if asked else 2)
 
 
