@@ -9,9 +9,10 @@ demo: $(VENV)/installed
 	$(RUN) scripts/data_preparation/demo_dataset.py
 	$(RUN) basicsr/train.py -opt options/train/Demo/SegNAFNet.yml --auto_resume
 	$(RUN) basicsr/test.py -opt options/test/Demo/SegNAFNet.yml
-	@echo "restored photos: results/Demo-SegNAFNet/visualization/Demo"
-	@echo "blurred photos:  datasets/Demo/test/input"
-	@echo "sharp photos:    datasets/Demo/test/target"
+	@echo "before and after:  results/Demo-SegNAFNet/report.html"
+	@echo "training curves:   experiments/Demo-SegNAFNet/curves.svg"
+	@echo "restored photos:   results/Demo-SegNAFNet/visualization/Demo"
+	@echo "your own photo:    $(RUN) basicsr/infer.py -i PHOTO -o out/"
 
 test: $(VENV)/installed-dev
 	$(RUN) -m pytest

@@ -152,7 +152,7 @@ def _keep_record(folder: Path, windows: Windows) -> None:
 
 def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: Windows, workers: int | None) -> CropCount:
     written = kept = 0
-    for new, old in in_parallel(partial(_crop_one, windows=windows), jobs, "cropping", workers):
+    for new, old in in_parallel(partial(_crop_one, windows=windows), jobs, "cropping", workers, threads=True):
         written, kept = written + new, kept + old
     return CropCount(len(jobs), written, kept)
 

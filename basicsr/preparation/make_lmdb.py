@@ -40,7 +40,7 @@ def make_lmdb(source: Path, target: Path, workers: int | None = None) -> int:
 def _entries(storage: DiskStorage, workers: int | None) -> Iterator[tuple[str, bytes, Shape]]:
     keys = storage.keys()
     paths = [Path(storage.describe(key)) for key in keys]
-    files = in_parallel(_read_verified, list(zip(keys, paths, strict=True)), "writing", workers)
+    files = in_parallel(_read_verified, list(zip(keys, paths, strict=True)), "writing", workers, threads=True)
     yield from files
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import TypeVar
@@ -33,6 +33,7 @@ def in_parallel(
     workers: int | None = None,
     start_method: str | None = None,
     progress: bool = True,
+    threads: bool = False,
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in their order, while a progress bar counts them.
 
@@ -41,10 +42,11 @@ def in_parallel(
     Args:
         work: a function of a module, or a `functools.partial` of one, so that it can be pickled.
         title: in front of the bar.
-        workers: processes; null is one a core; 1 works in this process.
+        workers: processes or threads; null is one a core; 1 works in this process.
         start_method: of `multiprocessing`; null is forkserver where there is one, else spawn. Not fork: the
             copy of a process in which OpenCV has threads can hang.
         progress: show the bar; of processes that share a terminal, one should.
+        threads: for work that is nearly all in OpenCV, which lets other threads run: they need no start.
 
     Raises:
         UserError: after the last item, when some were broken; or at once, when a process was killed.
@@ -54,9 +56,12 @@ def in_parallel(
         raise OptionError("--workers", [f"--workers: expected at least 1 (got {workers})"])
     workers = min(workers or usable_cores(), len(items), _MOST_WORKERS)
     broken: list[str] = []
-    results = (
-        map(partial(_try, work), items) if workers <= 1 else _from_pool(work, items, workers, start_method)
-    )
+    results: Iterator[Result | UserError]
+    if workers <= 1:
+        results = map(partial(_try, work), items)
+    else:
+        pool = ThreadPoolExecutor(workers) if threads else _processes(workers, start_method)
+        results = _from_pool(pool, work, items, workers)
     for result in tqdm(results, title, total=len(items), unit="file", disable=not progress):
         if isinstance(result, UserError):
             broken.append(str(result))
@@ -73,18 +78,19 @@ def _try(work: Callable[[Item], Result], item: Item) -> Result | UserError:
         return error
 
 
-def _from_pool(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, start_method: str | None
-) -> Iterator[Result | UserError]:
-    """Only a few items wait at a time, so that finished ones do not pile up in memory."""
+def _processes(workers: int, start_method: str | None) -> Executor:
     if start_method is None:
         has_server = "forkserver" in multiprocessing.get_all_start_methods()
         start_method = "forkserver" if has_server else "spawn"
     context = multiprocessing.get_context(start_method)
-    function = work.func if isinstance(work, partial) else work
-    # what is imported there is imported once for all workers
-    context.set_forkserver_preload([__name__, function.__module__])
-    pool = ProcessPoolExecutor(workers, context, _prepare_worker)
+    context.set_forkserver_preload([__name__])  # what is imported there is imported once for all workers
+    return ProcessPoolExecutor(workers, context, _prepare_worker)
+
+
+def _from_pool(
+    pool: Executor, work: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result | UserError]:
+    """Only a few items wait at a time, so that finished ones do not pile up in memory."""
     waiting: deque[Future[Result | UserError]] = deque()
     try:
         for item in items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -27,11 +28,12 @@ def stop_at_five(number: int) -> int:
     return number
 
 
+@pytest.mark.parametrize("threads", [False, True])
 @pytest.mark.parametrize("workers", [1, 2, None])
-def test_the_rest_is_done_in_order_before_the_broken_ones_are_told(workers):
+def test_the_rest_is_done_in_order_before_the_broken_ones_are_told(workers, threads):
     results = []
     with pytest.raises(UserError) as told:
-        results.extend(in_parallel(square, range(40), "squares", workers))
+        results.extend(in_parallel(square, range(40), "squares", workers, threads=threads))
     assert results == [n**2 for n in range(40) if n % 10 != 3]
     head, *broken = str(told.value).splitlines()
     assert head == "4 of 40 could not be done:"
@@ -56,6 +58,12 @@ def test_the_bar_can_be_left_to_another_process(capsys):
     assert capsys.readouterr().err == ""
     assert list(in_parallel(square, [1, 2], "squares", 1)) == [1, 4]
     assert "squares: 100%" in capsys.readouterr().err
+
+
+def test_threads_work_at_the_same_time():
+    """Two that wait for each other would never end one after the other."""
+    meeting = threading.Barrier(2, timeout=60)
+    assert len(list(in_parallel(lambda _: meeting.wait(), [1, 2], "x", 2, threads=True))) == 2
 
 
 def test_nothing_to_do_is_nothing():
