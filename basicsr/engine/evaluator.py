@@ -136,7 +136,7 @@ def evaluate(
             kept = None
             if keep is not None:
                 labels = batch["labels"][0].numpy() if "labels" in batch else None
-                kept = keep(Judged(key, values, labels=labels, places=_places(dataset, key), **pictures))
+                kept = keep(Judged(key, values, labels=labels, places=dataset.places(key), **pictures))
             results.append(({"key": key, **values}, kept))
     model.train(was_training)
     results = interleave(gather_objects(results))
@@ -148,10 +148,6 @@ def interleave(shares: list[list[Any]]) -> list[Any]:
     """Shares of the processes, as `ShareSampler` made them -> items in the order of the data set."""
     longest = max(len(share) for share in shares)
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
-
-
-def _places(dataset: ImageDataset, key: str) -> dict[str, str]:
-    return {source.name: source.storage.describe(dataset.field_key(source, key)) for source in dataset.fields}
 
 
 def _unrounded(image: torch.Tensor) -> Image:
