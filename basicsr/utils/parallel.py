@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WAITING_PER_WORKER = 4
+_SECONDS_BETWEEN_LINES = 10.0  # of a bar that is written to a file, where each state is a line
 _MOST_WORKERS = 61  # Windows cannot wait for more
 
 
@@ -62,7 +64,8 @@ def in_parallel(
     else:
         pool = ThreadPoolExecutor(workers) if threads else _processes(workers, start_method)
         results = _from_pool(pool, work, items, workers)
-    for result in tqdm(results, title, total=len(items), unit="file", disable=not progress):
+    every = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES
+    for result in tqdm(results, title, len(items), unit="file", disable=not progress, mininterval=every):
         if isinstance(result, UserError):
             broken.append(str(result))
         else:
