@@ -1,0 +1,41 @@
+"""Write a weight file in another form: smaller, or with the description that published files lack."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from basicsr.config.cli import run_command
+
+EXAMPLES = """examples:
+  python scripts/convert_checkpoint.py experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
+  python scripts/convert_checkpoint.py published.pth described.pth"""  # noqa: E501
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="own checkpoint, or published NAFNet or SegNAFNet weights")
+    parser.add_argument("output", type=Path, help=".pth or .safetensors")
+    parser.add_argument(
+        "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
+        help="of the stored weights; default: float32",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    typed = parser.parse_args()
+    run_command(lambda: command(typed), debug=False)
+
+
+def command(typed: argparse.Namespace) -> None:
+    """Convert, and say what it was."""
+    from basicsr.engine.convert import convert_checkpoint
+    from basicsr.utils.log import logger, open_log
+
+    open_log(is_main=True)
+    logger().info(convert_checkpoint(typed.source, typed.output, typed.precision, typed.overwrite))
+
+
+if __name__ == "__main__":
+    main()
