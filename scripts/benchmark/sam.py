@@ -1,4 +1,4 @@
-"""Time everything mode on whole photos against SamAutomaticMaskGenerator: ``python scripts/benchmark/sam.py``.
+"""Time everything mode on whole photos against SamAutomaticMaskGenerator.
 
 A photo of 1280x720, 32 x 32 points. With official weights (--checkpoint) the thresholds are the default ones;
 without, the weights are random, so no quality passes them and all masks are kept up to NMS.
