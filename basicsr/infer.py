@@ -45,8 +45,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder, or file for a single file; another suffix converts, e.g. to .png",
     )  # fmt: skip
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE",
-        help="own checkpoint, published NAFNet or SegNAFNet weights, or .onnx; default: newest demo run here",
+        "--weights", metavar="FILE",
+        help="own checkpoint, published NAFNet or SegNAFNet weights, .onnx; or NAFNet, SegNAFNet: the small "
+        "networks that come with the package; default: SegNAFNet",
     )  # fmt: skip
     masks = parser.add_argument_group("masks, for networks that want them")
     add_segmenter_arguments(masks)
@@ -102,7 +103,7 @@ def infer(typed: argparse.Namespace) -> None:
     )  # heavy imports only now, so --help answers at once
     from basicsr.restoration.folder import RestoreJob, find_items, restore_all
     from basicsr.restoration.regions import RegionFinder, default_cache
-    from basicsr.restoration.weights import find_default_weights
+    from basicsr.restoration.weights import find_weights
     from basicsr.utils.log import logger, open_log
 
     open_log(True)
@@ -121,7 +122,7 @@ def infer(typed: argparse.Namespace) -> None:
     )
     find_items(job)  # mistakes in the paths come before anything is loaded
     options = RestoreOptions(typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device)
-    weights = typed.weights or find_default_weights()
+    weights = find_weights(typed.weights)
     restorer = Restorer.from_checkpoint(weights, options, typed.local)
     facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}
     finder = None

@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from basicsr.masks import LabelMap, write_label_map
 from basicsr.masks.pictures import overlay
-from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbnails, write_report
+from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbnails
 from basicsr.reporting.facts import circumstances
+from basicsr.reporting.model import to_document
+from basicsr.reporting.page import read_page, write_page
 from basicsr.restoration.guard import Findings
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
@@ -124,8 +126,7 @@ def restore_all(job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
     logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
     if job.is_folder and images:
         facts = [*job.facts, *circumstances(restorer.device)]
-        write_report(job.output / REPORT, Report("Restored photos", facts, [ReportSet("photos", images)]))
-        logger().info(f"report: {job.output / REPORT}")
+        _write_report(job.output / REPORT, Report("Restored photos", facts, [ReportSet("photos", images)]))
     if broken:
         if len(items) == 1:
             raise UserError(broken[0])
@@ -152,6 +153,23 @@ def _restore_item(
     return ReportImage(item.key, thumbnails, notes=shown.notes, full=full)
 
 
+def _write_report(place: Path, report: Report) -> None:
+    """Write the page; images that an earlier run has shown there stay."""
+    document = to_document(report)
+    if place.exists():
+        try:
+            earlier = read_page(place)
+        except UserError as error:
+            logger().warning(f"{error}; left as it is, no report is written")
+            return
+        shown = {
+            image["key"]: image for item in (*earlier["sets"], *document["sets"]) for image in item["images"]
+        }
+        document["sets"][0]["images"] = [shown[key] for key in sorted(shown)]
+    write_page(place, document)
+    logger().info(f"report: {place}")
+
+
 class _Shown(NamedTuple):
     """What the report shows of a file."""
 
@@ -168,13 +186,25 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     restored = _restore_with_masks(file.image, key, restorer, finder)
     seconds = time.perf_counter() - started
     dropped = write_photo_file(item.target, file, restored.image, job.quality)
-    if job.save_masks is not None and restored.labels is not None:
-        write_label_map(job.save_masks / f"{key}.png", restored.labels)
-        write_png(job.save_masks / "overlays" / f"{key}.png", overlay(to_8_bit(file.image), restored.labels))
+    if restored.labels is not None:
+        dropped += _save_masks(job, key, to_8_bit(file.image), restored.labels)
     height, width = file.image.shape[:2]
     how = f"in tiles of {restored.tile} pixels" if restored.tile else "whole"
     notes = [f"{width} x {height} pixels, {how}, {seconds:.1f} s", *file.notes, *dropped]
     return _Shown(file.image, restored.image, restored.labels, notes + restored.findings.notes())
+
+
+def _save_masks(job: RestoreJob, key: str, photo: Array, labels: LabelMap) -> list[str]:
+    """Write label map and overlay, where wanted; returns what was not done."""
+    if job.save_masks is None:
+        return []
+    places = [job.save_masks / f"{key}.png", job.save_masks / "overlays" / f"{key}.png"]
+    taken = next((place for place in places if place.exists() and not job.overwrite), None)
+    if taken is not None:
+        return [f"masks not saved: {taken} is there already"]
+    write_label_map(places[0], labels)
+    write_png(places[1], overlay(photo, labels))
+    return []
 
 
 def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:

@@ -1,4 +1,4 @@
-"""Which network restores: from a weight file, or the newest one that was trained here."""
+"""Which network restores: that of a weight file, or one that comes with the package."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from pathlib import Path
 
 from torch import nn
 
-from basicsr.config.paths import EXPERIMENTS, ExperimentPaths
+import basicsr
 from basicsr.engine.rebuild import rebuild_network
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
+
+SHIPPED = Path(basicsr.__file__).parent / "weights"
+DEFAULT = "SegNAFNet"
 
 
 def load_any(path: Path, local: bool | None = None) -> nn.Module:
@@ -32,20 +35,23 @@ def load_any(path: Path, local: bool | None = None) -> nn.Module:
     return rebuilt.net
 
 
-def find_default_weights() -> Path:
-    """The weights of the newest demo run below the current folder.
+def find_weights(typed: str | None) -> Path:
+    """The weight file that a user means.
+
+    Args:
+        typed: path of a file, or the name of a network that this package ships weights of (see `SHIPPED`);
+            None takes those of `DEFAULT`.
 
     Raises:
-        UserError: there is none.
+        UserError: neither a file nor such a name.
     """
-    found = [ExperimentPaths(run).network("latest") for run in EXPERIMENTS.glob("Demo-*")]
-    existing = [path for path in found if path.is_file()]
-    if not existing:
-        way_on = "give --weights FILE, or train the demo: make demo"
-        raise UserError(f"{EXPERIMENTS}: no demo run below it to take weights from; {way_on}")
-    newest = max(existing, key=lambda path: path.stat().st_mtime)
-    what = (
-        "a small network that learned a little straight motion blur in minutes; expect little on other photos"
-    )
-    logger().warning(f"no --weights given; taking {newest}: {what}")
-    return newest
+    if typed is None:
+        logger().warning(f"no --weights given: taking the small {DEFAULT} that comes with this package")
+        typed = DEFAULT
+    shipped = {path.stem: path for path in SHIPPED.glob("*.safetensors")}
+    if typed in shipped:
+        return shipped[typed]
+    if not Path(typed).is_file():
+        names = ", ".join(sorted(shipped))
+        raise UserError(f"{typed}: no such checkpoint; give the path of a file, or one of {names}")
+    return Path(typed)

@@ -13,7 +13,10 @@ from basicsr.utils.registry import ARCHS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ("NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet")
-SETS = {"train": ("Demo", "GoPro"), "test": ("Demo", "GoPro", "REDS", "RealBlurJ", "ReLoBlur")}
+SETS = {
+    "train": ("Demo", "Small", "GoPro"),
+    "test": ("Demo", "Small", "GoPro", "REDS", "RealBlurJ", "ReLoBlur"),
+}
 FOLDERS = [f"{command}/{name}" for command, names in SETS.items() for name in names]
 FILES = [f"{folder}/{row}.yml" for folder in FOLDERS for row in ROWS]
 
@@ -73,7 +76,7 @@ def test_rows_differ_only_in_network_masks_and_name(folder, load_shipped):
 @pytest.mark.parametrize("name", SETS["test"])
 def test_test_file_reads_the_weights_and_the_network_of_its_training_file(name, row, load_shipped):
     tested = load_shipped(f"test/{name}/{row}.yml")
-    trained = load_shipped(f"train/{'Demo' if name == 'Demo' else 'GoPro'}/{row}.yml")
+    trained = load_shipped(f"train/{name if name in SETS['train'] else 'GoPro'}/{row}.yml")
     assert tested.path.pretrain_network_g == f"experiments/{trained.name}/models/net_g_latest.pth"
     assert tested.network_g.options == trained.network_g.options
     assert tested.network_g.type.removesuffix("Local") == trained.network_g.type.removesuffix("Local")

@@ -85,6 +85,16 @@ def test_a_photo(work):
     assert after.mean() == pytest.approx(photo.mean() - 5.1, abs=1)
 
 
+def test_saved_masks_replace_nothing(work):
+    photo = skimage.data.coffee()[:40, :60]
+    write_png(work / "a.png", photo)
+    write_label_map(work / "masks" / "a.png", np.full((40, 60), 7, np.int32))
+    run("-i", "a.png", "-o", "out", "--weights", "seg.pth", "--save_masks", "masks")
+    assert (read_label_map(work / "masks" / "a.png") == 7).all()
+    (image,) = read_page(work / "out" / "report.html")["sets"][0]["images"]
+    assert any("masks not saved" in note for note in image["results"][0]["notes"])
+
+
 def test_a_folder_with_a_broken_file(work, capsys):
     photo = skimage.data.coffee()[:90, :120]
     write_png(work / "in" / "a.png", photo)
@@ -109,8 +119,19 @@ def test_a_second_run_keeps_what_is_there(work):
     run("-i", "in", "-o", "out", "--weights", "nafnet.pth")
     assert np.array_equal(read_rgb(work / "out" / "a.png"), photo), "kept"
     assert is_darker(read_rgb(work / "out" / "b.png"), photo), "made"
+    page = read_page(work / "out" / "report.html")
+    assert [image["key"] for image in page["sets"][0]["images"]] == ["a.png", "b.png"], "both runs are shown"
     run("-i", "in", "-o", "out", "--weights", "nafnet.pth", "--overwrite")
     assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+
+
+def test_a_page_of_the_user_is_not_replaced(work):
+    write_png(work / "a.png", skimage.data.coffee()[:40, :60])
+    (work / "out").mkdir()
+    (work / "out" / "report.html").write_text("mine")
+    run("-i", "a.png", "-o", "out", "--weights", "nafnet.pth")
+    assert (work / "out" / "a.png").is_file()
+    assert (work / "out" / "report.html").read_text() == "mine"
 
 
 def test_16_bits_alpha_and_size_stay(work):
@@ -212,16 +233,12 @@ def test_photos_of_people(work, shared, kind: str):
     assert [image["key"] for image in read_page(work / "out" / "report.html")["sets"][0]["images"]] == names
 
 
-def test_default_weights_are_the_newest_demo_run(work, capsys):
+def test_default_weights_come_with_the_package(work):
     write_png(work / "a.png", skimage.data.coffee()[:40, :40])
-    code, said = fails(capsys, "-i", "a.png", "-o", "out/")
-    assert code == 1 and "make demo" in said
-    save(work / "experiments" / "Demo-NAFNet" / "models" / "net_g_latest.pth", "NAFNet")
     run("-i", "a.png", "-o", "out/")
     assert (work / "out" / "a.png").is_file()
-    assert ("Weights", str(Path("experiments/Demo-NAFNet/models/net_g_latest.pth"))) in [
-        tuple(fact) for fact in read_page(work / "out" / "report.html")["runs"][0]["facts"]
-    ]
+    facts = dict(read_page(work / "out" / "report.html")["runs"][0]["facts"])
+    assert facts["Network"] == "SegNAFNet" and facts["Weights"].endswith("SegNAFNet.safetensors")
 
 
 BAD = {
