@@ -1,0 +1,51 @@
+"""The networks that come with the package: small, described by their files, and better than doing nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+
+from basicsr.engine.checkpoint import read_weights
+from basicsr.metrics import calculate_psnr
+from basicsr.restoration import Restorer
+from basicsr.restoration.weights import DEFAULT, SHIPPED, find_weights
+from basicsr.synthesis import blur_image, linear_motion
+from basicsr.utils.errors import UserError
+
+NAMES = ("NAFNet", "SegNAFNet")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_is_found_by_its_name_and_says_what_it_is(name: str):
+    path = find_weights(name)
+    assert path.parent == SHIPPED and path.stat().st_size < 12e6
+    assert read_weights(path).network["type"] == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_sharpens_photos_that_it_has_never_seen(name: str):
+    """On average; photos that are hardly blurred can lose."""
+    restorer = Restorer.from_checkpoint(find_weights(name))
+    gains = []
+    for photo in ("chelsea", "astronaut", "coffee"):
+        sharp = getattr(skimage.data, photo)()
+        for length, angle in ((6.0, 0.2), (10.0, 1.7), (15.0, 0.9)):
+            blurred = np.round(blur_image(sharp / 255.0, linear_motion(length, angle)) * 255).astype(np.uint8)
+            restored = restorer.run(blurred)
+            gains.append(calculate_psnr(restored.image, sharp) - calculate_psnr(blurred, sharp))
+            assert restored.findings.bad < 0.01 * blurred[..., 0].size
+    assert np.mean(gains) > 0.8
+    assert min(gains) > -3, "none collapses"
+
+
+def test_without_a_name_the_default_is_taken():
+    assert find_weights(None) == SHIPPED / f"{DEFAULT}.safetensors"
+
+
+def test_a_file_is_taken_as_it_is_and_anything_else_is_one_line(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"")
+    assert find_weights(str(tmp_path / "mine.pth")) == tmp_path / "mine.pth"
+    with pytest.raises(UserError, match="NAFNetz: no such checkpoint; .* one of NAFNet, SegNAFNet"):
+        find_weights("NAFNetz")
