@@ -85,6 +85,8 @@ def convolve_valid(planes: Tensor, kernel: Tensor) -> Tensor:
     size = _fast_length(height), _fast_length(width)
     factor = torch.fft.fft(torch.fft.rfft(kernel, n=size[1]), n=size[0], dim=0)
     result = planes.new_empty(count, height - margin, width - margin)
+    if count == 0:  # of nothing, some versions of PyTorch have no transform
+        return result
     at_once = 1 if planes.device.type == "cpu" else max(1, count)  # one by one they stay in the cache
     for some, place in zip(planes.split(at_once), result.split(at_once), strict=True):
         spectrum = torch.fft.rfft2(some, s=size).mul_(factor)
