@@ -97,10 +97,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def infer(typed: argparse.Namespace) -> None:
     """Check what was typed, load network and segmenter, restore."""
-    from basicsr.restoration import (
-        RestoreOptions,
-        Restorer,
-    )  # heavy imports only now, so --help answers at once
+    # heavy imports only now, so that --help answers at once
+    from basicsr.restoration import RestoreOptions, Restorer
     from basicsr.restoration.folder import RestoreJob, find_items, restore_all
     from basicsr.restoration.regions import RegionFinder, default_cache
     from basicsr.restoration.weights import find_weights
@@ -121,7 +119,9 @@ def infer(typed: argparse.Namespace) -> None:
         debug=typed.debug,
     )
     find_items(job)  # mistakes in the paths come before anything is loaded
-    options = RestoreOptions(typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device)
+    options = RestoreOptions(
+        typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
+    )
     weights = find_weights(typed.weights)
     restorer = Restorer.from_checkpoint(weights, options, typed.local)
     facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}

@@ -25,6 +25,7 @@ from basicsr.utils.log import logger
 from basicsr.utils.memory import free_memory, is_out_of_memory
 
 Precision = Literal["off", "bf16", "fp16"]
+Attempt = Callable[[tuple[Tensor, ...]], Tensor]
 
 # Peak of a U-Net's forward pass without gradients: about 40 bytes for each pixel and channel at full
 # resolution (measured on NAFNet of width 16 to 64, local pooling included), and something to spare.
@@ -48,6 +49,7 @@ class RestoreOptions:
         guard: what to do where the result left the photo; see `basicsr.restoration.guard.Guard`.
         amp: ``bf16`` or ``fp16`` runs the network under autocast.
         device: ``auto`` is the first GPU, else the CPU.
+        progress: show a bar on the terminal where a photo has many tiles.
     """
 
     tile: int | Literal["auto"] = "auto"
@@ -56,6 +58,7 @@ class RestoreOptions:
     guard: Policy = "retry"
     amp: Precision = "off"
     device: str = "auto"
+    progress: bool = False
 
     def __post_init__(self) -> None:
         if self.tile != "auto" and self.tile != 0 and self.tile < _SMALLEST_TILE:
@@ -219,25 +222,26 @@ class Restorer:
         overlap = min(self.options.overlap, (tile or max(photo.size)) // 2)
         with torch.inference_mode():
             first = self._attempt(self.net, photo, self.options.amp)
-            second: Callable[[Window], Tensor] | None = None
+            second: Attempt | None = None
 
             def restore(window: Window) -> Tensor:
-                lq = photo.inputs(Turn(), window, self.device)[0][:, :3]
+                inputs = photo.inputs(Turn(), window, self.device)
 
                 def again() -> Tensor:
                     nonlocal second
                     if second is None:
                         second = self._attempt(self._local_net(), photo, "off")
-                    return second(window)
+                    return second(inputs)
 
                 retry = again if self._has_second_way else None
-                return self._guard.check(lq, first(window), retry, findings).clamp(0, 1)
+                lq = inputs[0][:, :3]
+                return self._guard.check(lq, first(inputs), retry, findings).clamp(0, 1)
 
-            image = in_tiles(restore, photo, tile, overlap)
+            image = in_tiles(restore, photo, tile, overlap, self.options.progress)
         return Restored(image, findings, tile, photo.labels)
 
-    def _attempt(self, net: nn.Module, photo: Photo, amp: Precision) -> Callable[[Window], Tensor]:
-        """A part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
+    def _attempt(self, net: nn.Module, photo: Photo, amp: Precision) -> Attempt:
+        """Inputs for a part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
         dtype = torch.float16 if amp == "fp16" else torch.bfloat16
         pools = photo.labels is not None and hasattr(net, "region_features")
         means = {
@@ -245,8 +249,7 @@ class Restorer:
             for turn in self._turns
         }
 
-        def restore(window: Window) -> Tensor:
-            inputs = photo.inputs(Turn(), window, self.device)
+        def restore(inputs: tuple[Tensor, ...]) -> Tensor:
             total: Tensor | float = 0.0
             for turn in self._turns:
                 with torch.autocast(self.device.type, dtype, enabled=amp != "off"):

@@ -15,7 +15,8 @@ def free_memory(device: torch.device) -> int:
     """Bytes that are free on ``device``; for the CPU also within the limit of the container, if any."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return min(_available(), _left_in_container())
+    limit = _left_in_container()
+    return _available() if limit is None else min(_available(), limit)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -34,10 +35,10 @@ def _available() -> int:
     return int(next(found, _GUESS >> 10)) << 10
 
 
-def _left_in_container() -> int:
+def _left_in_container() -> int | None:
     try:
         limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
         used = (_CGROUP / "memory.current").read_text(encoding="utf-8")
     except OSError:
-        return _available()
-    return _available() if limit == "max" else max(0, int(limit) - int(used))
+        return None
+    return None if limit == "max" else max(0, int(limit) - int(used))
