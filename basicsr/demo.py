@@ -50,6 +50,7 @@ def demo(typed: argparse.Namespace) -> None:
     from basicsr.utils.errors import OptionError
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.photo_file import read_photo_file, write_photo_file
+    from basicsr.utils.shipped import weight_file
 
     open_log(True)
     config = load_config(typed.opt, typed.overrides, "demo")
@@ -59,7 +60,7 @@ def demo(typed: argparse.Namespace) -> None:
         way_on = "name the weights: --set path.pretrain_network_g=FILE"
         raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
     net = config.network_g.build()
-    logger().info(load_network(net, Path(weights), config.path.strict_load_g, config.path.param_key))
+    logger().info(load_network(net, weight_file(weights), config.path.strict_load_g, config.path.param_key))
     options = RestoreOptions(
         tile=config.val.tile or "auto",
         overlap=config.val.tile_overlap,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from basicsr.utils.convert import Count, ExistingFile, Mistakes, Name, join, struct_values
+from basicsr.utils.convert import Count, ExistingFile, Mistakes, Name, WeightFile, join, struct_values
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
 
@@ -76,6 +76,9 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     """A data set and how its samples are loaded.
 
     ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores.
+    ``batch_size_total``: samples an optimiser step in training, over all processes and accumulated batches,
+    of which each process loads its even share; ``batch_size_per_gpu`` (null is 1) instead fixes one batch of
+    one process, so that a step sees more with every process. Testing takes images one at a time.
     ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random numbers.
     With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and copying them to the GPU
     does not stop it; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
@@ -86,7 +89,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     name: Name
     use_shuffle: bool = True
     num_worker_per_gpu: Whole = 4
-    batch_size_per_gpu: Count = 1
+    batch_size_per_gpu: Count | None = None
+    batch_size_total: Count | None = None
     dataset_enlarge_ratio: Count = 1
     prefetch_mode: Literal["cpu", "cuda"] | None = None
     num_prefetch_queue: Count = 2
@@ -94,9 +98,11 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 
 
 class PathOptions(Options, frozen=True, kw_only=True):
-    """Weights to start from. ``param_key``: entry of the file; null takes ``params_ema``, then ``params``."""
+    """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights come with
+    the package. ``param_key``: entry of the file; null takes ``params_ema``, then ``params``.
+    """
 
-    pretrain_network_g: ExistingFile | None = None
+    pretrain_network_g: WeightFile | None = None
     strict_load_g: bool = True
     param_key: str | None = None
     resume_state: ExistingFile | None = None
@@ -254,16 +260,8 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
             mistakes.add("datasets.train", "required for training, but not given")
     elif command == "test" and not config.tested():
         mistakes.add("datasets.test", "required for testing, but not given")
-    train = config.datasets.get("train")
-    if (
-        command == "train"
-        and train is not None
-        and train.batch_size_per_gpu > 1
-        and train.options.get("gt_size") is None
-        and "gt_size" in train.registry.options(train.type)
-    ):
-        what = "required where batch_size_per_gpu is above 1: the images of a batch have one size"
-        mistakes.add("datasets.train.gt_size", what)
+    if command == "train" and "train" in config.datasets:
+        _check_batches(config.datasets["train"], mistakes)
     if config.val.grids and (config.val.crop_size_h is None or config.val.crop_size_w is None):
         mistakes.add("val.grids", "needs val.crop_size_h and val.crop_size_w")
     if config.val.grids and config.val.tile is not None:
@@ -271,3 +269,14 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
     if config.val.tile is not None and config.val.tile_overlap >= config.val.tile:
         mistakes.add("val.tile_overlap", "must be smaller than val.tile", config.val.tile_overlap)
     return mistakes.lines
+
+
+def _check_batches(train: DatasetOptions, mistakes: Mistakes) -> None:
+    if train.batch_size_total is not None and train.batch_size_per_gpu is not None:
+        what = "cannot be combined with batch_size_per_gpu; set one of them to null"
+        mistakes.add("datasets.train.batch_size_total", what, train.batch_size_total)
+    largest = train.batch_size_total or train.batch_size_per_gpu or 1
+    has_crops = "gt_size" in train.registry.options(train.type)
+    if largest > 1 and has_crops and train.options.get("gt_size") is None:
+        what = "required where a batch can have several images: they have one size"
+        mistakes.add("datasets.train.gt_size", what)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
-from basicsr.data.loader import batches, evaluation_loader, train_loader
+from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.checkpoint import HasWeightsFacts, load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
@@ -26,6 +26,7 @@ from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
 from basicsr.utils.rng import restore_random_state
+from basicsr.utils.shipped import weight_file
 
 
 def build_model(config: Config, run: Run) -> Model:
@@ -52,7 +53,7 @@ def _build_network(config: Config, run: Run) -> nn.Module:
     if isinstance(run, TrainingRun) and run.resume_state is not None:
         logger().info(load_network(net, _weights_beside(run.resume_state), param_key="params"))
     elif config.path.pretrain_network_g is not None:
-        weights = Path(config.path.pretrain_network_g)
+        weights = weight_file(config.path.pretrain_network_g)
         logger().info(load_network(net, weights, config.path.strict_load_g, config.path.param_key))
     elif isinstance(run, TestingRun):
         logger().warning("path.pretrain_network_g is not given: the network has random weights")
@@ -83,6 +84,8 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     """Everything that `Trainer.run` needs, with the state of the run that is resumed."""
     options = config.train
     assert options is not None
+    train_options, processes = config.datasets["train"], run.ranks.world_size
+    batch_size = batch_size_of_one(train_options, processes, options.accumulate)
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
     net = model.networks["g"]
@@ -91,15 +94,14 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     state = load_contents(run.resume_state) if run.resume_state is not None else None
     samples_done = state.get("samples_done", 0) if state is not None else 0
 
-    train_options = config.datasets["train"]
     dataset = build_dataset(train_options, config, model, "train")
-    loader = train_loader(dataset, train_options, run.ranks, config.manual_seed, samples_done)
+    loader = train_loader(dataset, train_options, batch_size, run.ranks, config.manual_seed, samples_done)
     validation = _evaluation_loaders(config.phases("val"), config, run, model)
     epoch_size = len(dataset) * train_options.dataset_enlarge_ratio
-    batch = train_options.batch_size_per_gpu * options.accumulate * run.ranks.world_size
+    step_size = batch_size * options.accumulate * processes
     logger().info(
-        f"{batch} samples a step, {options.total_iter * batch / epoch_size:.1f} epochs, "
-        f"{loader.num_workers} workers"
+        f"{step_size} samples a step ({processes} process(es), {options.accumulate} x {batch_size} each), "
+        f"{options.total_iter * step_size / epoch_size:.1f} epochs, {loader.num_workers} workers"
     )
 
     description = {"type": config.network_g.type, **config.network_g.options}

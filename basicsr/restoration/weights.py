@@ -6,12 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-import basicsr
 from basicsr.engine.rebuild import rebuild_network
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
+from basicsr.utils.shipped import shipped_weights, weight_file
 
-SHIPPED = Path(basicsr.__file__).parent / "weights"
 DEFAULT = "SegNAFNet"
 
 
@@ -39,7 +38,7 @@ def find_weights(typed: str | None) -> Path:
     """The weight file that a user means.
 
     Args:
-        typed: path of a file, or the name of a network that this package ships weights of (see `SHIPPED`);
+        typed: path of a file, or the name of a network that this package ships weights of;
             None takes those of `DEFAULT`.
 
     Raises:
@@ -48,10 +47,8 @@ def find_weights(typed: str | None) -> Path:
     if typed is None:
         logger().warning(f"no --weights given: taking the small {DEFAULT} that comes with this package")
         typed = DEFAULT
-    shipped = {path.stem: path for path in SHIPPED.glob("*.safetensors")}
-    if typed in shipped:
-        return shipped[typed]
-    if not Path(typed).is_file():
-        names = ", ".join(sorted(shipped))
+    path = weight_file(typed)
+    if not path.is_file():
+        names = ", ".join(shipped_weights())
         raise UserError(f"{typed}: no such checkpoint; give the path of a file, or one of {names}")
-    return Path(typed)
+    return path

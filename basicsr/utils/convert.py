@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 
 import msgspec
 
+from basicsr.utils.shipped import shipped_weights, weight_file
+
 
 @dataclass(frozen=True)
 class MustExist:
@@ -33,6 +35,15 @@ class Rule(Protocol):
 
     def check(self, value: Any, where: str, mistakes: Mistakes) -> None:
         """Note what is wrong with ``value``."""
+
+
+class IsWeights:
+    """Marks the path of a weight file, or the name of weights that come with the package."""
+
+    def check(self, named: str, where: str, mistakes: Mistakes) -> None:
+        if not weight_file(named).is_file() and mistakes.check_paths(where):
+            shipped = ", ".join(shipped_weights())
+            mistakes.add(where, f"no such file, and none of the weights that come along: {shipped}", named)
 
 
 class FolderName:
@@ -60,6 +71,7 @@ FileTemplate = Annotated[str, Template()]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ExistingFile = Annotated[str, MustExist("file")]
+WeightFile = Annotated[str, IsWeights()]
 ExistingFolder = Annotated[str, MustExist("folder")]
 
 

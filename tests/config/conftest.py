@@ -15,7 +15,7 @@ from basicsr.config.schema import Config
 from basicsr.utils.errors import OptionError
 
 ROOT = Path(__file__).resolve().parents[2]
-ABSENT = re.compile(r"[\w.]+: no such (file|folder) \(got '(.+)'\)")
+ABSENT = re.compile(r"[\w.]+: no such (file|folder)[^(]* \(got '(.+)'\)")
 
 
 def small_options(folder: Path) -> dict[str, Any]:

@@ -225,7 +225,8 @@ def test_only_the_folders_that_the_command_uses_must_exist(command, used, small,
 def test_absent_files_below_path_are_named(small, write):
     small["path"] = {"pretrain_network_g": "absent.pth", "resume_state": "1.state"}
     assert mistakes_of(write(small)) == [
-        "path.pretrain_network_g: no such file (got 'absent.pth')",
+        "path.pretrain_network_g: no such file, and none of the weights that come along: NAFNet, SegNAFNet "
+        "(got 'absent.pth')",
         "path.resume_state: no such file (got '1.state')",
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,15 @@ from basicsr.utils.image import decode_rgb
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("results/Demo-SegNAFNet")
-SMALL = ["num_gpu=0", "network_g.width=4", "datasets.train.num_worker_per_gpu=0"]
-TRAIN = ["datasets.train.gt_size=16", "datasets.train.batch_size_per_gpu=2", "train.total_iter=2"]
+TINY = ["num_gpu=0", "network_g.width=4", "network_g.enc_blk_nums=[1]", "network_g.dec_blk_nums=[1]"]
+TRAINED = "path.pretrain_network_g=experiments/Demo-SegNAFNet/models/net_g_latest.pth"
+TRAIN = [
+    "path.pretrain_network_g=null",
+    "datasets.train.num_worker_per_gpu=0",
+    "datasets.train.gt_size=16",
+    "datasets.train.batch_size_per_gpu=2",
+    "train.total_iter=2",
+]
 
 
 @pytest.fixture
@@ -35,13 +43,13 @@ def trained(paired_set, tmp_path, monkeypatch) -> Path:
         shutil.copytree(paired_set, tmp_path / "datasets/Demo" / split)
     monkeypatch.chdir(tmp_path)
     options = "options/train/Demo/SegNAFNet.yml"
-    run_train(Arguments(options, [*SMALL, *TRAIN, "logger.print_freq=1"], "none", False, debug=True))
+    run_train(Arguments(options, [*TINY, *TRAIN, "logger.print_freq=1"], "none", False, debug=True))
     return tmp_path
 
 
 def evaluate(*overrides: str) -> dict:
     options = "options/test/Demo/SegNAFNet.yml"
-    run_test(Arguments(options, [*SMALL[:2], *overrides], "none", False, debug=True))
+    run_test(Arguments(options, [*TINY, TRAINED, *overrides], "none", False, debug=True))
     return read_page(RESULTS / "report.html")
 
 
@@ -55,11 +63,11 @@ def test_the_report_of_an_evaluation(trained, capsys):
     facts = dict(document["runs"][0]["facts"])
     assert facts["Network"].startswith("SegNAFNet") and "width 4" in facts["Network"]
     assert facts["Weights"].endswith("net_g_latest.pth")
-    assert facts["Options"] == "options/test/Demo/SegNAFNet.yml num_gpu=0 network_g.width=4"
+    assert facts["Options"] == shlex.join(["options/test/Demo/SegNAFNet.yml", *TINY, TRAINED])
     for image, row in zip(shown["images"], metrics["Demo"]["images"], strict=True):
         (result,) = image["results"]
         assert image["key"] == row["key"]
-        assert image["input"] == {"psnr": pytest.approx(10 * np.log10(255**2 / 9))}, (
+        assert image["input"] == {"psnr": pytest.approx(10 * np.log10(255**2 / 9)), "mcr": 0.0}, (
             "3 grey values too bright"
         )
         assert result["values"] == {name: row[name] for name in ("psnr", "ssim", "mcr")}
@@ -82,7 +90,7 @@ def test_pictures_and_report_are_a_choice(trained):
     assert [image["results"][0]["full"] for image in document["sets"][0]["images"]] == [None] * 6
     assert not (RESULTS / "visualization").exists()
     options = "options/test/Demo/SegNAFNet.yml"
-    run_test(Arguments(options, [*SMALL[:2], "val.report=false"], "none", False, debug=True))
+    run_test(Arguments(options, [*TINY, TRAINED, "val.report=false"], "none", False, debug=True))
     assert (RESULTS / "metrics.json").is_file() and not (RESULTS / "report.html").exists()
 
 
@@ -91,6 +99,14 @@ def test_without_a_psnr_there_is_no_gain(trained):
     image = document["sets"][0]["images"][0]
     assert document["gain"] is None and image["input"] == {}
     assert "other" in image["results"][0]["values"]
+
+
+def test_the_ssim_of_the_input_stands_beside_that_of_the_result(trained):
+    document = evaluate("val.metrics.before={type: calculate_input_ssim}")
+    metrics = json.loads((RESULTS / "metrics.json").read_text())
+    for image, row in zip(document["sets"][0]["images"], metrics["Demo"]["images"], strict=True):
+        assert image["input"]["ssim"] == row["before"] != row["ssim"]
+        assert "before" not in image["results"][0]["values"]
 
 
 def test_training_leaves_its_curves(trained, capsys):
@@ -111,7 +127,7 @@ def test_an_interrupted_run_has_its_curves(trained, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SaveCheckpoint, "after_run", interrupt)
-    overrides = [*SMALL, *TRAIN, "name=broken", "logger.print_freq=1"]
+    overrides = [*TINY, *TRAIN, "name=broken", "logger.print_freq=1"]
     with pytest.raises(KeyboardInterrupt):
         run_train(Arguments("options/train/Demo/SegNAFNet.yml", overrides, "none", False, debug=True))
     assert Path("experiments/broken/curves.png").is_file()
@@ -123,7 +139,7 @@ def test_several_processes_write_the_same_report(trained):
     alone = evaluate()
     clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=3", "--standalone"]
-    words = ["-opt", "options/test/Demo/SegNAFNet.yml", "--set", *SMALL[:2]]
+    words = ["-opt", "options/test/Demo/SegNAFNet.yml", "--set", *TINY, TRAINED]
     done = subprocess.run(
         [*launcher, str(ROOT / "basicsr/test.py"), *words],
         capture_output=True, text=True, env=clean | {"OMP_NUM_THREADS": "1"}, timeout=240, check=False,

@@ -9,9 +9,10 @@ import skimage.data
 from basicsr.engine.checkpoint import read_weights
 from basicsr.metrics import calculate_psnr
 from basicsr.restoration import Restorer
-from basicsr.restoration.weights import DEFAULT, SHIPPED, find_weights
+from basicsr.restoration.weights import DEFAULT, find_weights
 from basicsr.synthesis import blur_image, linear_motion
 from basicsr.utils.errors import UserError
+from basicsr.utils.shipped import WEIGHTS
 
 NAMES = ("NAFNet", "SegNAFNet")
 
@@ -19,7 +20,7 @@ NAMES = ("NAFNet", "SegNAFNet")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_network_is_found_by_its_name_and_says_what_it_is(name: str):
     path = find_weights(name)
-    assert path.parent == SHIPPED and path.stat().st_size < 12e6
+    assert path.parent == WEIGHTS and path.stat().st_size < 12e6
     assert read_weights(path).network["type"] == name
 
 
@@ -41,7 +42,7 @@ def test_a_shipped_network_sharpens_photos_that_it_has_never_seen(name: str):
 
 
 def test_without_a_name_the_default_is_taken():
-    assert find_weights(None) == SHIPPED / f"{DEFAULT}.safetensors"
+    assert find_weights(None) == WEIGHTS / f"{DEFAULT}.safetensors"
 
 
 def test_a_file_is_taken_as_it_is_and_anything_else_is_one_line(tmp_path):
