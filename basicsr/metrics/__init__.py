@@ -4,12 +4,19 @@ from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_ali
 from basicsr.metrics.lpips import LPIPS
 from basicsr.metrics.mode_collapse import calculate_mcr
 from basicsr.metrics.niqe import NIQE
-from basicsr.metrics.psnr_ssim import calculate_input_psnr, calculate_psnr, calculate_ssim, calculate_ssim_2d
+from basicsr.metrics.psnr_ssim import (
+    calculate_input_psnr,
+    calculate_input_ssim,
+    calculate_psnr,
+    calculate_ssim,
+    calculate_ssim_2d,
+)
 
 __all__ = [
     "LPIPS",
     "NIQE",
     "calculate_input_psnr",
+    "calculate_input_ssim",
     "calculate_mcr",
     "calculate_psnr",
     "calculate_psnr_aligned",

@@ -100,6 +100,19 @@ def calculate_ssim(
 
 
 @METRICS.register
+def calculate_input_ssim(
+    lq: Array,
+    gt: Array,
+    crop_border: Border = 0,
+    input_order: InputOrder = "HWC",
+    test_y_channel: bool = False,
+    ssim3d: bool = True,
+) -> float:
+    """`calculate_ssim` of the degraded input: what a network that changes nothing would get."""
+    return calculate_ssim(lq, gt, crop_border, input_order, test_y_channel, ssim3d)
+
+
+@METRICS.register
 def calculate_ssim_2d(
     restored: Array,
     gt: Array,

@@ -18,6 +18,7 @@ from basicsr.reporting.page import link
 from basicsr.reporting.thumbnails import make_thumbnails
 
 _UNITS: dict[str, Unit] = {"calculate_psnr": "dB", "calculate_mcr": "rate"}
+_OF_INPUT = {"calculate_input_psnr": "calculate_psnr", "calculate_input_ssim": "calculate_ssim"}
 _SHOWN_BY_BROWSERS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -25,10 +26,10 @@ def image_maker(options: ValOptions) -> Callable[[Judged], ReportImage]:
     """What `basicsr.engine.evaluator.evaluate` keeps of each image for `evaluation_report`.
 
     The PSNR of the input is measured as the first ``calculate_psnr`` of ``val.metrics`` measures that of the
-    result; without one the report shows no gain.
+    result; without one the report shows no gain. Its SSIM is that of ``calculate_input_ssim``, where
+    ``val.metrics`` has it.
     """
-    metrics = options.metrics or {}
-    return functools.partial(_image, _gain_metric(metrics), metrics)
+    return functools.partial(_image, options.metrics or {})
 
 
 def evaluation_report(
@@ -45,21 +46,30 @@ def evaluation_report(
         for item in evaluations
     ]
     units = {name: _UNITS[item.type] for name, item in metrics.items() if item.type in _UNITS}
-    return Report(config.name, _facts(config, run, command), sets, units, _gain_metric(metrics))
+    return Report(config.name, _facts(config, run, command), sets, units, _first(metrics, "calculate_psnr"))
 
 
-def _gain_metric(metrics: Mapping[str, MetricOptions]) -> str | None:
-    return next((name for name, item in metrics.items() if item.type == "calculate_psnr"), None)
+def _first(metrics: Mapping[str, MetricOptions], kind: str) -> str | None:
+    return next((name for name, item in metrics.items() if item.type == kind), None)
 
 
-def _image(gain: str | None, metrics: Mapping[str, MetricOptions], judged: Judged) -> ReportImage:
+def _image(metrics: Mapping[str, MetricOptions], judged: Judged) -> ReportImage:
     """Values of the result only: metrics of the input stand beside them, under the same names."""
-    values = {
-        name: value for name, value in judged.values.items() if metrics[name].type != "calculate_input_psnr"
-    }
-    before = {gain: metrics[gain].build()(restored=judged.lq, gt=judged.gt)} if gain is not None else {}
+    values = {name: value for name, value in judged.values.items() if metrics[name].type not in _OF_INPUT}
     thumbnails = make_thumbnails(judged.lq, judged.restored, judged.gt, judged.labels)
-    return ReportImage(judged.key, thumbnails, values, before, full=judged.places)
+    return ReportImage(judged.key, thumbnails, values, _input_values(metrics, judged), full=judged.places)
+
+
+def _input_values(metrics: Mapping[str, MetricOptions], judged: Judged) -> dict[str, float]:
+    values = {name: 0.0 for name, item in metrics.items() if item.type == "calculate_mcr"}  # it loses nothing
+    for name, item in metrics.items():
+        of_result = _first(metrics, _OF_INPUT[item.type]) if item.type in _OF_INPUT else None
+        if of_result is not None:
+            values[of_result] = judged.values[name]
+    gain = _first(metrics, "calculate_psnr")
+    if gain is not None:
+        values[gain] = metrics[gain].build()(restored=judged.lq, gt=judged.gt)
+    return values
 
 
 def _linked(image: ReportImage, dataset: str, paths: ResultPaths, options: ValOptions) -> ReportImage:

@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from basicsr.metrics import calculate_psnr, calculate_ssim, calculate_ssim_2d
+from basicsr.metrics import (
+    calculate_input_psnr,
+    calculate_input_ssim,
+    calculate_psnr,
+    calculate_ssim,
+    calculate_ssim_2d,
+)
 from basicsr.utils.errors import OptionError
 from basicsr.utils.image import read_rgb
 from basicsr.utils.registry import METRICS
@@ -219,6 +225,22 @@ class TestRefused:
     def test_borders_that_leave_nothing(self, metric, border: int) -> None:
         with pytest.raises(ValueError, match=rf"crop_border {border}.*16x18"):
             metric(constant(1), constant(1), crop_border=border)
+
+
+@pytest.mark.parametrize(
+    ("of_input", "of_result", "options"),
+    [
+        (calculate_input_psnr, calculate_psnr, {"crop_border": 2}),
+        (calculate_input_ssim, calculate_ssim, {"crop_border": 2}),
+        (calculate_input_ssim, calculate_ssim, {"test_y_channel": True}),
+        (calculate_input_ssim, calculate_ssim, {"ssim3d": False}),
+    ],
+)
+def test_metrics_of_the_input_are_those_of_a_network_that_changes_nothing(
+    of_input, of_result, options: dict
+) -> None:
+    lq, gt = noisy_pair(6, 20, 24)
+    assert of_input(lq, gt, **options) == of_result(lq, gt, **options) != of_result(lq, gt)
 
 
 def test_2d_ssim_of_an_image_smaller_than_its_window_is_refused() -> None:
