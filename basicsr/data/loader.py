@@ -14,18 +14,45 @@ from basicsr.data.paired import ImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import OptionError, UserError
 
 Batch = dict[str, Any]
 
 
+def batch_size_of_one(options: DatasetOptions, world_size: int, accumulate: int) -> int:
+    """Samples in one training batch of one process.
+
+    Args:
+        world_size: number of processes.
+        accumulate: batches of each process an optimiser step.
+
+    Raises:
+        OptionError: ``batch_size_total`` cannot be divided evenly.
+    """
+    total = options.batch_size_total
+    if total is None:
+        return options.batch_size_per_gpu or 1
+    batches_a_step = world_size * accumulate
+    if total % batches_a_step:
+        key = "datasets.train.batch_size_total"
+        what = f"{world_size} process(es) with train.accumulate {accumulate} cannot share it evenly"
+        way_on = f"choose a multiple of {batches_a_step}, or another number of processes"
+        raise OptionError(key, [f"{key}: {what}; {way_on} (got {total})"])
+    return total // batches_a_step
+
+
 def train_loader(
-    dataset: ImageDataset, options: DatasetOptions, ranks: Ranks, seed: int, samples_done: int = 0
+    dataset: ImageDataset,
+    options: DatasetOptions,
+    batch_size: int,
+    ranks: Ranks,
+    seed: int,
+    samples_done: int = 0,
 ) -> DataLoader[Batch]:
     """Endless training batches of this process, from position ``samples_done`` of the common stream on."""
     sampler = TrainSampler(
         len(dataset) * options.dataset_enlarge_ratio,
-        options.batch_size_per_gpu,
+        batch_size,
         ranks.rank,
         ranks.world_size,
         seed,

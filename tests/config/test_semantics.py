@@ -32,6 +32,20 @@ def test_batches_of_several_images_need_one_size(small, write):
     assert places(write(small)) == ["datasets.train.gt_size"]
     small["datasets"]["train"]["batch_size_per_gpu"] = 1
     load_config(write(small))
+    small["datasets"]["train"] |= {"batch_size_per_gpu": None, "batch_size_total": 2}
+    assert places(write(small)) == ["datasets.train.gt_size"]
+
+
+def test_a_batch_is_that_of_a_process_or_of_all_together(small, write):
+    small["datasets"]["train"] |= {"gt_size": 8, "batch_size_per_gpu": 1, "batch_size_total": 32}
+    assert places(write(small)) == ["datasets.train.batch_size_total"]
+    for key, other in (
+        ("batch_size_total", "batch_size_per_gpu"),
+        ("batch_size_per_gpu", "batch_size_total"),
+    ):
+        one = small | {"datasets": small["datasets"] | {"train": small["datasets"]["train"] | {key: None}}}
+        train = load_config(write(one)).datasets["train"]
+        assert getattr(train, key) is None and getattr(train, other) is not None
 
 
 @pytest.mark.parametrize("phase", ["gopro", "train_2", "training", "Test"])

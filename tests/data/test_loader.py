@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr.config.schema import DatasetOptions
-from basicsr.data.loader import batches, evaluation_loader, train_loader
+from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import PairedImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import OptionError, UserError
 
 
 def first_batches(count: int, **options) -> list:
@@ -53,6 +53,18 @@ def test_processes_share_one_stream(world: int):
         assert Counter(together) == Counter(itertools.chain(*(share[step] for share in shares)))
 
 
+@given(world=st.sampled_from([1, 2, 4]), other=st.sampled_from([1, 2, 4]), done=st.integers(0, 5))
+def test_resuming_with_other_processes_keeps_the_steps(world: int, other: int, done: int):
+    """Steps of 4 samples, whoever shares them."""
+
+    def steps(count: int, world: int, start: int = 0) -> list[Counter]:
+        settings = {"batch_size": 4 // world, "world_size": world, "start": start}
+        shares = [first_batches(count, rank=rank, **settings) for rank in range(world)]
+        return [Counter(itertools.chain(*step)) for step in zip(*shares, strict=True)]
+
+    assert steps(done, world) + steps(3, other, start=4 * done) == steps(done + 3, 1)
+
+
 @given(size=st.integers(0, 20), world=st.integers(1, 5))
 def test_each_test_image_belongs_to_exactly_one_process(size: int, world: int):
     shares = [list(ShareSampler(size, rank, world)) for rank in range(world)]
@@ -66,12 +78,36 @@ def pairs(folder) -> PairedImageDataset:
 
 
 def options(**changes) -> DatasetOptions:
-    return DatasetOptions(**{"type": "PairedImageDataset", "name": "set", "batch_size_per_gpu": 4} | changes)
+    return DatasetOptions(**{"type": "PairedImageDataset", "name": "set"} | changes)
+
+
+@given(total=st.integers(1, 40), world=st.integers(1, 9), accumulate=st.integers(1, 5))
+def test_a_total_batch_is_shared_evenly_or_refused(total: int, world: int, accumulate: int):
+    try:
+        one = batch_size_of_one(options(batch_size_total=total), world, accumulate)
+    except OptionError:
+        assert total % (world * accumulate) != 0
+    else:
+        assert one >= 1 and one * world * accumulate == total
+
+
+def test_a_total_batch_that_cannot_be_shared_is_one_line():
+    with pytest.raises(OptionError) as error:
+        batch_size_of_one(options(batch_size_total=32), 3, 2)
+    assert str(error.value) == (
+        "datasets.train.batch_size_total: 3 process(es) with train.accumulate 2 cannot share it evenly; "
+        "choose a multiple of 6, or another number of processes (got 32)"
+    )
+
+
+def test_the_batch_of_one_process_can_be_given_instead():
+    assert batch_size_of_one(options(), 4, 2) == 1
+    assert batch_size_of_one(options(batch_size_per_gpu=8), 4, 2) == 8
 
 
 def test_order_and_augmentation_do_not_depend_on_the_number_of_workers(paired_set):
     loaders = [
-        train_loader(pairs(paired_set), options(num_worker_per_gpu=n), Ranks(), seed=5) for n in (0, 2)
+        train_loader(pairs(paired_set), options(num_worker_per_gpu=n), 4, Ranks(), seed=5) for n in (0, 2)
     ]
     streams = [[batch for batch, _ in zip(batches(loader), range(5), strict=False)] for loader in loaders]
     for alone, spread in zip(*streams, strict=True):
@@ -82,7 +118,8 @@ def test_order_and_augmentation_do_not_depend_on_the_number_of_workers(paired_se
 def test_enlarging_shows_every_image_that_many_times_an_epoch(paired_set):
     loader = train_loader(
         pairs(paired_set),
-        options(dataset_enlarge_ratio=2, num_worker_per_gpu=0, batch_size_per_gpu=6),
+        options(dataset_enlarge_ratio=2, num_worker_per_gpu=0),
+        6,
         Ranks(),
         5,
     )
@@ -92,9 +129,10 @@ def test_enlarging_shows_every_image_that_many_times_an_epoch(paired_set):
 
 def test_workers_never_exceed_the_cores(paired_set):
     cores = len(os.sched_getaffinity(0))
-    assert train_loader(pairs(paired_set), options(num_worker_per_gpu=500), Ranks(), 1).num_workers == cores
+    dataset, many = pairs(paired_set), options(num_worker_per_gpu=500)
+    assert train_loader(dataset, many, 4, Ranks(), 1).num_workers == cores
     shared_by_all = Ranks(0, 2 * cores, 0, 2 * cores)
-    assert train_loader(pairs(paired_set), options(num_worker_per_gpu=500), shared_by_all, 1).num_workers == 0
+    assert train_loader(dataset, many, 4, shared_by_all, 1).num_workers == 0
 
 
 @pytest.mark.parametrize("workers", [0, 1])
