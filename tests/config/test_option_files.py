@@ -8,16 +8,21 @@ import pytest
 
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.schema import effective_options
+from basicsr.data.loader import batch_size_of_one
+from basicsr.engine.checkpoint import load_network
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS
+from basicsr.utils.shipped import weight_file
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ("NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet")
 SETS = {
-    "train": ("Demo", "Small", "GoPro"),
+    "train": ("Demo", "Small", "GoPro", "Full"),
     "test": ("Demo", "Small", "GoPro", "REDS", "RealBlurJ", "ReLoBlur"),
 }
 FOLDERS = [f"{command}/{name}" for command, names in SETS.items() for name in names]
+# Test files that take weights that come with the package, which no training file makes.
+SHIPPED = {"Demo/NAFNet": "NAFNet", "Demo/SegNAFNet-MAP": "SegNAFNet", "Demo/SegNAFNet": "SegNAFNet"}
 FILES = [f"{folder}/{row}.yml" for folder in FOLDERS for row in ROWS]
 
 
@@ -33,8 +38,10 @@ def flat(options, where=""):
 
 
 def differences(left, right):
+    """Keys whose values differ, other than those of the weights to start from."""
     left, right = flat(effective_options(left)), flat(effective_options(right))
-    return {key for key in left | right if left.get(key, "absent") != right.get(key, "absent")}
+    differ = {key for key in left | right if left.get(key, "absent") != right.get(key, "absent")}
+    return differ - {"path.pretrain_network_g", "path.strict_load_g"}
 
 
 def test_every_set_has_the_four_rows_of_the_paper():
@@ -59,16 +66,15 @@ def test_loads_once_its_paths_exist_and_its_dump_is_an_equal_run(name, load_ship
 def test_rows_differ_only_in_network_masks_and_name(folder, load_shipped):
     rows = {row: load_shipped(f"{folder}/{row}.yml") for row in ROWS}
     phases = rows["NAFNet"].datasets
-    named = {"name"} if folder.startswith("train") else {"name", "path.pretrain_network_g"}
     types = {f"datasets.{phase}.type" for phase in phases}
     masks = {f"datasets.{phase}.dataroot_mask" for phase in phases}
-    assert differences(rows["NAFNet"], rows["MaskNAFNet"]) == {*named, *types, *masks, "network_g.mask"}
-    assert differences(rows["SegNAFNet"], rows["SegNAFNet-MAP"]) == {*named, "network_g.mask_dropout"}
+    assert differences(rows["NAFNet"], rows["MaskNAFNet"]) == {"name", *types, *masks, "network_g.mask"}
+    assert differences(rows["SegNAFNet"], rows["SegNAFNet-MAP"]) == {"name", "network_g.mask_dropout"}
     networks = (ARCHS.options(rows[row].network_g.type) for row in ("NAFNet", "SegNAFNet"))
     in_one_only = {f"network_g.{key}" for key in set(next(networks)) ^ set(next(networks))}
     assert {"network_g.seg_channel", "network_g.mask_dropout", "network_g.mask"} <= in_one_only
     assert differences(rows["NAFNet"], rows["SegNAFNet"]) == {
-        *named, *types, *masks, *in_one_only, "network_g.type", "grouped_masks",
+        "name", *types, *masks, *in_one_only, "network_g.type", "grouped_masks",
     }  # fmt: skip
 
 
@@ -77,7 +83,8 @@ def test_rows_differ_only_in_network_masks_and_name(folder, load_shipped):
 def test_test_file_reads_the_weights_and_the_network_of_its_training_file(name, row, load_shipped):
     tested = load_shipped(f"test/{name}/{row}.yml")
     trained = load_shipped(f"train/{name if name in SETS['train'] else 'GoPro'}/{row}.yml")
-    assert tested.path.pretrain_network_g == f"experiments/{trained.name}/models/net_g_latest.pth"
+    own = f"experiments/{trained.name}/models/net_g_latest.pth"
+    assert tested.path.pretrain_network_g == SHIPPED.get(f"{name}/{row}", own)
     assert tested.network_g.options == trained.network_g.options
     assert tested.network_g.type.removesuffix("Local") == trained.network_g.type.removesuffix("Local")
     assert trained.datasets["val"].type == tested.datasets["test"].type
@@ -86,6 +93,17 @@ def test_test_file_reads_the_weights_and_the_network_of_its_training_file(name, 
         trained.datasets["val"].name.split("-")[0] + f"-{row}",
     )
     assert set(tested.val.metrics) >= {"psnr", "ssim", "mcr"}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_demo_files_describe_the_network_whose_weights_they_take(row, load_shipped):
+    for command in ("train", "test"):
+        config = load_shipped(f"{command}/Demo/{row}.yml")
+        net = config.network_g.build()
+        if command == "train" or row != "MaskNAFNet":
+            weights = weight_file(config.path.pretrain_network_g)
+            said = load_network(net, weights, config.path.strict_load_g)
+            assert ("not strict" in said) == (row == "MaskNAFNet")
 
 
 def test_gopro_recipe_is_the_published_one(load_shipped):
@@ -110,6 +128,19 @@ def test_gopro_recipe_is_the_published_one(load_shipped):
     assert {key: plain[key] for key in published} == published
     rates = {"train.optim_g.lr": 1e-3, "train.optim_g.weight_decay": 1e-3, "train.scheduler.eta_min": 1e-7}
     assert {key: float(plain[key]) for key in rates} == rates
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_full_is_the_gopro_recipe_with_its_batch_on_any_number_of_processes(row, load_shipped):
+    gopro, full = (load_shipped(f"train/{name}/{row}.yml") for name in ("GoPro", "Full"))
+    batch = {"datasets.train.batch_size_per_gpu", "datasets.train.batch_size_total"}
+    assert differences(gopro, full) == {"name", "num_gpu", *batch}
+    assert (full.network_g.options["width"], full.train.total_iter) == (32, 200_000)
+    train = full.datasets["train"]
+    assert train.options["gt_size"] == 256
+    assert full.num_gpu == "auto", "any number of processes is meant"
+    for processes in (1, 2, 4, 8):
+        assert processes * batch_size_of_one(train, processes, full.train.accumulate) == 32
 
 
 def test_without_the_data_every_missing_folder_is_named_at_once(tmp_path, monkeypatch):
