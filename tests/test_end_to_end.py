@@ -6,8 +6,11 @@ import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +27,10 @@ from basicsr.utils.image import read_rgb
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ["NAFNet", "MaskNAFNet", "SegNAFNet-MAP", "SegNAFNet"]
+TINY = ["num_gpu=0", "network_g.width=4", "network_g.enc_blk_nums=[1,1]", "network_g.dec_blk_nums=[1,1]"]
 QUICK = [
-    "num_gpu=0",
-    "network_g.width=4",
+    *TINY,
+    "path.pretrain_network_g=null",
     "datasets.train.gt_size=16",
     "datasets.train.batch_size_per_gpu=2",
     "datasets.train.num_worker_per_gpu=1",
@@ -53,7 +57,8 @@ def train(row: str, *overrides: str, auto_resume: bool = False) -> None:
 
 def test(row: str, *overrides: str) -> dict:
     options = f"options/test/Demo/{row}.yml"
-    run_test(Arguments(options, ["num_gpu=0", "network_g.width=4", *overrides], "none", False, debug=True))
+    trained = f"path.pretrain_network_g=experiments/Demo-{row}/models/net_g_latest.pth"
+    run_test(Arguments(options, [*TINY, trained, *overrides], "none", False, debug=True))
     name = yaml.safe_load(Path(options).read_text())["name"]
     return json.loads(Path(f"results/{name}/metrics.json").read_text())
 
@@ -62,19 +67,42 @@ test.__test__ = False  # type: ignore[attr-defined]
 
 
 def command(*words: str, processes: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = str(ROOT / "basicsr" / words[0])
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher += ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
+    launcher = ["--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    return finished(start(launcher, words, Path(), environment))
+
+
+def on_two_machines(words: list[str], folders: list[Path]) -> list[subprocess.CompletedProcess[str]]:
+    """The command as two machines run it, a process each; ``folders`` are their current folders."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = ["--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{port}", "--local_addr=127.0.0.1"]
+    launcher = ["--nnodes=2", "--nproc_per_node=1", *meeting]
+    started = [start(launcher, words, folder, {}) for folder in folders]
+    with ThreadPoolExecutor(len(started)) as both:
+        return list(both.map(finished, started))
+
+
+def start(launcher: list[str], words: Sequence[str], folder: Path, environment: dict) -> subprocess.Popen:
     clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
-    return subprocess.run(
-        [*launcher, script, *words[1:]],
-        capture_output=True,
+    torchrun = ["-m", "torch.distributed.run", *launcher] if launcher else []
+    return subprocess.Popen(
+        [sys.executable, *torchrun, str(ROOT / "basicsr" / words[0]), *words[1:]],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=clean | {"OMP_NUM_THREADS": "1"} | environment,
-        timeout=240,
-        check=False,
     )
+
+
+def finished(started: subprocess.Popen) -> subprocess.CompletedProcess[str]:
+    with started:
+        try:
+            said, complained = started.communicate(timeout=240)
+        finally:
+            started.kill()
+    return subprocess.CompletedProcess(started.args, started.returncode, said, complained)
 
 
 def weights(name: str, iteration: int | str) -> dict[str, torch.Tensor]:
@@ -140,7 +168,7 @@ RESUMED = ("train.ema_decay=0.9", "train.accumulate=2", "logger.save_checkpoint_
 def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
     """With mask dropout, averaging and accumulation, so that every source of state takes part."""
     train("SegNAFNet", *RESUMED, "name=straight", "train.total_iter=6")
-    train("SegNAFNet", *RESUMED, "name=halves", "train.total_iter=3", "train.scheduler.T_max=600")
+    train("SegNAFNet", *RESUMED, "name=halves", "train.total_iter=3", "train.scheduler.T_max=120")
     train("SegNAFNet", *RESUMED, "name=halves", "train.total_iter=6", auto_resume=True)
     assert_same_weights(weights("straight", 3), weights("halves", 3))
     assert_same_weights(weights("straight", 6), weights("halves", 6))
@@ -349,7 +377,7 @@ def test_three_processes_train_resume_and_test_like_one(workplace):
 
     start = "path.pretrain_network_g=experiments/straight/models/net_g_6.pth"
     alone = test("SegNAFNet", start)
-    overrides = ["num_gpu=0", "network_g.width=4", start, "name=shared"]
+    overrides = [*TINY, start, "name=shared"]
     done = command("test.py", "-opt", "options/test/Demo/SegNAFNet.yml", "--set", *overrides, processes=3)
     assert done.returncode == 0, done.stdout + done.stderr
     together = json.loads(Path("results/shared/metrics.json").read_text())
@@ -360,9 +388,44 @@ def test_three_processes_train_resume_and_test_like_one(workplace):
         assert together["Demo"]["mean"][metric] == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.dist
+def test_two_machines_train_like_one_process(workplace):
+    """They share the same samples, and rounding is all that differs: SGD does not magnify it."""
+    total = ["datasets.train.batch_size_per_gpu=null", "datasets.train.batch_size_total=4"]
+    same = [*total, "train.optim_g={type: SGD, lr: 1}", "train.total_iter=3", "train.accumulate=2"]
+    options = ["train.py", "-opt", "options/train/Demo/NAFNet.yml", "--launcher", "pytorch"]
+    train("NAFNet", *same, "name=alone")
+    first, second = on_two_machines(
+        [*options, "--set", *QUICK, *same, "name=together"], [workplace, workplace]
+    )
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (first.stdout + second.stdout).count("4 samples a step (2 process(es), 2 x 1 each)") == 1
+    states = [torch.load(f"experiments/{name}/training_states/3.state") for name in ("alone", "together")]
+    assert [state["samples_done"] for state in states] == [12, 12]
+    alone, together = weights("alone", 3), weights("together", 3)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.dist
+def test_resuming_needs_the_experiment_on_every_machine(workplace, tmp_path):
+    train("NAFNet", "train.total_iter=1")
+    elsewhere = tmp_path / "elsewhere"
+    for folder in ("options", "datasets"):
+        shutil.copytree(workplace / folder, elsewhere / folder)
+    options = ["train.py", "-opt", "options/train/Demo/NAFNet.yml", "--auto_resume", "--set", *QUICK]
+    for machine in on_two_machines(options, [workplace, elsewhere]):
+        assert machine.returncode == 1, "that of torchrun"
+        assert machine.stderr.count("error: --auto_resume: not every process finds the same state") == 1
+    assert not (elsewhere / "experiments").exists()
+
+
 def test_commands_say_what_is_wrong_in_one_line_and_by_their_exit_code(workplace):
     """Two runs in processes of their own; all other mistakes are tested where they are found."""
-    done = command("test.py", "-opt", "options/test/Demo/NAFNet.yml", "--set", "network_g.width=4")
+    absent = "path.pretrain_network_g=experiments/Demo-NAFNet/models/net_g_latest.pth"
+    done = command("test.py", "-opt", "options/test/Demo/NAFNet.yml", "--set", absent)
     assert done.returncode == 2
     assert "path.pretrain_network_g: no such file" in done.stderr
     assert "Traceback" not in done.stderr

@@ -65,7 +65,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
             raise
         sys.stdout.flush()
         found_by_all = isinstance(error, OptionError)
-        if not found_by_all or os.environ.get("RANK", "0") == "0":
+        if not found_by_all or os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except KeyboardInterrupt:

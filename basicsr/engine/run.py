@@ -13,7 +13,15 @@ import torch
 from basicsr.config.load import dump_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
 from basicsr.config.schema import Config, effective_options
-from basicsr.utils.dist import Ranks, read_ranks, start_process_group, stop_process_group, wait_for_all
+from basicsr.utils.dist import (
+    Ranks,
+    gather_objects,
+    read_ranks,
+    start_process_group,
+    stop_process_group,
+    wait_for_all,
+)
+from basicsr.utils.errors import OptionError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
 from basicsr.utils.rng import seed_everything
@@ -87,7 +95,8 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
     """Find what to resume, choose the device, join the other processes, seed. Nothing is written.
 
     Raises:
-        OptionError: the experiment exists and nobody asked to resume it.
+        OptionError: the experiment exists and nobody asked to resume it, or not every process finds the same
+            state to resume.
     """
     ranks = read_ranks(launcher, config.dist_params.port)
     paths = ExperimentPaths.of(config.name)
@@ -97,6 +106,10 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
     if ranks.is_main and not auto_resume and not _continues(paths, state):
         paths.require_new()
     device = _start(config, ranks, config.manual_seed + ranks.rank)
+    if len(set(gather_objects(state))) > 1:
+        what = f"not every process finds the same state in {paths.root}"
+        way_on = "every machine needs that folder as the main process writes it, such as on a shared disk"
+        raise OptionError("--auto_resume", [f"--auto_resume: {what}; {way_on}"])
     torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
     events = _event_log(config, paths) if ranks.is_main else None
     return TrainingRun(ranks, device, paths, auto_resume, state, events)

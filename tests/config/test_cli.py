@@ -135,6 +135,18 @@ def test_under_a_launcher_a_mistake_ends_the_process_whatever_waits():
     assert (done.returncode, done.stderr) == (1, "error: x.png: broken\n")
 
 
+@pytest.mark.parametrize(("local_rank", "said"), [("0", "error: name: taken\n"), ("1", "")])
+def test_every_machine_says_wrong_options_once(local_rank, said):
+    code = (
+        "from basicsr.config.cli import run_command\n"
+        "from basicsr.utils.errors import OptionError\n"
+        "def command(): raise OptionError('name', ['name: taken'])\n"
+        "run_command(command, debug=False)"
+    )
+    done = python("-c", code, RANK=f"4{local_rank}", LOCAL_RANK=local_rank)
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 def test_wrong_options_end_training_with_2_and_no_traceback(small, write, tmp_path):
     small["network_g"]["widht"] = 8
     small["datasets"]["train"]["dataroot_gt"] = "absent"
