@@ -77,7 +77,7 @@ def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link =
         kinds = sorted({*kinds, kind})
         write_bytes(target / RECORD, (json.dumps({"dataset": name, "kinds": kinds}) + "\n").encode())
     for source, place in tqdm(missing, link, unit="file"):
-        _make(source.resolve(), place, link)
+        place_file(source.resolve(), place, link)
     if differing:
         names = ", ".join(map(str, differing[:_SHOWN])) + (", .." if len(differing) > _SHOWN else "")
         made = f"made from {', '.join(kinds)}" if kinds else "made from something else"
@@ -117,7 +117,8 @@ def _is_same(source: Path, place: Path) -> bool:
         return False  # a link whose file has moved
 
 
-def _make(source: Path, place: Path, link: Link) -> None:
+def place_file(source: Path, place: Path, link: Link) -> None:
+    """Put a link to ``source``, or a copy, at ``place``."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if link == "copy":
         write_atomically(place, lambda temporary: _copy(source, temporary))

@@ -1,0 +1,154 @@
+"""The data behind the Small option files: synthesised blur and real pairs with masks, cut for training.
+
+Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of pairs
+that is held out; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` keeps what
+they are made from, by kind; crops of one photo all come from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from basicsr.preparation.create_masks import create_masks
+from basicsr.preparation.crop_patches import Windows, crop_folder
+from basicsr.preparation.mask_files import MaskJob
+from basicsr.preparation.place_pairs import place_file
+from basicsr.preparation.synthesize_blur import SynthesisJob, synthesize_blur
+from basicsr.segmenters.graph import Graph
+from basicsr.storage import DiskStorage
+from basicsr.synthesis import PRESETS, Preset
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import READABLE, read_rgb
+
+FIELDS = ("input", "target", "grouped_masks", "input_mask")
+WINDOWS = Windows(192, 113)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A kind of synthesised blur: its rules, how many pairs it makes of a photo, whether objects move."""
+
+    rules: Preset
+    copies: int
+    objects: bool = False
+
+
+BLURS = {
+    "uniform": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.01, 0.1)), 8),
+    "objects": Blur(PRESETS["gopro"], 6, objects=True),
+    "realistic": Blur(PRESETS["realistic"].adapted(exposure=(0.02, 0.12)), 3, objects=True),
+}
+_FRAMES = Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6)
+_HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
+
+
+@dataclass(frozen=True)
+class SmallSet:
+    """What the set is made of.
+
+    Args:
+        output: e.g. ``datasets/Small``.
+        photos: folder of sharp photos.
+        labels: folder of human outlines named like ``photos``; objects of them move.
+        more_photos: folder of sharp photos without outlines; null is none.
+        held_photos: folder of sharp photos for testing; each is blurred once.
+        pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
+            shows each of their crops. Sharp sides that are large enough are blurred like photos, too.
+        held_pairs: real pairs for testing, by the names of their folders in the output.
+        workers: processes; null is one a core.
+    """
+
+    output: Path
+    photos: Path
+    labels: Path
+    held_photos: Path
+    more_photos: Path | None = None
+    pairs: Mapping[Path, int] | None = None
+    held_pairs: Mapping[str, Path] | None = None
+    workers: int | None = None
+
+
+def make_small_set(job: SmallSet) -> dict[str, int]:
+    """Make what is missing. Returns the number of images of each split.
+
+    Raises:
+        UserError: folders that cannot be used, or images that failed.
+    """
+    for name, times in _training_parts(job):
+        part = job.output / "parts" / name
+        _mask(part, job.workers)
+        source = part
+        if _is_larger_than_a_window(part):
+            source = part / "crops"
+            for field in FIELDS:
+                windows = Windows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
+                crop_folder(part / field, source / field, windows, job.workers)
+        for number in range(times):
+            _link(source, job.output / "train", f"{name}_{number}_")
+    _blur(job, "held", job.held_photos, _HELD)
+    held = {"synthetic": job.output / "parts/held"}
+    for name, folder in (job.held_pairs or {}).items():
+        held[name] = _take(job, f"held_{name}", folder)
+    for name, part in held.items():
+        _mask(part, job.workers)
+        _link(part, job.output / name, "")
+    splits = ["train", *held]
+    return {name: len(DiskStorage(job.output / name / "input", READABLE).keys()) for name in splits}
+
+
+def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
+    """Make the pairs of each part of the training data; its name, and how many times an epoch shows it."""
+    for kind, blur in BLURS.items():
+        _blur(job, kind, job.photos, blur)
+        yield kind, 1
+        if job.more_photos is not None and not blur.objects:
+            _blur(job, f"{kind}_more", job.more_photos, blur)
+            yield f"{kind}_more", 1
+    for number, (folder, times) in enumerate((job.pairs or {}).items(), start=1):
+        part = _take(job, f"real_{number}", folder)
+        yield f"real_{number}", times
+        if _is_larger_than_a_window(part, margin=_FRAMES.rules.kernel_size - 1):
+            _blur(job, f"frames_{number}", part / "target", _FRAMES)
+            yield f"frames_{number}", 1
+
+
+def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
+    labels = job.labels if blur.objects else None
+    output = job.output / "parts" / name / ("made" if blur.objects else "")
+    synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
+    if blur.objects:
+        # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
+        _link(output, output.parent, "", ("input", "target"))
+
+
+def _take(job: SmallSet, name: str, folder: Path) -> Path:
+    """Link real pairs into a part."""
+    for field in ("input", "target"):
+        if not (folder / field).is_dir():
+            raise UserError(f"{folder / field}: no such folder; pairs have the folders input and target")
+    part = job.output / "parts" / name
+    _link(folder, part, "", ("input", "target"))
+    return part
+
+
+def _mask(part: Path, workers: int | None) -> None:
+    job = MaskJob(part / "input", part / "grouped_masks", grey=part / "input_mask", workers=workers)
+    create_masks(job, Graph, "graph")
+
+
+def _link(source: Path, output: Path, prefix: str, fields: tuple[str, ...] = FIELDS) -> None:
+    for field in fields:
+        files = DiskStorage(source / field, READABLE)
+        for key in files.keys():  # noqa: SIM118 - not a mapping
+            path = Path(files.describe(key))
+            place = output / field / f"{prefix}{key.replace('/', '_')}{path.suffix}"
+            if not place.exists():
+                place_file(path.resolve(), place, "symlink")
+
+
+def _is_larger_than_a_window(part: Path, margin: int = 0) -> bool:
+    files = DiskStorage(part / "input", READABLE)
+    first = read_rgb(Path(files.describe(files.keys()[0])))
+    return min(first.shape[:2]) >= WINDOWS.size + margin

@@ -1,0 +1,90 @@
+"""The data of the Small option files: what is in each split, and that a second run changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from basicsr.data.paired import PairedImageGroupMaskDataset, PairedImageMaskDataset
+from basicsr.masks import write_label_map
+from basicsr.preparation.small_set import BLURS, FIELDS, SmallSet, make_small_set
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import read_rgb, write_png
+
+SIDE = 272  # a photo loses 64 pixels to the blur; two windows of 192 fit into what is left, each way
+
+
+def photo(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 256, (-(-height // 16), -(-width // 16), 3)).astype(np.uint8)
+    return blocks.repeat(16, 0).repeat(16, 1)[:height, :width]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> SmallSet:
+    """Two photos with outlines, one to test on; three frames for training and one to test on."""
+    outlines = np.ones((SIDE, SIDE), np.int32)
+    outlines[64:192, 96:224] = 2
+    for key in ("a", "b"):
+        write_png(tmp_path / f"photos/{key}.png", photo(ord(key)))
+        write_label_map(tmp_path / f"labels/{key}.png", outlines)
+    write_png(tmp_path / "held/c.png", photo(3))
+    for split, keys in (("real", ("clip/1", "clip/2", "other/1")), ("test", ("1",))):
+        for field in ("input", "target"):
+            for key in keys:
+                write_png(tmp_path / split / field / f"{key}.png", photo(7, 180, 320))
+    return SmallSet(
+        tmp_path / "Small",
+        tmp_path / "photos",
+        tmp_path / "labels",
+        tmp_path / "held",
+        pairs={tmp_path / "real": 2},
+        held_pairs={"clips": tmp_path / "test"},
+        workers=1,
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
+
+
+def test_each_split_is_what_the_job_says_and_a_second_run_changes_nothing(job):
+    splits = make_small_set(job)
+    crops = 2 * 4 * sum(blur.copies for blur in BLURS.values())
+    assert splits == {"train": crops + 3 * 2, "synthetic": 1, "clips": 1}
+    made = files(job.output)
+    assert make_small_set(job) == splits
+    assert files(job.output) == made
+
+
+def test_splits_are_data_sets_with_both_kinds_of_masks(job):
+    for split in make_small_set(job):
+        root = {name: str(job.output / split / name) for name in FIELDS}
+        pairs = {"dataroot_gt": root["target"], "dataroot_lq": root["input"]}
+        regions = PairedImageGroupMaskDataset(**pairs, dataroot_mask=root["grouped_masks"])
+        assert len(regions) == len(PairedImageMaskDataset(**pairs, dataroot_mask=root["input_mask"]))
+        for index in range(0, len(regions), 7):
+            sample = regions[index]
+            assert (
+                sample["lq"].shape == sample["gt"].shape and sample["labels"].shape == sample["lq"].shape[1:]
+            )
+            assert sample["labels"].max() > 1
+
+
+def test_what_is_tested_on_is_not_trained_on(job):
+    make_small_set(job)
+    trained = {path.name for path in (job.output / "train/input").iterdir()}
+    assert {name.split("_")[0] for name in trained} == {*BLURS, "real"}
+    assert not any("_c_" in name or name.startswith("held") for name in trained)
+    frames = read_rgb(next((job.output / "train/input").glob("real_1_0_*")))
+    assert frames.shape == (180, 320, 3), "frames smaller than a window stay whole"
+
+
+def test_pairs_without_a_sharp_side_are_one_line(job, tmp_path):
+    (tmp_path / "real/target").rename(tmp_path / "real/sharp")
+    with pytest.raises(
+        UserError, match=r"real/target: no such folder; pairs have the folders input and target"
+    ):
+        make_small_set(job)
