@@ -137,7 +137,8 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
     """Read a weight file into ``net``.
 
     Args:
-        strict: every key must fit; otherwise what fits is loaded.
+        strict: every key must fit; otherwise what fits is loaded, and a convolution that has more input
+            channels than the file's ignores the further ones at first (their weights are 0).
         param_key: see `read_weights`.
 
     Returns:
@@ -154,7 +155,8 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
     """Put weights into ``net``, and the facts that belong to them.
 
     Args:
-        way_on: what to do about keys that do not fit, for the error; None loads what fits.
+        way_on: what to do about keys that do not fit, for the error; None loads what fits, see
+            `load_network`.
 
     Returns:
         A line for the log.
@@ -168,10 +170,13 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {way_on}")
     if not fitting:
         raise UserError(f"{path}: holds no weight of {kind}")
-    net.load_state_dict(fitting, strict=False)
+    widened = _widened(net.state_dict(), weights.state)
+    net.load_state_dict(fitting | widened, strict=False)
     said = [f"loaded {len(fitting)} weights of {kind} from {path} [{weights.entry}]"]
     if mismatch:
         said.append(f"not strict: {mismatch}")
+    if widened:
+        said.append(f"further input channels of {', '.join(widened)} start at zero")
     if isinstance(net, HasWeightsFacts) and fitting.keys() >= net.facts_concern():
         said.append(net.adopt_weights_facts(weights.facts))
     return "; ".join(said)
@@ -224,6 +229,19 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
         if name in found and found[name].shape == tensor.shape
     }
     return "; ".join(parts), fitting
+
+
+def _widened(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The file's convolutions for a network in which they have more input channels: zeros for those."""
+    widened = {}
+    for name, tensor in expected.items():
+        old = found.get(name)
+        if old is None or old.ndim != 4 or tensor.ndim != 4 or old.shape[1] >= tensor.shape[1]:
+            continue
+        if (old.shape[0], *old.shape[2:]) == (tensor.shape[0], *tensor.shape[2:]):
+            widened[name] = torch.zeros_like(tensor, dtype=old.dtype)
+            widened[name][:, : old.shape[1]] = old
+    return widened
 
 
 def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

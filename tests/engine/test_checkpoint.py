@@ -14,6 +14,9 @@ from torch import nn
 from basicsr.engine.checkpoint import load_contents, load_network, save_contents, save_network
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
+from basicsr.utils.registry import ARCHS
+
+SMALL = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]}
 
 
 def net(width: int = 3) -> nn.Module:
@@ -81,6 +84,21 @@ def test_what_fits_is_loaded_when_not_strict(tmp_path):
     line = load_network(loaded, tmp_path / "net.pth", strict=False)
     assert "loaded 1 weights" in line and "of another shape" in line
     assert torch.equal(loaded[1].bias, source[1].bias)
+
+
+@pytest.mark.parametrize("row", [{"type": "SegNAFNet"}, {"type": "NAFNet", "mask": True}])
+def test_a_network_with_more_inputs_does_at_first_what_the_one_without_did(tmp_path, row):
+    """Masks are new to it, and have no say until training gives them one."""
+    plain, masked = ARCHS.build("NAFNet", SMALL), ARCHS.build(row.pop("type"), SMALL | row)
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.uniform_(-0.3, 0.3)
+    save_network(tmp_path / "net.pth", plain, None, {"type": "NAFNet", **SMALL})
+    line = load_network(masked, tmp_path / "net.pth", strict=False)
+    assert "further input channels of intro.weight start at zero" in line
+    inputs = masked.example_inputs(16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(masked(*inputs), plain(inputs[0][:, :3]))
 
 
 class Evil:
