@@ -1,0 +1,1 @@
+"""The four rows of the paper, trained and tested on one budget."""

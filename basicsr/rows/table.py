@@ -1,0 +1,176 @@
+"""The table of the rows: PSNR, SSIM and mode collapse rate of each test set, over the seeds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from basicsr.utils.errors import UserError
+
+METRICS = ("psnr", "ssim", "mcr")
+_MISSING = "–"
+_WAY_ON = "remove the folders of both and start again"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each training may use.
+
+    Args:
+        iterations: optimiser steps.
+        crops: samples a step.
+        side: of the square crops in pixels; None trains on whole images.
+    """
+
+    iterations: int
+    crops: int
+    side: int | None
+
+    def __str__(self) -> str:
+        samples = f"crops of {self.side}x{self.side} pixels" if self.side is not None else "whole images"
+        return f"{self.iterations:,} iterations of {self.crops} {samples}"
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """One metric of one row on one set.
+
+    Args:
+        values: of each seed, the mean over the images; None where it is infinite or was not measured.
+        mean: over the seeds; None where a value is.
+        deviation: sample standard deviation over the seeds; None where a value is, or with one seed.
+    """
+
+    values: list[float | None]
+    mean: float | None
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> OverSeeds:
+        values = list(values)
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return cls(values, None, None)
+        return cls(values, statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None)
+
+
+@dataclass(frozen=True)
+class RowsTable:
+    """PSNR in dB, SSIM, and the mode collapse rate as a share.
+
+    Args:
+        seeds: of the trainings of every row.
+        budget: of each training.
+        input: set -> metric -> value of the degraded images themselves.
+        rows: row -> set -> metric -> values.
+    """
+
+    seeds: list[int]
+    budget: Budget
+    input: dict[str, dict[str, float | None]]
+    rows: dict[str, dict[str, dict[str, OverSeeds]]]
+
+
+def read_table(results: Mapping[str, Sequence[Path]], seeds: Sequence[int], budget: Budget) -> RowsTable:
+    """The table of several ``metrics.json``.
+
+    The values of the input are those of ``input_psnr`` and ``input_ssim``, as far as the tests have them; its
+    mode collapse rate is 0 by definition.
+
+    Args:
+        results: by row, its files in the order of ``seeds``.
+
+    Raises:
+        UserError: one cannot be read, or the tests differ in their sets or in the images of a set.
+    """
+    tests = {path: _read(path) for paths in results.values() for path in paths}
+    first, sets = next(iter(tests.items()))
+    for path, others in tests.items():
+        _check_same_images(first, sets, path, others)
+    rows = {
+        row: {
+            name: {
+                metric: OverSeeds.of(tests[path][name]["mean"].get(metric) for path in paths)
+                for metric in METRICS
+            }
+            for name in sets
+        }
+        for row, paths in results.items()
+    }
+    inputs = {name: _input_values(item["mean"]) for name, item in sets.items()}
+    return RowsTable(list(seeds), budget, inputs, rows)
+
+
+def to_json(table: RowsTable) -> str:
+    """Every number of the table, not rounded."""
+    return json.dumps(asdict(table), indent=2, allow_nan=False) + "\n"
+
+
+def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
+    """The table for people: the input, then a line a row; below it seeds and budget.
+
+    Args:
+        titles: of the rows.
+    """
+    inputs = [{name: OverSeeds.of([value]) for name, value in item.items()} for item in table.input.values()]
+    lines = [
+        ["PSNR / SSIM / MCR", *table.input],
+        ["---"] * (1 + len(table.input)),
+        ["input", *map(_cell, inputs)],
+    ]
+    for row, sets in table.rows.items():
+        lines.append([titles[row], *map(_cell, sets.values())])
+    seeds = ", ".join(map(str, table.seeds))
+    over = f"Mean ± sample standard deviation over {len(table.seeds)} trainings (seeds {seeds})"
+    if len(table.seeds) == 1:
+        over = f"One training (seed {seeds})"
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{text}\n\n{over}, each of {table.budget}; PSNR in dB.\n"
+
+
+def _cell(values: Mapping[str, OverSeeds]) -> str:
+    psnr = _number(values["psnr"], 2)
+    ssim = _number(values["ssim"], 4)
+    mcr = _number(values["mcr"], 2, factor=100, unit=" %")
+    return f"{psnr} / {ssim} / {mcr}"
+
+
+def _number(value: OverSeeds, digits: int, factor: float = 1, unit: str = "") -> str:
+    if value.mean is None:
+        return _MISSING
+    deviation = "" if value.deviation is None else f" ± {factor * value.deviation:.{digits}f}"
+    return f"{factor * value.mean:.{digits}f}{deviation}{unit}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """``{set: {"mean": {metric: value}, "images": [{"key": ..., metric: value}]}}``"""
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))
+        complete = bool(sets) and all({"mean", "images"} <= item.keys() for item in sets.values())
+    except (OSError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise UserError(f"{path}: not the metrics of a test; remove the folder and start again")
+    assert isinstance(sets, dict)
+    return sets
+
+
+def _check_same_images(first: Path, sets: dict[str, Any], path: Path, others: dict[str, Any]) -> None:
+    for name in {**sets, **others}:
+        if name not in sets or name not in others:
+            lacking, other = (first, path) if name not in sets else (path, first)
+            raise UserError(f"{lacking}: lacks the set {name} of {other}; {_WAY_ON}")
+        if _inputs(sets[name]) != _inputs(others[name]):
+            raise UserError(f"{path}: {name} has other images than in {first}; {_WAY_ON}")
+
+
+def _inputs(item: dict[str, Any]) -> list[list[Any]]:
+    return [[image.get(name) for name in ("key", "input_psnr", "input_ssim")] for image in item["images"]]
+
+
+def _input_values(mean: dict[str, float | None]) -> dict[str, float | None]:
+    return {"psnr": mean.get("input_psnr"), "ssim": mean.get("input_ssim"), "mcr": 0.0}

@@ -1,0 +1,25 @@
+"""Train the four rows of the paper on one budget, test them, and compare them in one table."""
+
+from __future__ import annotations
+
+from basicsr.config.cli import run_command
+from basicsr.rows.job import RowsJob, read_job
+
+
+def main() -> None:
+    """Entry point."""
+    job = read_job()
+    run_command(lambda: command(job), job.debug)
+
+
+def command(job: RowsJob) -> None:
+    """Train, test and compare."""
+    from basicsr.rows.compare import compare_rows
+    from basicsr.utils.log import open_log
+
+    open_log(is_main=True)
+    compare_rows(job)
+
+
+if __name__ == "__main__":
+    main()
