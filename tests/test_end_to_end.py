@@ -101,7 +101,7 @@ def finished(started: subprocess.Popen) -> subprocess.CompletedProcess[str]:
         try:
             said, complained = started.communicate(timeout=240)
         finally:
-            started.kill()
+            started.terminate()  # torchrun then ends its processes too
     return subprocess.CompletedProcess(started.args, started.returncode, said, complained)
 
 
