@@ -1,6 +1,6 @@
 """One picture of a restoration: blurred, restored, sharp and label map side by side.
 
-python scripts/before_after.py datasets/Demo/test chelsea_0 results/Demo-SegNAFNet/visualization/Demo \\
+python scripts/before_after.py datasets/Demo/test coffee_1 results/Demo-SegNAFNet/visualization/Demo \\
     docs/images/before_after.png --crop 150
 """
 

@@ -38,14 +38,14 @@ PHOTOS = {
     "test": ("chelsea.png", "coffee.png"),
 }
 COPIES = {"train": 12, "test": 3}
-_BLUR_PIXELS = (2.5, 4.5)
+_BLUR_PIXELS = (6.0, 12.0)
 _TRAIN_CROP = 192
 
 
 def make_demo_dataset(folder: Path, seed: int = 42) -> int:
     """Write the Demo set; files that are there already are kept. Returns the number of pairs.
 
-    Each photo is blurred several times, by motion of 2.5 to 4.5 pixels in any direction, in linear light.
+    Each photo is blurred several times, by motion of 6 to 12 pixels in any direction, in linear light.
     Training pairs are crops of 192 pixels, test pairs whole photos. Regions are found on the blurred image,
     as they will be for a user's.
     """
