@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import cv2
 
 from basicsr.preparation.create_masks import create_masks
 from basicsr.preparation.crop_patches import Windows, crop_folder
@@ -20,7 +23,8 @@ from basicsr.segmenters.graph import Graph
 from basicsr.storage import DiskStorage
 from basicsr.synthesis import PRESETS, Preset
 from basicsr.utils.errors import UserError
-from basicsr.utils.image import READABLE, read_rgb
+from basicsr.utils.image import READABLE, read_rgb, write_png
+from basicsr.utils.parallel import in_parallel
 
 FIELDS = ("input", "target", "grouped_masks", "input_mask")
 WINDOWS = Windows(192, 113)
@@ -28,17 +32,28 @@ WINDOWS = Windows(192, 113)
 
 @dataclass(frozen=True)
 class Blur:
-    """A kind of synthesised blur: its rules, how many pairs it makes of a photo, whether objects move."""
+    """A kind of synthesised blur.
+
+    Args:
+        rules: how pairs come about.
+        copies: pairs of each photo.
+        objects: whether objects move.
+        scale: factor by which the sides of photos are resized before.
+    """
 
     rules: Preset
     copies: int
     objects: bool = False
+    scale: float = 1.0
 
 
 BLURS = {
     "uniform": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.01, 0.1)), 8),
     "objects": Blur(PRESETS["gopro"], 6, objects=True),
     "realistic": Blur(PRESETS["realistic"].adapted(exposure=(0.02, 0.12)), 3, objects=True),
+    # Without pairs like these two, networks sharpen what is sharp, or soft by nature.
+    "mild": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.01)), 3),
+    "soft": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.08)), 2, scale=1.6),
 }
 _FRAMES = Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6)
 _HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
@@ -55,7 +70,8 @@ class SmallSet:
         more_photos: folder of sharp photos without outlines; null is none.
         held_photos: folder of sharp photos for testing; each is blurred once.
         pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
-            shows each of their crops. Sharp sides that are large enough are blurred like photos, too.
+            shows each of their crops. Where sharp sides are large enough, they are blurred like photos, too,
+            and the pairs at half their size, whose blur is milder, are shown twice as often.
         held_pairs: real pairs for testing, by the names of their folders in the output.
         workers: processes; null is one a core.
     """
@@ -110,6 +126,9 @@ def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
         part = _take(job, f"real_{number}", folder)
         yield f"real_{number}", times
         if _is_larger_than_a_window(part, margin=_FRAMES.rules.kernel_size - 1):
+            for field in ("input", "target"):
+                _resize(folder / field, job.output / "parts" / f"half_{number}" / field, 0.5, job.workers)
+            yield f"half_{number}", 2 * times
             _blur(job, f"frames_{number}", part / "target", _FRAMES)
             yield f"frames_{number}", 1
 
@@ -117,10 +136,31 @@ def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
 def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
     labels = job.labels if blur.objects else None
     output = job.output / "parts" / name / ("made" if blur.objects else "")
+    if blur.scale != 1:
+        photos = _resize(photos, job.output / "parts" / f"{name}_photos", blur.scale, job.workers)
     synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
     if blur.objects:
         # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
         _link(output, output.parent, "", ("input", "target"))
+
+
+def _resize(photos: Path, output: Path, scale: float, workers: int | None) -> Path:
+    """Write photos with their sides times ``scale``. Returns ``output``."""
+    files = DiskStorage(photos, READABLE)
+    missing = [
+        (Path(files.describe(key)), place)
+        for key in files.keys()  # noqa: SIM118 - not a mapping
+        if not (place := output / f"{key}.png").exists()
+    ]
+    for _ in in_parallel(partial(_resize_one, scale), missing, "resizing", workers, threads=True):
+        pass
+    return output
+
+
+def _resize_one(scale: float, files: tuple[Path, Path]) -> None:
+    source, place = files
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    write_png(place, cv2.resize(read_rgb(source), None, fx=scale, fy=scale, interpolation=method))
 
 
 def _take(job: SmallSet, name: str, folder: Path) -> Path:

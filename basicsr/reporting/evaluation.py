@@ -67,7 +67,7 @@ def _input_values(metrics: Mapping[str, MetricOptions], judged: Judged) -> dict[
         if of_result is not None:
             values[of_result] = judged.values[name]
     gain = _first(metrics, "calculate_psnr")
-    if gain is not None:
+    if gain is not None and gain not in values:
         values[gain] = metrics[gain].build()(restored=judged.lq, gt=judged.gt)
     return values
 

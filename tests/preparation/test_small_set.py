@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_each_split_is_what_the_job_says_and_a_second_run_changes_nothing(job):
     splits = make_small_set(job)
-    crops = 2 * 4 * sum(blur.copies for blur in BLURS.values())
+    crops = 2 * sum(blur.copies * (4 if blur.scale == 1 else 9) for blur in BLURS.values())
     assert splits == {"train": crops + 3 * 2, "synthetic": 1, "clips": 1}
     made = files(job.output)
     assert make_small_set(job) == splits
@@ -80,6 +81,18 @@ def test_what_is_tested_on_is_not_trained_on(job):
     assert not any("_c_" in name or name.startswith("held") for name in trained)
     frames = read_rgb(next((job.output / "train/input").glob("real_1_0_*")))
     assert frames.shape == (180, 320, 3), "frames smaller than a window stay whole"
+
+
+def test_large_real_pairs_are_also_shown_at_half_their_size(job, tmp_path):
+    folder = tmp_path / "large"
+    for field in ("input", "target"):
+        write_png(folder / field / "1.png", photo(11, 384, 384))
+    make_small_set(dataclasses.replace(job, pairs={folder: 3}))
+    whole = read_rgb(folder / "input/1.png").astype(float)
+    halved = sorted((job.output / "train/input").glob("half_*"))
+    assert len(halved) == 6, "one window of 192 pixels, twice as often as the crops of the whole"
+    means = whole.reshape(192, 2, 192, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(read_rgb(halved[0]), means, atol=0.51)
 
 
 def test_pairs_without_a_sharp_side_are_one_line(job, tmp_path):
