@@ -72,7 +72,7 @@ class SegNAFNet(RestorationUNet):
             means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
         """
         image = self.size_rule.pad(x)
-        regions = self.size_rule.pad(labels)
+        regions = self.size_rule.pad_labels(labels)
         pooled = self.pool(self.region_features(image), regions, means)
         return crop_to(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
 

@@ -46,7 +46,7 @@ class WithMAP(nn.Module):
             means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
         """
         padded = self.size_rule.pad(x)
-        pooled = self.map(padded[:, : self.net.img_channel], self.size_rule.pad(labels), means)
+        pooled = self.map(padded[:, : self.net.img_channel], self.size_rule.pad_labels(labels), means)
         return crop_to(self.net(torch.cat([padded, pooled], dim=1)), *x.shape[-2:])
 
     @property

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from basicsr.config.schema import ValOptions
 from basicsr.layers.map_unit import MaskAveragePool
-from basicsr.layers.padding import SizeRule
+from basicsr.layers.padding import SizeRule, repeat_edge
 from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import Apply, run_whole
 
@@ -120,11 +120,10 @@ def image_means(
     for first in range(0, height + bottom, _STRIP):
         last = min(first + _STRIP, height + bottom)
         above, below = max(first - _HALO, 0), min(last + _HALO, height + bottom)
-        missing = (0, right, 0, below - min(below, height))
-        x, labels = (
-            nn.functional.pad(part, missing) for part in strip(min(above, height), min(below, height))
-        )
-        features = net.region_features(x)[..., first - above : last - above, :]
+        x, labels = strip(min(above, height), min(below, height))
+        missing = below - min(below, height)
+        labels = nn.functional.pad(labels, (0, right, 0, missing))
+        features = net.region_features(repeat_edge(x, missing, right))[..., first - above : last - above, :]
         # In float64: the sums of a large region outgrow float32.
         more = region_sums(features.double(), labels[..., first - above : last - above, :], rows)
         sums, areas = sums + more[0], areas + more[1]

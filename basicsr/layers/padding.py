@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,12 +14,29 @@ class SizeRule:
 
     multiple_of: int = 1
 
-    def pad(self, x: Tensor) -> Tensor:
-        """Zero-pad the last two dimensions on the right and at the bottom; label maps get 0 = uncovered."""
+    def pad(self, image: Tensor) -> Tensor:
+        """Repeat the last column and row of (..., H, W) on the right and at the bottom.
+
+        Not with zeros, as the published networks do it: next to a black strip they overdo the last pixels,
+        which costs photos of other sizes up to 1 dB.
+        """
+        return repeat_edge(image, *self._missing(image))
+
+    def pad_labels(self, labels: Tensor) -> Tensor:
+        """Add label 0 = uncovered to (..., H, W) in the same places: no region's mean changes."""
+        bottom, right = self._missing(labels)
+        return nn.functional.pad(labels, (0, right, 0, bottom))
+
+    def _missing(self, x: Tensor) -> tuple[int, int]:
         height, width = x.shape[-2:]
-        bottom = -height % self.multiple_of
-        right = -width % self.multiple_of
-        return nn.functional.pad(x, (0, right, 0, bottom))
+        return -height % self.multiple_of, -width % self.multiple_of
+
+
+def repeat_edge(image: Tensor, bottom: int, right: int) -> Tensor:
+    """(..., H, W) with the last row ``bottom`` times more, and the last column ``right`` times."""
+    # Concatenated, since PyTorch's replicating pad has no deterministic gradient on CUDA.
+    image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], bottom, -1)], dim=-2)
+    return torch.cat([image, image[..., -1:].expand(*image.shape[:-1], right)], dim=-1)
 
 
 def crop_to(x: Tensor, height: int, width: int) -> Tensor:

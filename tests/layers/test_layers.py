@@ -32,7 +32,18 @@ def test_padding_makes_multiples_and_cropping_undoes_it(height: int, width: int,
     assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
     assert padded.shape[-2] - height < multiple
     assert torch.equal(crop_to(padded, height, width), x)
-    assert padded.sum() == pytest.approx(x.sum().item())
+    assert torch.equal(padded[..., height:, :width], x[..., -1:, :].expand_as(padded[..., height:, :width]))
+    assert torch.equal(padded[..., width:], padded[..., width - 1 : width].expand_as(padded[..., width:]))
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
+def test_padding_of_labels_is_uncovered(height: int, width: int, multiple: int):
+    labels = torch.randint(1, 9, (1, height, width), dtype=torch.int32)
+    rule = SizeRule(multiple)
+    padded = rule.pad_labels(labels)
+    assert padded.shape == rule.pad(labels[:, None])[:, 0].shape
+    assert torch.equal(crop_to(padded, height, width), labels)
+    assert padded.sum() == labels.sum()
 
 
 def local_mean_by_definition(x: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
