@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import skimage.data
@@ -16,7 +18,8 @@ from basicsr.utils.image import read_rgb
 from basicsr.utils.shipped import WEIGHTS
 
 NAMES = ("NAFNet", "SegNAFNet")
-LEAST_GAIN = {"gopro_raw240/": 1.0, "reds_320x180/train001": 1.0}
+PHOTOS = ("chelsea", "astronaut", "coffee")
+LEAST_GAIN = {"gopro_raw240/": 1.1, "reds_320x180/train001": 1.1}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,18 +32,39 @@ def test_a_shipped_network_is_found_by_its_name_and_says_what_it_is(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_network_sharpens_photos_that_it_has_never_seen(name: str):
-    """On average; photos that are hardly blurred can lose."""
     restorer = Restorer.from_checkpoint(find_weights(name))
     gains = []
-    for photo in ("chelsea", "astronaut", "coffee"):
+    for blurred, sharp in moved_photos((6.0, 0.2), (10.0, 1.7), (15.0, 0.9)):
+        restored = restorer.run(blurred)
+        gains.append(calculate_psnr(restored.image, sharp) - calculate_psnr(blurred, sharp))
+        assert restored.findings.bad < 0.01 * blurred[..., 0].size
+    assert np.mean(gains) > 2.0
+    assert min(gains) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_does_little_to_what_is_hardly_blurred(name: str):
+    """Chelsea is soft by nature: a network that has only seen blurred photos makes it sharper than it is."""
+    restorer = Restorer.from_checkpoint(find_weights(name))
+    gains = [
+        calculate_psnr(restorer.run(blurred).image, sharp) - calculate_psnr(blurred, sharp)
+        for blurred, sharp in moved_photos((2.5, 0.2), (3.5, 1.7), (4.5, 0.9))
+    ]
+    assert np.mean(gains) > 0.5
+    assert min(gains) > -2
+    for photo in PHOTOS:
         sharp = getattr(skimage.data, photo)()
-        for length, angle in ((6.0, 0.2), (10.0, 1.7), (15.0, 0.9)):
-            blurred = np.round(blur_image(sharp / 255.0, linear_motion(length, angle)) * 255).astype(np.uint8)
-            restored = restorer.run(blurred)
-            gains.append(calculate_psnr(restored.image, sharp) - calculate_psnr(blurred, sharp))
-            assert restored.findings.bad < 0.01 * blurred[..., 0].size
-    assert np.mean(gains) > 0.8
-    assert min(gains) > -3, "none collapses"
+        assert calculate_psnr(restorer.run(sharp).image, sharp) > 33, "a sharp photo stays as it is"
+
+
+def moved_photos(*motions: tuple[float, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(H, W, 3) uint8, blurred and sharp, for each photo and motion of (pixels, angle)."""
+    for photo in PHOTOS:
+        sharp = getattr(skimage.data, photo)()
+        for length, angle in motions:
+            kernel = linear_motion(length, angle)
+            yield np.round(blur_image(sharp / 255.0, kernel) * 255).astype(np.uint8), sharp
 
 
 @pytest.mark.data
