@@ -17,8 +17,7 @@ class SizeRule:
     def pad(self, image: Tensor) -> Tensor:
         """Repeat the last column and row of (..., H, W) on the right and at the bottom.
 
-        Not with zeros, as the published networks do it: next to a black strip they overdo the last pixels,
-        which costs photos of other sizes up to 1 dB.
+        Not with zeros, as the published networks do it: next to a black strip they overdo the last pixels.
         """
         return repeat_edge(image, *self._missing(image))
 
