@@ -7,6 +7,7 @@ they are made from, by kind; crops of one photo all come from there.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +22,11 @@ from basicsr.preparation.place_pairs import place_file
 from basicsr.preparation.synthesize_blur import SynthesisJob, synthesize_blur
 from basicsr.segmenters.graph import Graph
 from basicsr.storage import DiskStorage
-from basicsr.synthesis import PRESETS, Preset
+from basicsr.synthesis import PRESETS, ClipRules, Preset, filmed_pair
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.parallel import in_parallel
+from basicsr.utils.rng import sample_generator
 
 FIELDS = ("input", "target", "grouped_masks", "input_mask")
 WINDOWS = Windows(192, 113)
@@ -41,7 +43,7 @@ class Blur:
         scale: factor by which the sides of photos are resized before.
     """
 
-    rules: Preset
+    rules: Preset | ClipRules
     copies: int
     objects: bool = False
     scale: float = 1.0
@@ -54,8 +56,15 @@ BLURS = {
     # Without pairs like these two, networks sharpen what is sharp, or soft by nature.
     "mild": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.01)), 3),
     "soft": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.08)), 2, scale=1.6),
+    "clips": Blur(ClipRules(), 4),
+    "softclips": Blur(ClipRules(), 2, scale=1.6),
 }
-_FRAMES = Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6)
+# Of sharp frames of clips.
+_FRAMES = {
+    "frames": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6),
+    "filmed": Blur(ClipRules(), 6),
+}
+_FRAMES_MARGIN = 64  # pixels that both kinds take off a side
 _HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
 
 
@@ -125,12 +134,13 @@ def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
     for number, (folder, times) in enumerate((job.pairs or {}).items(), start=1):
         part = _take(job, f"real_{number}", folder)
         yield f"real_{number}", times
-        if _is_larger_than_a_window(part, margin=_FRAMES.rules.kernel_size - 1):
+        if _is_larger_than_a_window(part, _FRAMES_MARGIN):
             for field in ("input", "target"):
                 _resize(folder / field, job.output / "parts" / f"half_{number}" / field, 0.5, job.workers)
             yield f"half_{number}", 2 * times
-            _blur(job, f"frames_{number}", part / "target", _FRAMES)
-            yield f"frames_{number}", 1
+            for kind, blur in _FRAMES.items():
+                _blur(job, f"{kind}_{number}", part / "target", blur)
+                yield f"{kind}_{number}", 1
 
 
 def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
@@ -138,10 +148,35 @@ def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
     output = job.output / "parts" / name / ("made" if blur.objects else "")
     if blur.scale != 1:
         photos = _resize(photos, job.output / "parts" / f"{name}_photos", blur.scale, job.workers)
+    if isinstance(blur.rules, ClipRules):
+        _film(photos, output, blur.rules, blur.copies, job.workers)
+        return
     synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
     if blur.objects:
         # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
         _link(output, output.parent, "", ("input", "target"))
+
+
+def _film(photos: Path, output: Path, rules: ClipRules, copies: int, workers: int | None) -> None:
+    """Write the pairs that are missing, named like those of `synthesize_blur`."""
+    files = DiskStorage(photos, READABLE)
+    missing = [
+        (Path(files.describe(key)), key, number)
+        for key in files.keys()  # noqa: SIM118 - not a mapping
+        for number in range(copies)
+        if not all((output / field / f"{key}_{number}.png").exists() for field in ("input", "target"))
+    ]
+    for _ in in_parallel(partial(_film_one, rules, output), missing, "filming", workers):
+        pass
+
+
+def _film_one(rules: ClipRules, output: Path, item: tuple[Path, str, int]) -> None:
+    source, key, number = item
+    generator = sample_generator(0, zlib.crc32(key.encode()), number)
+    for field, image in zip(
+        ("input", "target"), filmed_pair(read_rgb(source), rules, generator), strict=True
+    ):
+        write_png(output / field / f"{key}_{number}.png", image)
 
 
 def _resize(photos: Path, output: Path, scale: float, workers: int | None) -> Path:

@@ -1,6 +1,7 @@
 """How blur comes about."""
 
 from basicsr.synthesis.blur import blur_image
+from basicsr.synthesis.clip import ClipRules, filmed_pair
 from basicsr.synthesis.draw import Draw, choose_instances, choose_regions, draw_pair
 from basicsr.synthesis.kernel_folder import KernelFolder
 from basicsr.synthesis.kernels import linear_motion
@@ -10,6 +11,7 @@ from basicsr.synthesis.presets import PRESETS, Preset, PresetName
 
 __all__ = [
     "PRESETS",
+    "ClipRules",
     "Draw",
     "KernelFolder",
     "Preset",
@@ -19,6 +21,7 @@ __all__ = [
     "choose_instances",
     "choose_regions",
     "draw_pair",
+    "filmed_pair",
     "linear_motion",
     "make_pair",
 ]

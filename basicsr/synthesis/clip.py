@@ -1,0 +1,151 @@
+"""A short clip that a moving camera films of one photo, to be averaged: blur that differs within the frame.
+
+Pairs of GoPro and REDS come about like this (see `basicsr.synthesis.frame_average`): few frames, each with an
+exposure and noise of its own, and one of them is the target. The camera shifts, turns and comes nearer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from basicsr.synthesis.frame_average import Frame, ResponseTable, average_frames
+from basicsr.synthesis.presets import Range
+
+_SHIFT_OF_AN_EXPOSURE = 1.0  # pixels that the camera may shift between two moments of one exposure
+
+
+class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a clip is drawn. Of a range (low, high) each clip draws its own value, uniformly unless said
+    otherwise.
+
+    Args:
+        extent: shift of the camera during the whole clip in pixels, evenly in its logarithm.
+        bend: of its path, most deviation from a straight one with constant speed, as a share of ``extent``.
+        turn: most shift of the corners by a rotation about the middle, as a share of ``extent``.
+        zoom: the same by coming nearer.
+        frames: least and most of them.
+        shutter: share of the time from frame to frame in which a frame is exposed.
+        noise: standard deviation in each frame, in grey values of 255.
+        margin: pixels at each border that are cut off, so that most of what comes into view was in the photo.
+        gamma: of the photo and of the frames.
+    """
+
+    extent: Range = (1.5, 40.0)
+    bend: float = 0.25
+    turn: float = 0.6
+    zoom: float = 0.3
+    frames: tuple[int, int] = (7, 13)
+    shutter: Range = (0.1, 1.0)
+    noise: Range = (0.0, 2.0)
+    margin: int = 32
+    gamma: float = 2.2
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """What was drawn for a clip. Time goes from -0.5 to 0.5.
+
+    Args:
+        shift: (x, y) of the camera during the clip in pixels, y down.
+        bend: (x, y) in pixels; at time t it adds ``bend * (4 * t**2 - 1)``.
+        turn: in radians during the clip.
+        zoom: logarithm of the magnification during the clip.
+        frames: their number.
+        shutter: see `ClipRules`.
+        noise: see `ClipRules`.
+    """
+
+    shift: tuple[float, float]
+    bend: tuple[float, float]
+    turn: float
+    zoom: float
+    frames: int
+    shutter: float
+    noise: float
+
+    @property
+    def target(self) -> int:
+        """Number of the frame in the middle; of an even number, the later one of the two."""
+        return self.frames // 2
+
+    def time(self, frame: float) -> float:
+        """Middle of a frame's exposure."""
+        return (frame + 0.5) / self.frames - 0.5
+
+    def pose(self, time: float, height: int, width: int) -> NDArray[np.float64]:
+        """Where a point (x, y, 1) of a photo (height, width) is at ``time``: (3, 3)."""
+        magnified = math.exp(self.zoom * time)
+        cosine, sine = magnified * math.cos(self.turn * time), magnified * math.sin(self.turn * time)
+        about = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        to_middle = np.array([[1, 0, (1 - width) / 2], [0, 1, (1 - height) / 2], [0, 0, 1]])
+        moved = np.linalg.inv(to_middle)
+        moved[:2, 2] += np.array(self.shift) * time + np.array(self.bend) * (4 * time**2 - 1)
+        return np.asarray(moved @ about @ to_middle)
+
+
+def draw_clip(rules: ClipRules, height: int, width: int, generator: np.random.Generator) -> Clip:
+    """Draw a clip of a photo with these sides."""
+    low, high = rules.extent
+    extent = math.exp(generator.uniform(math.log(low), math.log(high)))
+    angle, towards = generator.uniform(0, 2 * math.pi, 2)
+    bend = extent * generator.uniform(0, rules.bend)
+    corner = math.hypot(height, width) / 2
+    turn, zoom = generator.uniform(-1, 1, 2) * (rules.turn, rules.zoom) * extent / corner
+    return Clip(
+        shift=(extent * math.cos(angle), extent * math.sin(angle)),
+        bend=(bend * math.cos(towards), bend * math.sin(towards)),
+        turn=float(turn),
+        zoom=float(zoom),
+        frames=int(generator.integers(*rules.frames, endpoint=True)),
+        shutter=float(generator.uniform(*rules.shutter)),
+        noise=float(generator.uniform(*rules.noise)),
+    )
+
+
+def film(photo: Frame, clip: Clip, gamma: float, generator: np.random.Generator) -> Iterator[Frame]:
+    """The frames of a clip of a photo (H, W, 3), 8-bit RGB of the same size; the border is reflected.
+
+    Where nothing moves in it, the target is the photo with noise.
+    """
+    height, width = photo.shape[:2]
+    light = (photo / np.float32(255)) ** np.float32(gamma)
+    at_target = np.linalg.inv(clip.pose(clip.time(clip.target), height, width))
+    exposure = clip.shutter / clip.frames
+    shifted = (math.hypot(*clip.shift) + 4 * math.hypot(*clip.bend)) * exposure
+    moments = 1 + math.ceil(shifted / _SHIFT_OF_AN_EXPOSURE)
+    for number in range(clip.frames):
+        seen = np.zeros_like(light)
+        for moment in range(moments):
+            time = clip.time(number) + exposure * ((moment + 0.5) / moments - 0.5)
+            warp = clip.pose(time, height, width) @ at_target
+            seen += cv2.warpPerspective(
+                light, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+            )
+        frame = np.clip(seen / moments, 0, 1) ** np.float32(1 / gamma) * 255
+        frame += clip.noise * generator.standard_normal(frame.shape, np.float32)
+        yield frame.round().clip(0, 255).astype(np.uint8)
+
+
+def filmed_pair(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> tuple[Frame, Frame]:
+    """The mean of the light of a clip's frames, and its target frame, as in GoPro and REDS.
+
+    Returns:
+        Both (H - 2 * margin, W - 2 * margin, 3).
+
+    Raises:
+        ValueError: nothing is left of the photo without the margins.
+    """
+    height, width = photo.shape[:2]
+    if min(height, width) <= 2 * rules.margin:
+        raise ValueError(
+            f"a photo of {width}x{height} has nothing inside of margins of {rules.margin} pixels"
+        )
+    clip = draw_clip(rules, height, width, generator)
+    inside = slice(rules.margin, -rules.margin or None)
+    frames = [frame[inside, inside] for frame in film(photo, clip, rules.gamma, generator)]
+    return average_frames(frames, ResponseTable.from_gamma(rules.gamma), "nearest"), frames[clip.target]

@@ -1,0 +1,106 @@
+"""Clips filmed of one photo: their frames, their mean, and the limits of what is drawn."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from basicsr.synthesis.clip import Clip, ClipRules, draw_clip, film, filmed_pair
+
+STILL = Clip(shift=(0, 0), bend=(0, 0), turn=0, zoom=0, frames=8, shutter=0, noise=0)
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (80, 96, 3)).astype(np.uint8)
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def test_frames_of_a_camera_at_rest_are_the_photo(photo):
+    frames = list(film(photo, STILL, 2.2, generator()))
+    assert len(frames) == 8
+    for frame in frames:
+        np.testing.assert_array_equal(frame, photo)
+
+
+def test_a_straight_shift_of_a_pixel_a_frame_shifts_each_frame_by_a_pixel(photo):
+    clip = msgspec.structs.replace(STILL, shift=(8.0, -16.0))
+    for number, frame in enumerate(film(photo, clip, 2.2, generator())):
+        right, down = number - clip.target, -2 * (number - clip.target)
+        seen = np.roll(photo, (down, right), (0, 1))
+        np.testing.assert_array_equal(frame[16:-16, 16:-16], seen[16:-16, 16:-16])
+
+
+@pytest.mark.parametrize(("frames", "target"), [(7, 3), (8, 4)])
+def test_the_target_is_the_frame_in_the_middle_or_the_later_one(frames, target):
+    clip = msgspec.structs.replace(STILL, frames=frames)
+    assert clip.target == target
+    assert abs(clip.time(target)) <= 0.5 / frames
+
+
+def test_a_long_exposure_of_a_frame_is_the_mean_of_light_along_its_way(photo):
+    clip = msgspec.structs.replace(STILL, shift=(16.0, 0.0), frames=8, shutter=1.0)
+    frame = list(film(photo, clip, 1.0, generator()))[clip.target]
+    # Three moments: 2/3 of a pixel before, at, and after the target's.
+    assert np.abs(frame[:, 8:-8].astype(float) - photo[:, 8:-8]).mean() > 10
+    smooth = np.repeat(np.arange(96, dtype=np.uint8)[None, :, None], 80, 0).repeat(3, 2)
+    ramp = list(film(smooth, clip, 1.0, generator()))[clip.target]
+    np.testing.assert_array_equal(ramp[:, 8:-8], smooth[:, 8:-8])
+
+
+def test_turning_and_coming_nearer_leave_the_middle_where_it_is():
+    clip = msgspec.structs.replace(STILL, turn=0.2, zoom=0.1)
+    middle, corner = np.array([47.5, 39.5, 1]), np.array([95.0, 79.0, 1])
+    for time in (-0.5, 0.0, 0.5):
+        pose = clip.pose(time, 80, 96)
+        np.testing.assert_allclose(pose @ middle, middle)
+        radius = np.linalg.norm((pose @ corner - middle)[:2])
+        assert radius == pytest.approx(math.hypot(47.5, 39.5) * math.exp(0.1 * time))
+
+
+def test_a_bent_path_begins_and_ends_as_the_straight_one():
+    bent = msgspec.structs.replace(STILL, shift=(10.0, 0.0), bend=(0.0, 3.0))
+    starts = [bent.pose(time, 80, 96)[:2, 2] for time in (-0.5, 0.0, 0.5)]
+    np.testing.assert_allclose(starts, [(-5, 0), (0, -3), (5, 0)])
+
+
+def test_what_is_drawn_keeps_to_the_rules():
+    rules, random = ClipRules(extent=(2.0, 20.0)), generator()
+    clips = [draw_clip(rules, 300, 400, random) for _ in range(300)]
+    extents = np.array([math.hypot(*clip.shift) for clip in clips])
+    assert extents.min() >= 2 and extents.max() <= 20
+    assert np.median(extents) == pytest.approx(math.sqrt(2 * 20), rel=0.15), "evenly in the logarithm"
+    assert {clip.frames for clip in clips} == set(range(7, 14))
+    for clip, extent in zip(clips, extents, strict=True):
+        assert abs(clip.turn) * 250 <= rules.turn * extent
+        assert abs(clip.zoom) * 250 <= rules.zoom * extent
+        assert math.hypot(*clip.bend) <= rules.bend * extent
+
+
+def test_a_pair_is_blurred_against_its_target_and_the_same_for_the_same_seed(photo):
+    rules = ClipRules(extent=(8.0, 8.0), margin=8)
+    blurred, target = filmed_pair(photo, rules, generator())
+    assert blurred.shape == target.shape == (64, 80, 3)
+    assert blurred.astype(float).std() < 0.8 * target.astype(float).std()
+    again = filmed_pair(photo, rules, generator())
+    np.testing.assert_array_equal(blurred, again[0])
+    np.testing.assert_array_equal(target, again[1])
+
+
+def test_noise_is_averaged_in_the_blurred_photo_and_whole_in_the_target():
+    grey = np.full((80, 80, 3), 128, np.uint8)
+    rules = ClipRules(extent=(1e-6, 1e-6), frames=(9, 9), shutter=(0, 0), noise=(6.0, 6.0), margin=0)
+    blurred, target = filmed_pair(grey, rules, generator())
+    assert target.std() == pytest.approx(6, rel=0.05)
+    assert blurred.std() == pytest.approx(2, rel=0.05), "of nine frames: a third"
+
+
+def test_a_photo_smaller_than_its_margins_is_an_error(photo):
+    with pytest.raises(ValueError, match="96x80 has nothing inside of margins of 40 pixels"):
+        filmed_pair(photo, ClipRules(margin=40), generator())
