@@ -7,7 +7,6 @@ they are made from, by kind; crops of one photo all come from there.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +16,16 @@ import cv2
 
 from basicsr.preparation.create_masks import create_masks
 from basicsr.preparation.crop_patches import Windows, crop_folder
+from basicsr.preparation.film_photos import FilmJob, film_photos
 from basicsr.preparation.mask_files import MaskJob
 from basicsr.preparation.place_pairs import place_file
 from basicsr.preparation.synthesize_blur import SynthesisJob, synthesize_blur
 from basicsr.segmenters.graph import Graph
 from basicsr.storage import DiskStorage
-from basicsr.synthesis import PRESETS, ClipRules, Preset, filmed_pair
+from basicsr.synthesis import PRESETS, ClipRules, Preset
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.parallel import in_parallel
-from basicsr.utils.rng import sample_generator
 
 FIELDS = ("input", "target", "grouped_masks", "input_mask")
 WINDOWS = Windows(192, 113)
@@ -149,34 +148,12 @@ def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
     if blur.scale != 1:
         photos = _resize(photos, job.output / "parts" / f"{name}_photos", blur.scale, job.workers)
     if isinstance(blur.rules, ClipRules):
-        _film(photos, output, blur.rules, blur.copies, job.workers)
+        film_photos(FilmJob(photos, output, blur.rules, blur.copies, workers=job.workers))
         return
     synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
     if blur.objects:
         # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
         _link(output, output.parent, "", ("input", "target"))
-
-
-def _film(photos: Path, output: Path, rules: ClipRules, copies: int, workers: int | None) -> None:
-    """Write the pairs that are missing, named like those of `synthesize_blur`."""
-    files = DiskStorage(photos, READABLE)
-    missing = [
-        (Path(files.describe(key)), key, number)
-        for key in files.keys()  # noqa: SIM118 - not a mapping
-        for number in range(copies)
-        if not all((output / field / f"{key}_{number}.png").exists() for field in ("input", "target"))
-    ]
-    for _ in in_parallel(partial(_film_one, rules, output), missing, "filming", workers):
-        pass
-
-
-def _film_one(rules: ClipRules, output: Path, item: tuple[Path, str, int]) -> None:
-    source, key, number = item
-    generator = sample_generator(0, zlib.crc32(key.encode()), number)
-    for field, image in zip(
-        ("input", "target"), filmed_pair(read_rgb(source), rules, generator), strict=True
-    ):
-        write_png(output / field / f"{key}_{number}.png", image)
 
 
 def _resize(photos: Path, output: Path, scale: float, workers: int | None) -> Path:

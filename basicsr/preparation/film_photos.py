@@ -1,0 +1,100 @@
+"""Pairs from sharp photos as if a moving camera had filmed them: what is missing, shared among processes.
+
+``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from basicsr.preparation.manifest import claim_folder
+from basicsr.preparation.photos import find_photos, read_photo
+from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.synthesis import ClipRules, filmed_pair
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import write_png
+from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
+from basicsr.utils.rng import sample_generator
+
+FIELDS = ("input", "target")
+
+
+@dataclass(frozen=True)
+class FilmJob:
+    """What to do.
+
+    Args:
+        sharp: folder of photos, with subfolders.
+        output: see the head of this file.
+        rules: how clips come about.
+        copies: pairs a photo.
+        seed: key of the random numbers, with the name of the photo and the number of the pair.
+        workers: processes; null is one a core.
+        overwrite: make all pairs again, whatever is there.
+    """
+
+    sharp: Path
+    output: Path
+    rules: ClipRules
+    copies: int = 4
+    seed: int = 0
+    workers: int | None = None
+    overwrite: bool = False
+
+    def places(self, item: _Item) -> Iterator[Path]:
+        for field in FIELDS:
+            yield self.output / field / f"{item.key}_{item.number}.png"
+
+    def parameters(self) -> dict[str, Any]:
+        """What decides the pairs besides the photos; more copies of each are no change."""
+        return dict(msgspec.json.decode(msgspec.json.encode({"seed": self.seed, "rules": self.rules})))
+
+
+@dataclass(frozen=True)
+class _Item:
+    path: Path
+    key: str
+    number: int
+
+
+def film_photos(job: FilmJob) -> int:
+    """Make the pairs that are missing. Returns the number of pairs made.
+
+    Raises:
+        UserError: folders that cannot be used, changed rules; or at the end, naming the photos that failed.
+    """
+    photos = find_photos(job.sharp)
+    require_outside(job.output, job.sharp)
+    items = [
+        _Item(Path(photos.describe(key)), key, number)
+        for key in photos.keys()  # noqa: SIM118 - not a mapping
+        for number in range(job.copies)
+    ]
+    claim_folder(
+        job.output, job.parameters(), (place for item in items for place in job.places(item)), job.overwrite
+    )
+    missing = [
+        item for item in items if job.overwrite or not all(place.exists() for place in job.places(item))
+    ]
+    made = sum(1 for _ in in_parallel(partial(_film, job), missing, "filming", job.workers))
+    logger().info(f"{job.output}: {made} pairs made, {len(items) - len(missing)} there already")
+    return made
+
+
+def _film(job: FilmJob, item: _Item) -> None:
+    photo, _ = read_photo(read_bytes(item.path), str(item.path))
+    generator = sample_generator(job.seed, zlib.crc32(item.key.encode()), item.number)
+    try:
+        pair = filmed_pair(photo, job.rules, generator)
+    except ValueError as error:
+        raise UserError(f"{item.path}: {error}; leave it out") from error
+    for place, image in zip(job.places(item), pair, strict=True):
+        write_png(place, image)
