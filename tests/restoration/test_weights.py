@@ -19,7 +19,7 @@ from basicsr.utils.shipped import WEIGHTS
 
 NAMES = ("NAFNet", "SegNAFNet")
 PHOTOS = ("chelsea", "astronaut", "coffee")
-LEAST_GAIN = {"gopro_raw240/": 1.1, "reds_320x180/train001": 1.1}
+LEAST_GAIN = {"gopro_raw240/": 1.3, "reds_320x180/train001": 1.4}
 
 
 @pytest.mark.parametrize("name", NAMES)
