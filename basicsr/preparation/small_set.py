@@ -47,6 +47,11 @@ class Blur:
     objects: bool = False
     scale: float = 1.0
 
+    @property
+    def lost(self) -> int:
+        """Pixels by which the sides of pairs are shorter than those of photos."""
+        return 2 * self.rules.margin if isinstance(self.rules, ClipRules) else self.rules.kernel_size - 1
+
 
 BLURS = {
     "uniform": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.01, 0.1)), 8),
@@ -63,7 +68,6 @@ _FRAMES = {
     "frames": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6),
     "filmed": Blur(ClipRules(), 6),
 }
-_FRAMES_MARGIN = 64  # pixels that both kinds take off a side
 _HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
 
 
@@ -133,7 +137,7 @@ def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
     for number, (folder, times) in enumerate((job.pairs or {}).items(), start=1):
         part = _take(job, f"real_{number}", folder)
         yield f"real_{number}", times
-        if _is_larger_than_a_window(part, _FRAMES_MARGIN):
+        if _is_larger_than_a_window(part, max(blur.lost for blur in _FRAMES.values())):
             for field in ("input", "target"):
                 _resize(folder / field, job.output / "parts" / f"half_{number}" / field, 0.5, job.workers)
             yield f"half_{number}", 2 * times
