@@ -19,7 +19,7 @@ from basicsr.utils.shipped import WEIGHTS
 
 NAMES = ("NAFNet", "SegNAFNet")
 PHOTOS = ("chelsea", "astronaut", "coffee")
-LEAST_GAIN = {"gopro_raw240/": 1.3, "reds_320x180/train001": 1.4}
+LEAST_GAIN = {"gopro_raw240/": 1.5, "reds_320x180/train001": 1.2}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,11 +51,11 @@ def test_a_shipped_network_does_little_to_what_is_hardly_blurred(name: str):
         calculate_psnr(restorer.run(blurred).image, sharp) - calculate_psnr(blurred, sharp)
         for blurred, sharp in moved_photos((2.5, 0.2), (3.5, 1.7), (4.5, 0.9))
     ]
-    assert np.mean(gains) > 0.5
-    assert min(gains) > -2
+    assert np.mean(gains) > 1.0
+    assert min(gains) > -1
     for photo in PHOTOS:
         sharp = getattr(skimage.data, photo)()
-        assert calculate_psnr(restorer.run(sharp).image, sharp) > 33, "a sharp photo stays as it is"
+        assert calculate_psnr(restorer.run(sharp).image, sharp) > 35, "a sharp photo stays as it is"
 
 
 def moved_photos(*motions: tuple[float, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
