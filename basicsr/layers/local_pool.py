@@ -8,6 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from basicsr.layers.padding import repeat_edge
+
 # The window at train_size 256 is 384 pixels (published).
 _WINDOW_RATIO = 1.5
 
@@ -42,7 +44,7 @@ class LocalAvgPool2d(nn.Module):
         means = _sliding_mean(_sliding_mean(x.float(), rows, 2), columns, 3)
         top, left = (height - means.shape[2]) // 2, (width - means.shape[3]) // 2
         bottom, right = height - means.shape[2] - top, width - means.shape[3] - left
-        return nn.functional.pad(means, (left, right, top, bottom), mode="replicate").to(x.dtype)
+        return repeat_edge(means, bottom, right, top, left).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"window={self.window}"

@@ -31,11 +31,16 @@ class SizeRule:
         return -height % self.multiple_of, -width % self.multiple_of
 
 
-def repeat_edge(image: Tensor, bottom: int, right: int) -> Tensor:
-    """(..., H, W) with the last row ``bottom`` times more, and the last column ``right`` times."""
-    # Concatenated, since PyTorch's replicating pad has no deterministic gradient on CUDA.
-    image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], bottom, -1)], dim=-2)
-    return torch.cat([image, image[..., -1:].expand(*image.shape[:-1], right)], dim=-1)
+def repeat_edge(image: Tensor, bottom: int, right: int, top: int = 0, left: int = 0) -> Tensor:
+    """(..., H, W) with the first and last row ``top`` and ``bottom`` times more, columns likewise."""
+    # Concatenated, since PyTorch's replicating pad has no deterministic gradient on CUDA, and none at all
+    # under torch.compile on the CPU.
+    above = image[..., :1, :].expand(*image.shape[:-2], top, -1)
+    below = image[..., -1:, :].expand(*image.shape[:-2], bottom, -1)
+    image = torch.cat([above, image, below], dim=-2)
+    before = image[..., :1].expand(*image.shape[:-1], left)
+    after = image[..., -1:].expand(*image.shape[:-1], right)
+    return torch.cat([before, image, after], dim=-1)
 
 
 def crop_to(x: Tensor, height: int, width: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from hypothesis import given
@@ -75,6 +77,19 @@ def test_local_pool_of_half_precision_is_accumulated_in_float32():
     torch.testing.assert_close(
         result.float(), local_mean_by_definition(x.float(), (100, 100)), atol=0.05, rtol=0
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_local_pooling_has_the_same_gradient_when_compiled():
+    # Convolutions on both sides: their layout in memory is what torch.compile chooses.
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3, padding=1), LocalAvgPool2d((8, 9)), torch.nn.Conv2d(16, 4, 1)
+    )
+    x, gradients = torch.randn(2, 3, 20, 30), []
+    for run in (net, torch.compile(net)):
+        gradients.append(torch.autograd.grad(run(x).square().sum(), list(net.parameters())))
+    torch.testing.assert_close(*gradients)
 
 
 def test_windows_are_fixed_at_one_and_a_half_times_the_training_size():
