@@ -144,7 +144,7 @@ def test_each_row_trains_and_tests(workplace, row: str):
     results = test(row)
     mean, images = results["Demo"]["mean"], results["Demo"]["images"]
     assert [image["key"] for image in images] == [f"photo_{number}" for number in range(6)]
-    assert set(mean) == {"psnr", "ssim", "mcr", "input_psnr"}
+    assert set(mean) == {"psnr", "ssim", "mcr", "input_psnr", "input_ssim"}
     assert mean["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), (
         "the inputs are 3 grey values too bright"
     )
