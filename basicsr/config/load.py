@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import yaml
 
 from basicsr.config.schema import Command, Config, effective_options, semantic_mistakes
+from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
+from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
 
 
@@ -20,8 +23,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
 
     Args:
         path: YAML file. Its ``base:`` (one path or a list, relative to the file) is read first; the file's
-            own keys win, blocks are merged key by key, and a list replaces a list.
-        overrides: ``dotted.key=value`` strings; the value is read as YAML.
+            own keys win, blocks are merged key by key, a list replaces a list, and null takes away what is
+            inherited.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML, and null takes away what the
+            file says.
         command: paths of data sets that the command does not use need not exist; ``demo`` uses none.
 
     Raises:
@@ -51,7 +56,8 @@ def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:
         return ("datasets.train", "datasets.val", "path")
     if command == "demo":
         return ("path",)
-    has_test = isinstance(datasets, dict) and any(str(phase).startswith("test") for phase in datasets)
+    named = datasets.items() if isinstance(datasets, dict) else ()
+    has_test = any(str(phase).startswith("test") for phase, block in named if block is not None)
     return ("datasets.test" if has_test else "datasets.val", "path")
 
 
@@ -60,61 +66,57 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice in one block is an error instead of a silent replacement."""
-
-    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        # The text is looked at before `<<` fills in keys, which may well be given again to replace them.
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    what = f"key '{key.value}' is given twice"
-                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
-                seen.add(key.value)
-        return node
-
-
 def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in readers:
+    place = Path(os.path.realpath(path))
+    if place in readers:
         raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
-    options = _read_yaml(path)
+    options = _read_file(path)
     bases = options.pop("base", None) or []
     bases = [bases] if isinstance(bases, str) else bases
-    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+    if not isinstance(bases, list) or not all(isinstance(base, str) and "\0" not in base for base in bases):
         raise OptionError(
             str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"]
         )
     merged: dict[str, Any] = {}
     for base in bases:
-        merged = _merge(merged, _read_with_bases(path.parent / base, (*readers, path.resolve())))
+        merged = _merge(merged, _read_with_bases(path.parent / base, (*readers, place)))
     return _merge(merged, options)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        others = [item.name for item in path.parent.glob("*.yml") if item.name != path.name]
-        near = difflib.get_close_matches(path.name, others, n=1)
-        hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise OptionError(str(path), [f"cannot read the option file: {reason}.{hint}"]) from error
-    try:
-        options = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
-        raise OptionError(str(path), [f"not valid YAML: {' '.join(str(error).split())}"]) from error
+        options, odd = read_yaml(path.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        raise OptionError(str(path), ["not UTF-8 text; save it as UTF-8"]) from error
+    except OSError as error:
+        what = f"cannot read the option file: {error.strerror}."
+        raise OptionError(str(path), [what + _nearest_file(path) * isinstance(error, FileNotFoundError)]) from error
+    except ValueError as error:
+        raise OptionError(str(path), [f"not valid YAML: {error}"]) from error
     if not isinstance(options, dict):
         raise OptionError(str(path), ["expected a block of `key: value` lines"])
+    for line in odd:
+        logger().warning(f"{path}: {line}")
     return options
 
 
+def _nearest_file(path: Path) -> str:
+    others = [item.name for item in path.parent.glob("*.y*ml") if item.name != path.name]
+    near = difflib.get_close_matches(path.name, others, n=1)
+    return f" Did you mean '{path.parent / near[0]}'?" if near else ""
+
+
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Block by block, key by key; a list replaces a list, and null takes away what is inherited."""
     merged = dict(under)
     for key, value in over.items():
-        both_blocks = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both_blocks else value
+        inherited = merged.get(key)
+        if isinstance(value, dict) and isinstance(inherited, dict):
+            merged[key] = _merge(inherited, value)
+        elif value is None and key in merged:
+            del merged[key]
+        else:
+            merged[key] = value
     return merged
 
 
@@ -123,9 +125,9 @@ def _apply_override(options: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise OptionError("--set", [f"expected key=value (got {override!r})"])
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise OptionError("--set", [f"{key}: the value is not valid YAML (got {text!r})"]) from error
+        value, _ = read_yaml(text)
+    except ValueError as error:
+        raise OptionError("--set", [f"{key}: the value is not valid YAML: {error} (got {text!r})"]) from error
     *blocks, name = key.split(".")
     place = options
     for depth, block in enumerate(blocks):
@@ -134,4 +136,7 @@ def _apply_override(options: dict[str, Any], override: str) -> None:
             raise OptionError("--set", [f"{key}: '{'.'.join(blocks[: depth + 1])}' is a value, not a block"])
         place[block] = dict(inner or {})  # a copy: a YAML alias may share this block with another place
         place = place[block]
-    place[name] = value
+    if value is None and name in place:
+        del place[name]
+    else:
+        place[name] = value

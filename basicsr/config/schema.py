@@ -141,7 +141,8 @@ class ValOptions(Options, frozen=True, kw_only=True):
     which are blended with the neighbour. ``use_image``: metrics see 8-bit images; false: unrounded values in
     [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
     ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page to look at the
-    results with.
+    results with. ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``
+    (calculate_ssim).
     """
 
     val_freq: Count | None = None
@@ -157,6 +158,13 @@ class ValOptions(Options, frozen=True, kw_only=True):
     suffix: str | None = None
     report: bool = True
     metrics: dict[str, MetricOptions] | None = None
+
+    @property
+    def judged_by(self) -> dict[str, MetricOptions]:
+        """``metrics``, or the usual two."""
+        if self.metrics is not None:
+            return self.metrics
+        return {"psnr": MetricOptions(type="calculate_psnr"), "ssim": MetricOptions(type="calculate_ssim")}
 
 
 class WandbOptions(Options, frozen=True, kw_only=True):
@@ -262,6 +270,8 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
         mistakes.add("datasets.test", "required for testing, but not given")
     if command == "train" and "train" in config.datasets:
         _check_batches(config.datasets["train"], mistakes)
+    if command == "train" and config.train is not None:
+        _check_schedule(config.train, mistakes)
     if config.val.grids and (config.val.crop_size_h is None or config.val.crop_size_w is None):
         mistakes.add("val.grids", "needs val.crop_size_h and val.crop_size_w")
     if config.val.grids and config.val.tile is not None:
@@ -280,3 +290,14 @@ def _check_batches(train: DatasetOptions, mistakes: Mistakes) -> None:
     if largest > 1 and has_crops and train.options.get("gt_size") is None:
         what = "required where a batch can have several images: they have one size"
         mistakes.add("datasets.train.gt_size", what)
+
+
+def _check_schedule(train: TrainOptions, mistakes: Mistakes) -> None:
+    """The schedule has to say a rate for every step of the run."""
+    base_lr = float(effective_options(train.optim_g)["lr"])
+    schedule = train.scheduler.build()
+    try:
+        for step in (0, train.total_iter):
+            schedule(step=step, base_lr=base_lr)
+    except (OverflowError, ValueError) as error:
+        mistakes.add("train.scheduler", f"{error}; make it fit train.total_iter and train.optim_g.lr")

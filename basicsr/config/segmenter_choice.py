@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import SEGMENTERS
@@ -85,9 +84,9 @@ def read_options(typed: Sequence[str], shorthands: Mapping[str, Any]) -> dict[st
         if key in options:
             raise OptionError("--option", [f"--option {key}: given twice (got {text!r})"])
         try:
-            options[key] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
-            raise OptionError("--option", [f"--option {key}: not valid YAML (got {text!r})"]) from error
+            options[key], _ = read_yaml(text)
+        except ValueError as error:
+            raise OptionError("--option", [f"--option {key}: not valid YAML: {error} (got {text!r})"]) from error
     return options
 
 

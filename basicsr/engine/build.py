@@ -112,7 +112,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         Validate(
             config.val.val_freq,
             validation,
-            build_metrics(config.val.metrics),
+            build_metrics(config.val.judged_by),
             config.val,
             ema,
             run.paths.visualization,
@@ -164,7 +164,7 @@ def evaluate_all(
     keep: Callable[[Judged], Any] | None = None,
 ) -> list[Evaluation]:
     """Evaluate every data set; ``val.save_img`` writes pictures, ``keep`` is that of `evaluate`."""
-    metrics = build_metrics(config.val.metrics)
+    metrics = build_metrics(config.val.judged_by)
     results = []
     for name, loader in loaders.items():
 
@@ -207,13 +207,8 @@ def _optimizer(options: TrainOptions, parameters: list[nn.Parameter]) -> torch.o
     return optimizer
 
 
-def _learning_rate(options: TrainOptions) -> Any:
-    schedule = options.scheduler.build()
-    try:
-        schedule(step=0, base_lr=1.0)
-    except ValueError as error:
-        raise OptionError("train.scheduler", [f"train.scheduler: {error}"]) from error
-    return functools.partial(_scheduled, schedule, options.warmup_iter)
+def _learning_rate(options: TrainOptions) -> Callable[[int, float], float]:
+    return functools.partial(_scheduled, options.scheduler.build(), options.warmup_iter)
 
 
 def _scheduled(schedule: Any, warmup_iter: int, step: int, base_lr: float) -> float:

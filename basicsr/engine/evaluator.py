@@ -70,9 +70,9 @@ class Evaluation:
         return {name: float(np.mean([row[name] for row in self.rows])) for name in names}
 
 
-def build_metrics(options: Mapping[str, MetricOptions] | None) -> dict[str, Metric]:
+def build_metrics(options: Mapping[str, MetricOptions]) -> dict[str, Metric]:
     """Metrics by the name that tables show, each as a function of (restored, gt, lq)."""
-    return {name: _of_three(item.build()) for name, item in (options or {}).items()}
+    return {name: _of_three(item.build()) for name, item in options.items()}
 
 
 def evaluate(

@@ -1,7 +1,8 @@
 """Learning rates as functions of the step alone, so that there is no state to save or to lose.
 
 ``step`` counts finished iterations: the first iteration runs at ``step`` 0. ``base_lr`` is the rate given to
-the optimiser.
+the optimiser. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from its
+first rate to its last, it raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from basicsr.utils.registry import SCHEDULES
 @SCHEDULES.register
 def TrueCosineAnnealingLR(step: int, base_lr: float, T_max: Count, eta_min: float = 0.0) -> float:  # noqa: N802, N803
     """Cosine from ``base_lr`` to ``eta_min`` in ``T_max`` steps (SGDR, arXiv 1608.03983, eq. 5)."""
+    _require_within(step, T_max, "T_max")
+    _require_falling(base_lr, eta_min)
     return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
 
 
@@ -29,13 +32,15 @@ def CosineAnnealingRestartLR(  # noqa: N802
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """One falling cosine a period; period i falls from ``restart_weights[i] * base_lr``."""
+    """A cosine a period; period i falls to ``eta_min`` from ``restart_weights[i]`` of the way to ``base_lr``."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(
             f"periods {list(periods)} and restart_weights {list(restart_weights)} need one number each"
         )
-    current = min(bisect.bisect_left(ends, step), len(periods) - 1)
+    _require_within(step, sum(periods), "the sum of periods")
+    _require_falling(base_lr, eta_min)
+    current = bisect.bisect_left(ends, step)
     start = ends[current] - periods[current]
     falling = (1 + math.cos(math.pi * (step - start) / periods[current])) / 2
     return eta_min + restart_weights[current] * (base_lr - eta_min) * falling
@@ -71,9 +76,20 @@ def MultiStepLR(step: int, base_lr: float, milestones: Sequence[int], gamma: flo
 @SCHEDULES.register
 def LinearLR(step: int, base_lr: float, total_iter: Count) -> float:  # noqa: N802
     """Straight from ``base_lr`` to 0 in ``total_iter`` steps."""
-    return base_lr * max(0.0, 1 - step / total_iter)
+    _require_within(step, total_iter, "total_iter")
+    return base_lr * (1 - step / total_iter)
 
 
 def warmed_up(rate: float, step: int, base_lr: float, warmup_iter: int) -> float:
     """``rate``, or in the first ``warmup_iter`` steps a line from 0 up to ``base_lr``; -1 is none."""
     return base_lr * (step + 1) / warmup_iter if step + 1 < warmup_iter else rate
+
+
+def _require_within(step: int, steps: int, given_by: str) -> None:
+    if step > steps:
+        raise ValueError(f"{given_by} is {steps}, but the schedule has to last {step} steps")
+
+
+def _require_falling(first: float, last: float) -> None:
+    if last > first:
+        raise ValueError(f"eta_min {last:g} is above the rate {first:g} that it begins with")

@@ -29,7 +29,7 @@ def image_maker(options: ValOptions) -> Callable[[Judged], ReportImage]:
     result; without one the report shows no gain. Its SSIM is that of ``calculate_input_ssim``, where
     ``val.metrics`` has it.
     """
-    return functools.partial(_image, options.metrics or {})
+    return functools.partial(_image, options.judged_by)
 
 
 def evaluation_report(
@@ -40,7 +40,7 @@ def evaluation_report(
     Args:
         command: option file and overrides, as they were typed.
     """
-    metrics = config.val.metrics or {}
+    metrics = config.val.judged_by
     sets = [
         ReportSet(item.name, [_linked(image, item.name, run.paths, config.val) for image in item.kept])
         for item in evaluations

@@ -121,7 +121,9 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
             if not isinstance(key, str):
                 mistakes.add(join(where, key), "a name must be text; put it in quotes", key)
         return {
-            key: convert(item, get_args(kind)[1], join(where, key), mistakes) for key, item in value.items()
+            key: convert(item, get_args(kind)[1], join(where, key), mistakes)
+            for key, item in value.items()
+            if item is not None  # a name without a block is none
         }
     return _convert_leaf(value, kind, rules, where, mistakes)
 

@@ -1,0 +1,101 @@
+"""YAML as option files and overrides use it: safe, and one line for whatever a parser can find wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+_SHOWN = 60  # characters of a value in an error
+
+
+def read_yaml(text: str) -> tuple[Any, list[str]]:
+    """Plain values, and a line for each thing that is odd but means one thing only.
+
+    A key that is given twice in one block is such a thing where both values are equal (the later one is
+    taken); with two values it is a mistake. So is a block or list that contains itself.
+
+    Raises:
+        ValueError: not YAML, or with a value that its type cannot hold; one line.
+    """
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data(), loader.odd
+    except yaml.MarkedYAMLError as error:
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        mark = error.problem_mark or error.context_mark
+        raise ValueError(_one_line(what + (_place(mark) if mark else ""))) from error
+    except RecursionError as error:
+        raise ValueError("blocks or lists are nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(_one_line(str(error))) from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader; keeps in ``odd`` what is only odd."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.odd: list[str] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        node = super().compose_node(parent, index)
+        if isinstance(node, yaml.CollectionNode) and node.end_mark is None:  # an alias inside its own anchor
+            raise yaml.composer.ComposerError(
+                None, None, "a block or list contains itself", self.peek_event().start_mark
+            )
+        return node
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        # The text is looked at before `<<` fills in keys, which may well be given again to replace them.
+        node = super().compose_mapping_node(anchor)
+        seen: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    self._check_twice(key, seen[key.value], value)
+                seen[key.value] = value
+        return node
+
+    def _check_twice(self, key: yaml.ScalarNode, earlier: yaml.Node, later: yaml.Node) -> None:
+        # as text: true, 1 and 1.0 are equal in Python
+        first, second = (repr(self.construct_object(node, deep=True)) for node in (earlier, later))
+        what = f"key '{key.value}' is given twice"
+        if first != second:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{what}, with two values", key.start_mark
+            )
+        self.odd.append(f"{what}, with the same value{_place(key.start_mark)}")
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As PyYAML; what its constructors let through (``!!bool maybe``) has its place, too."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int):
+                str(value)  # Python refuses to write numbers of thousands of digits, so to name them
+            return value
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            kind = node.tag.rpartition(":")[2]
+            shown = repr(node.value[:_SHOWN]) if isinstance(node, yaml.ScalarNode) else "this"
+            why = f": {error}" if isinstance(error, ValueError) else ""
+            raise yaml.constructor.ConstructorError(None, None, f"{shown} is no {kind}{why}", node.start_mark) from error
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """As PyYAML; half of a surrogate pair (``"\\ud800"``) is a `ValueError`: no file can hold it."""
+        value = super().construct_scalar(node)
+        value.encode()
+        return value
+
+
+def _place(mark: yaml.Mark) -> str:
+    return f" (line {mark.line + 1}, column {mark.column + 1})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
