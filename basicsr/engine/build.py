@@ -107,8 +107,15 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     description = {"type": config.network_g.type, **config.network_g.options}
     hooks = [
         ema,
-        Log(config.logger.print_freq, options.total_iter, epoch_size, run.events),
-        SaveCheckpoint(config.logger.save_checkpoint_freq, run.paths, description, ema, run.ranks),
+        Log(config.logger.print_freq, epoch_size, run.events),
+        SaveCheckpoint(
+            config.logger.save_checkpoint_freq,
+            run.paths,
+            description,
+            ema,
+            run.ranks,
+            config.val.val_freq if validation else None,
+        ),
         Validate(
             config.val.val_freq,
             validation,

@@ -26,6 +26,8 @@ from basicsr.utils.rng import capture_random_state
 class Ema(Hook):
     """Keeps an exponential moving average of the networks, in a copy of the model that predicts with it.
 
+    Steps that were skipped do not count.
+
     Args:
         model: what is averaged.
         decay: share of the old average that each step keeps.
@@ -42,7 +44,8 @@ class Ema(Hook):
         self.model.networks = averaged
 
     def after_step(self, trainer: Trainer) -> None:
-        self._averaged.update_parameters(trainer.model.networks)
+        if not trainer.was_skipped:
+            self._averaged.update_parameters(trainer.model.networks)
 
     def state_dict(self) -> dict[str, Any]:
         """How many models are averaged; the weights are saved with the network."""
@@ -57,14 +60,12 @@ class Log(Hook):
     """Says every ``every`` iterations how training goes; losses are means since then, without skipped steps.
 
     Args:
-        total_iter: for the remaining time.
         epoch_size: samples an epoch.
         events: where numbers go; None on processes other than the main one.
     """
 
-    def __init__(self, every: int, total_iter: int, epoch_size: int, events: EventLog | None) -> None:
+    def __init__(self, every: int, epoch_size: int, events: EventLog | None) -> None:
         self.every = every
-        self.total_iter = total_iter
         self.epoch_size = epoch_size
         self.events = events
         self._sums: dict[str, torch.Tensor] = {}
@@ -76,8 +77,8 @@ class Log(Hook):
     def after_step(self, trainer: Trainer) -> None:
         for name, value in trainer.last_losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
-        self._counted += bool(trainer.last_losses)
-        if trainer.iteration % self.every and trainer.iteration != self.total_iter:
+        self._counted += not trainer.was_skipped
+        if not trainer.is_due(self.every):
             return
         steps = trainer.iteration - self._begun_at
         losses = {}
@@ -100,7 +101,7 @@ class Log(Hook):
     ) -> None:
         assert self.events is not None
         rate = trainer.optimizer.param_groups[0]["lr"]
-        remaining = step_seconds * (self.total_iter - trainer.iteration)
+        remaining = step_seconds * (trainer.total_iter - trainer.iteration)
         epoch = trainer.samples_done // self.epoch_size
         values = {
             "epoch": epoch,
@@ -115,7 +116,7 @@ class Log(Hook):
         shown = " ".join(f"{name} {value:.4e}" for name, value in losses.items())
         skipped = f" skipped {trainer.skipped_steps}" if trainer.skipped_steps else ""
         logger().info(
-            f"iter {trainer.iteration}/{self.total_iter} epoch {epoch} {shown} lr {rate:.3e} "
+            f"iter {trainer.iteration}/{trainer.total_iter} epoch {epoch} {shown} lr {rate:.3e} "
             f"{step_seconds:.3f} s/step (data {data_seconds:.3f}) eta {duration(remaining)}{skipped}"
         )
 
@@ -123,11 +124,15 @@ class Log(Hook):
 class SaveCheckpoint(Hook):
     """Saves weights and training state every ``every`` iterations and after the last one.
 
+    It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
+    saved, as the latest.
+
     Args:
         paths: of the experiment.
         description: ``network_g`` block, stored with the weights.
         ema: its average is stored too.
         ranks: the main process writes; every process gives its random state.
+        validated_every: iterations between two validations; None is none.
     """
 
     def __init__(
@@ -137,40 +142,37 @@ class SaveCheckpoint(Hook):
         description: Mapping[str, Any],
         ema: Ema | None,
         ranks: Ranks,
+        validated_every: int | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
         self.description = description
         self.ema = ema
         self.ranks = ranks
-        self._saved_at = -1
-
-    def before_run(self, trainer: Trainer) -> None:
-        self._saved_at = trainer.iteration
+        self.validated_every = validated_every
 
     def after_step(self, trainer: Trainer) -> None:
-        if trainer.iteration % self.every == 0:
+        if trainer.is_due(self.every):
             self._save(trainer)
-
-    def after_run(self, trainer: Trainer) -> None:
-        if trainer.iteration != self._saved_at:
-            self._save(trainer)
+        elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
+            self._save_network(trainer, "latest")
 
     def _save(self, trainer: Trainer) -> None:
         random_states = gather_objects(capture_random_state())
-        self._saved_at = trainer.iteration
         if not self.ranks.is_main:
             return
-        net = trainer.model.networks["g"]
-        averaged = self.ema.model.networks["g"] if self.ema is not None else None
         for name in (trainer.iteration, "latest"):
-            save_network(self.paths.network(name), net, averaged, self.description)
+            self._save_network(trainer, name)
         state = trainer.state_dict() | {
             "random": random_states,
             "ema": self.ema.state_dict() if self.ema else None,
         }
         save_contents(self.paths.state(trainer.iteration), state)
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
+
+    def _save_network(self, trainer: Trainer, name: int | str) -> None:
+        averaged = self.ema.model.networks["g"] if self.ema is not None else None
+        save_network(self.paths.network(name), trainer.model.networks["g"], averaged, self.description)
 
 
 class Validate(Hook):
@@ -204,21 +206,12 @@ class Validate(Hook):
         self.pictures = pictures
         self.events = events
         self.ranks = ranks
-        self._validated_at = -1
-
-    def before_run(self, trainer: Trainer) -> None:
-        self._validated_at = trainer.iteration
 
     def after_step(self, trainer: Trainer) -> None:
-        if self.every is not None and trainer.iteration % self.every == 0:
-            self._validate(trainer)
-
-    def after_run(self, trainer: Trainer) -> None:
-        if self.every is not None and trainer.iteration != self._validated_at:
+        if self.every is not None and trainer.is_due(self.every):
             self._validate(trainer)
 
     def _validate(self, trainer: Trainer) -> None:
-        self._validated_at = trainer.iteration
         model = self.ema.model if self.ema is not None else trainer.model
         for name, loader in self.loaders.items():
 
@@ -238,7 +231,7 @@ class Validate(Hook):
             if self.events is not None:
                 self.events.write("val", trainer.iteration, {"dataset": name, **result.mean})
                 shown = " ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
-                logger().info(f"validation {name} iter {trainer.iteration}: {shown}")
+                logger().info(f"validation {name} iter {trainer.iteration}: {shown or 'no metrics'}")
 
 
 def duration(seconds: float) -> str:

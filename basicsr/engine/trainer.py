@@ -51,9 +51,6 @@ class Hook:
     def after_step(self, trainer: Trainer) -> None:
         """After each iteration; ``trainer.iteration`` counts finished ones."""
 
-    def after_run(self, trainer: Trainer) -> None:
-        """After the last iteration."""
-
 
 class Trainer:
     """Trains ``model`` on endless ``batches``. One process or many, CPU or GPU: the same code.
@@ -69,6 +66,7 @@ class Trainer:
 
     Attributes:
         iteration: finished iterations.
+        total_iter: iterations of the whole run, once it runs.
         samples_done: samples of the training stream that are used up, over all processes.
         skipped_steps: iterations whose loss or gradients were not finite and therefore changed nothing.
         last_losses: the scalars of the last iteration (means over accumulated batches), on the device; empty
@@ -96,6 +94,7 @@ class Trainer:
         self.hooks = list(hooks)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.amp == "fp16")
         self.iteration = 0
+        self.total_iter = 0
         self.samples_done = 0
         self.skipped_steps = 0
         self.last_losses: dict[str, Tensor] = {}
@@ -104,10 +103,12 @@ class Trainer:
         self._skipped_in_a_row = 0
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._buffers = list(model.buffers())
         self._forward: torch.nn.Module = model
 
     def run(self, total_iter: int) -> None:
         """Iterate until ``total_iter`` iterations are finished, those before a resume included."""
+        self.total_iter = total_iter
         self.model.train()
         for hook in self.hooks:
             hook.before_run(self)
@@ -116,8 +117,15 @@ class Trainer:
                 self._step()
                 for hook in self.hooks:
                     hook.after_step(self)
-        for hook in self.hooks:
-            hook.after_run(self)
+
+    @property
+    def was_skipped(self) -> bool:
+        """Whether the last iteration changed nothing."""
+        return not self.last_losses
+
+    def is_due(self, every: int) -> bool:
+        """Whether to do now what is done every ``every`` iterations and after the last one."""
+        return self.iteration % every == 0 or self.iteration == self.total_iter
 
     @contextmanager
     def _sharing_gradients(self) -> Iterator[None]:
@@ -166,9 +174,11 @@ class Trainer:
             group["lr"] = self.learning_rate(self.iteration, base_rate)
         self.optimizer.zero_grad(set_to_none=True)
         self.last_losses = {}
+        before = self._copied_buffers()
         for turn in range(self.settings.accumulate):
             self._accumulate(is_last=turn == self.settings.accumulate - 1)
-        self._update()
+        if not self._update():
+            self._restore_buffers(before)
         self.iteration += 1
         self.step_seconds += time.perf_counter() - started
 
@@ -200,17 +210,31 @@ class Trainer:
         """
         first = next(self.batches)
         self.batches = itertools.chain([first], self.batches)
-        before = capture_random_state()
+        before, buffers = capture_random_state(), self._copied_buffers()
         self._backward(move_to(first, self.device, self.settings.channels_last))
         self.optimizer.zero_grad(set_to_none=True)
+        self._restore_buffers(buffers)
         restore_random_state(before)
 
-    def _update(self) -> None:
-        """Clip and step, or skip if a gradient is not finite; all processes have the same ones and agree."""
+    def _copied_buffers(self) -> list[Tensor]:
+        """What forward passes may change, such as the running means of batch normalisation."""
+        return [buffer.clone() for buffer in self._buffers]
+
+    def _restore_buffers(self, copies: list[Tensor]) -> None:
+        for buffer, copy in zip(self._buffers, copies, strict=True):
+            buffer.copy_(copy)
+
+    def _update(self) -> bool:
+        """Clip and step, or skip if a gradient is not finite; all processes have the same ones and agree.
+
+        Returns:
+            Whether the step was taken.
+        """
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
-        if torch.isfinite(norm):
+        is_finite = bool(torch.isfinite(norm))
+        if is_finite:
             self.scaler.step(self.optimizer)
             self._skipped_in_a_row = 0
         else:
@@ -223,6 +247,7 @@ class Trainer:
                     f"iteration {self.iteration + 1}: {what}. Lower train.optim_g.lr or set train.amp=off"
                 )
         self.scaler.update()
+        return is_finite
 
     def _next_batch(self) -> Batch:
         started = time.perf_counter()
