@@ -208,8 +208,19 @@ def test_a_state_of_other_options_is_one_line(workplace, change: str):
 def test_a_run_can_go_on_in_another_precision(workplace):
     train("NAFNet", "train.total_iter=1", "name=first")
     state = "path.resume_state=experiments/first/training_states/1.state"
-    train("NAFNet", "train.total_iter=2", "name=second", state, "train.amp=bf16")
-    train("NAFNet", "train.total_iter=2", "name=third", state, "train.amp=fp16")
+    before = weights("first", 1)
+    for precision in ("off", "bf16", "fp16"):
+        train("NAFNet", "train.total_iter=2", f"name=in-{precision}", state, f"train.amp={precision}")
+        after = weights(f"in-{precision}", 2)
+        assert all(value.isfinite().all() for value in after.values())
+        moved = any(not torch.equal(value, before[key]) for key, value in after.items())
+        state_after = torch.load(f"experiments/in-{precision}/training_states/2.state")
+        assert state_after["iteration"] == 2
+        assert moved or (precision == "fp16" and state_after["skipped_steps"] == 1), (
+            "its scale may be too large"
+        )
+    rounded = weights("in-bf16", 2)
+    assert any(not torch.equal(value, rounded[key]) for key, value in weights("in-off", 2).items())
 
 
 def test_an_experiment_is_never_overwritten_or_resumed_silently(workplace):
