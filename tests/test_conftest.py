@@ -29,7 +29,7 @@ def run(folder: Path, **environment: str) -> str:
     (folder / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
     (folder / "test_some.py").write_text(TESTS)
     (folder / "test_none.py").write_text('import pytest\npytest.importorskip("no_such_package")\n')
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rA", "--rootdir", folder]
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--rootdir", folder]
     words += ["--continue-on-collection-errors", folder]
     clean = {key: value for key, value in os.environ.items() if key != "CI" and "XDIST" not in key}
     done = subprocess.run(words, capture_output=True, text=True, env=clean | environment, check=False)
@@ -40,5 +40,5 @@ def test_what_is_missing_is_skipped_at_home_and_an_error_in_ci(tmp_path):
     assert "3 skipped, 1 xfailed" in run(tmp_path)
     said = run(tmp_path, CI="true")
     assert "1 failed, 1 skipped, 1 xfailed" in said and "1 error" in said
-    assert said.count("skipped in CI, which has to install what is missing") == 2
+    assert "skipped in CI, which has to install what is missing" in said
     assert "no_such_package" in said
