@@ -11,6 +11,7 @@ from torch import nn
 from basicsr.engine.checkpoint import read_weights, save_network
 from basicsr.engine.convert import convert_checkpoint
 from basicsr.engine.rebuild import rebuild_network
+from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
 
@@ -56,14 +57,14 @@ def test_averaged_weights_are_taken(tmp_path):
 
 
 def test_published_weights_get_a_description(tmp_path):
-    """A bare state dict: afterwards the file says what it is, and which mask value it was trained with."""
+    """A bare state dict: afterwards the file says what it is, and how it was trained."""
     net = ARCHS.build("SegNAFNet", LEVELS)
     torch.save({"params": net.state_dict()}, tmp_path / "published.pth")
     assert not read_weights(tmp_path / "published.pth").network
     convert_checkpoint(tmp_path / "published.pth", tmp_path / "described.safetensors")
     described = read_weights(tmp_path / "described.safetensors")
     assert described.network["type"] == "SegNAFNet"
-    assert described.facts == {"mask_value": pytest.approx(1 / 255)}
+    assert described.facts == WeightsFacts(padding="zeros", mask_value=1 / 255)
 
 
 def test_mistakes_are_one_line(tmp_path):
