@@ -119,7 +119,7 @@ def image_means(
     areas: Tensor | float = 0.0
     for first in range(0, height + bottom, _STRIP):
         last = min(first + _STRIP, height + bottom)
-        # at least one row of the image, so that there is an edge to repeat
+        # never without a row of the image, so that there is an edge to repeat
         above, below = max(min(first, height) - _HALO, 0), min(last + _HALO, height + bottom)
         x, labels = strip(above, min(below, height))
         missing = below - min(below, height)

@@ -35,7 +35,8 @@ class Normalization(msgspec.Struct, frozen=True):
         if mean is None and std is None:
             return None
         channels = len(mean if mean is not None else std or ())
-        return cls(tuple(mean or (0.0,) * channels), tuple(std or (1.0,) * channels))
+        given = (mean or (0.0,) * channels, std or (1.0,) * channels)
+        return cls(*(tuple(float(value) for value in values) for values in given))
 
     @property
     def changes_nothing(self) -> bool:

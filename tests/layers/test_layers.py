@@ -39,6 +39,15 @@ def test_padding_makes_multiples_and_cropping_undoes_it(height: int, width: int,
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
+def test_padding_with_zeros_adds_zeros(height: int, width: int, multiple: int):
+    x = torch.rand(1, 2, height, width) + 1
+    padded = SizeRule(multiple, "zeros").pad(x)
+    assert padded.shape == SizeRule(multiple).pad(x).shape
+    assert torch.equal(crop_to(padded, height, width), x)
+    assert padded[..., height:, :].abs().sum() == padded[..., width:].abs().sum() == 0
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
 def test_padding_of_labels_is_uncovered(height: int, width: int, multiple: int):
     labels = torch.randint(1, 9, (1, height, width), dtype=torch.int32)
     rule = SizeRule(multiple)
