@@ -69,8 +69,7 @@ def rebuild_network(
     if local is not None:
         block = _with_pooling(block, local, path)
     if padding is not None:
-        block = _with_padding(block, padding)
-        _check(block, path)
+        block = _with_padding(block, padding, path)
     name, options = split_type(block)
     try:
         net: nn.Module = ARCHS.build(name, options)
@@ -130,10 +129,12 @@ def _with_pooling(block: dict[str, Any], local: bool, path: Path) -> dict[str, A
     return block | {"type": f"{name}Local"}
 
 
-def _with_padding(block: dict[str, Any], padding: Padding) -> dict[str, Any]:
+def _with_padding(block: dict[str, Any], padding: Padding, path: Path) -> dict[str, Any]:
     """The same network with that padding; of a wrapper, the network inside pads."""
     if isinstance(block.get("net"), dict):
-        return block | {"net": _with_padding(block["net"], padding)}
+        return block | {"net": _with_padding(block["net"], padding, path)}
+    if "padding" not in ARCHS.options(block["type"]):
+        raise UserError(f"{path}: {block['type']} pads in one way only; leave --padding out")
     return block | {"padding": padding}
 
 
