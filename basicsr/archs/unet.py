@@ -122,7 +122,7 @@ class RestorationUNet(nn.Module):
             reason = "published weights, trained so"
         elif facts.padding is None:
             self._pad_with("edge")
-            reason = "an earlier version of this toolkit knew no other"
+            reason = "written before checkpoints said it"
         else:
             self._pad_with(facts.padding)
             reason = "said by the checkpoint"
