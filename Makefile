@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint benchmark schema
+# Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
+PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
+
+.PHONY: demo test test-slow test-all lint benchmark schema
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -19,7 +22,12 @@ demo: $(VENV)/installed
 	@echo "your own photo:          $(RUN) basicsr/infer.py -i PHOTO -o out/"
 
 test: $(VENV)/installed-dev
-	$(RUN) -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/installed-dev
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -44,6 +44,7 @@ def demo(typed: argparse.Namespace) -> None:
     """Build the network of the option file, load its weights, restore the photo."""
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
     from basicsr.engine.checkpoint import load_network
+    from basicsr.layers.normalization import Normalization, normalization_of
     from basicsr.masks import read_label_map
     from basicsr.restoration import RestoreOptions, Restorer
     from basicsr.restoration.folder import RestoreJob, find_items
@@ -61,6 +62,10 @@ def demo(typed: argparse.Namespace) -> None:
         raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
     net = config.network_g.build()
     logger().info(load_network(net, weight_file(weights), config.path.strict_load_g, config.path.param_key))
+    if normalization_of(net) is None:
+        said = [Normalization.of(item.options.get("mean"), item.options.get("std"))
+                for item in config.tested().values()]  # fmt: skip
+        net.normalization = next(filter(None, said), None)
     options = RestoreOptions(
         tile=config.val.tile or "auto",
         overlap=config.val.tile_overlap,

@@ -17,7 +17,7 @@ if (
 ):  # run as a file: Python put this folder first on the path, where the package's own folder belongs
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from basicsr.config.cli import run_command
+from basicsr.config.cli import add_weights_arguments, run_command
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
 
 EXAMPLES = """examples:
@@ -67,6 +67,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--local", action=argparse.BooleanOptionalAction, default=None,
         help="local pooling (TLC), or none; default: what the weights say",
     )  # fmt: skip
+    add_weights_arguments(how)
     how.add_argument(
         "--ensemble", action="store_true", help="average of 8 mirrored and turned copies; 8x time"
     )
@@ -123,7 +124,7 @@ def infer(typed: argparse.Namespace) -> None:
         typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
     )
     weights = find_weights(typed.weights)
-    restorer = Restorer.from_checkpoint(weights, options, typed.local)
+    restorer = Restorer.from_checkpoint(weights, options, typed.local, typed.padding, typed.param_key)
     facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}
     finder = None
     if restorer.wants_labels or restorer.wants_mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from basicsr.config.cli import run_command
+from basicsr.config.cli import add_weights_arguments, run_command
 
 EXAMPLES = """examples:
   python scripts/convert_checkpoint.py experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
@@ -23,6 +23,7 @@ def main() -> None:
         "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
         help="of the stored weights; default: float32",
     )  # fmt: skip
+    add_weights_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
     typed = parser.parse_args()
     run_command(lambda: command(typed), debug=False)
@@ -34,7 +35,10 @@ def command(typed: argparse.Namespace) -> None:
     from basicsr.utils.log import logger, open_log
 
     open_log(is_main=True)
-    logger().info(convert_checkpoint(typed.source, typed.output, typed.precision, typed.overwrite))
+    said = convert_checkpoint(
+        typed.source, typed.output, typed.precision, typed.overwrite, typed.padding, typed.param_key
+    )
+    logger().info(said)
 
 
 if __name__ == "__main__":

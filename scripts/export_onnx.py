@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from basicsr.config.cli import run_command
+from basicsr.config.cli import add_weights_arguments, run_command
 from basicsr.utils.errors import UserError
 
 EXAMPLES = """examples:
@@ -29,6 +29,7 @@ def main() -> None:
         "--local", action=argparse.BooleanOptionalAction,
         help="pool locally (TLC) or globally (default: what the weights say; published ones globally)",
     )  # fmt: skip
+    add_weights_arguments(parser)
     parser.add_argument("--opset", type=int, metavar="N", help="version of ONNX's operators, 18 or later")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.onnx")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -42,7 +43,7 @@ def command(typed: argparse.Namespace) -> None:
         raise UserError(f"{typed.output}: exists; choose another name, or replace it with --overwrite")
     from basicsr.restoration.onnx_export import export_onnx
 
-    print(export_onnx(typed.weights, typed.output, typed.local, typed.opset))
+    print(export_onnx(typed.weights, typed.output, typed.local, typed.opset, typed.padding, typed.param_key))
 
 
 if __name__ == "__main__":

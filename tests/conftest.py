@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from basicsr.masks.label_map import write_label_map
+from basicsr.utils.cores import usable_cores
 from basicsr.utils.image import write_png
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,6 +21,46 @@ ROOT = Path(__file__).resolve().parents[1]
 # A busy machine is no mistake of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores among the processes of pytest-xdist, and with what tests start."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, usable_cores() // workers)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start several processes run one after the other."""
+    for item in items:
+        if item.get_closest_marker("dist"):
+            item.add_marker(pytest.mark.xdist_group("dist"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one, unless it needs a GPU or the material beside the checkout."""
+    report = yield
+    needs_more = item.get_closest_marker("gpu") or "shared" in getattr(item, "fixturenames", ())
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail") and not needs_more:
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, which has to install what is missing: {report.longreprtext}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that is skipped as a whole."""
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, which has to install what is missing: {report.longreprtext}"
+    return report
 
 
 @pytest.fixture(scope="session")

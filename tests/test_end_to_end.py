@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 
+from basicsr import infer
 from basicsr.config.cli import Arguments
 from basicsr.storage import DiskStorage, write_lmdb
 from basicsr.test import test as run_test
@@ -208,8 +209,19 @@ def test_a_state_of_other_options_is_one_line(workplace, change: str):
 def test_a_run_can_go_on_in_another_precision(workplace):
     train("NAFNet", "train.total_iter=1", "name=first")
     state = "path.resume_state=experiments/first/training_states/1.state"
-    train("NAFNet", "train.total_iter=2", "name=second", state, "train.amp=bf16")
-    train("NAFNet", "train.total_iter=2", "name=third", state, "train.amp=fp16")
+    before = weights("first", 1)
+    for precision in ("off", "bf16", "fp16"):
+        train("NAFNet", "train.total_iter=2", f"name=in-{precision}", state, f"train.amp={precision}")
+        after = weights(f"in-{precision}", 2)
+        assert all(value.isfinite().all() for value in after.values())
+        moved = any(not torch.equal(value, before[key]) for key, value in after.items())
+        state_after = torch.load(f"experiments/in-{precision}/training_states/2.state")
+        assert state_after["iteration"] == 2
+        assert moved or (precision == "fp16" and state_after["skipped_steps"] == 1), (
+            "its scale may be too large"
+        )
+    rounded = weights("in-bf16", 2)
+    assert any(not torch.equal(value, rounded[key]) for key, value in weights("in-off", 2).items())
 
 
 def test_an_experiment_is_never_overwritten_or_resumed_silently(workplace):
@@ -314,6 +326,36 @@ def test_mean_and_std_do_not_change_what_metrics_see(workplace):
     assert test("NAFNet", *statistics)["Demo"]["mean"]["input_psnr"] == pytest.approx(
         10 * np.log10(255**2 / 9)
     )
+
+
+def test_mean_and_std_go_with_the_weights(workplace, capsys):
+    """Trained with them, the network is tested and restores photos with them, and no option file says so."""
+    statistics = ("mean=[0.5,0.4,0.3]", "std=[0.5,0.25,0.5]")
+    train("NAFNet", "train.total_iter=1", *(f"datasets.train.{item}" for item in statistics))
+    said = capsys.readouterr().out
+    assert "datasets.val: mean 0.5 0.4 0.3, std 0.5 0.25 0.5, as the weights were trained" in said
+    silent = test("NAFNet")
+    pictures = sorted(Path("results/Demo-NAFNet/visualization/Demo").glob("*.png"))
+    expected = {path.name: read_rgb(path) for path in pictures}
+    assert len(expected) == 6
+    trained = "experiments/Demo-NAFNet/models/net_g_latest.pth"
+    infer.main(["-i", "datasets/Demo/test/input", "-o", "out", "--weights", trained, "--guard", "off"])
+    assert all(np.array_equal(read_rgb(Path("out") / name), image) for name, image in expected.items())
+    capsys.readouterr()
+    assert test("NAFNet", *(f"datasets.test.{item}" for item in statistics)) == silent
+    assert "WARNING" not in capsys.readouterr().out
+    assert test("NAFNet", "datasets.test.mean=[0.5,0.5,0.5]") != silent
+    said = capsys.readouterr().out
+    assert "datasets.test: mean 0.5 0.5 0.5, std 1 1 1, but the weights were trained with mean 0.5" in said
+
+
+def test_weights_trained_without_mean_and_std_say_so(workplace, capsys):
+    train("NAFNet", "train.total_iter=1")
+    test("NAFNet", "datasets.test.mean=[0.5,0.5,0.5]")
+    assert "but the weights were trained with mean 0 0 0, std 1 1 1" in capsys.readouterr().out
+    statistics = "datasets.train.std=[0.5,0,0.5]"
+    with pytest.raises(OptionError, match=r"std \(0.5, 0.0, 0.5\) must be positive"):
+        train("NAFNet", "train.total_iter=1", "name=other", statistics)
 
 
 def test_rgb2bgr_false_writes_the_channels_in_reverse(workplace):

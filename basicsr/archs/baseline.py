@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.norm import LayerNorm2d
+from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
@@ -74,6 +75,9 @@ class Baseline(RestorationUNet):
         drop_out_rate: dropout inside blocks.
         extra_channel: further input channels behind the image.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
+        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
+            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
+            here.
     """
 
     def __init__(
@@ -88,11 +92,14 @@ class Baseline(RestorationUNet):
         drop_out_rate: Share = 0.0,
         extra_channel: Annotated[int, Meta(ge=0)] = 0,
         train_size: tuple[Count, Count, Count, Count] | None = None,
+        padding: Padding | None = None,
     ) -> None:
         block = partial(
             BaselineBlock, dw_expand=dw_expand, ffn_expand=ffn_expand, drop_out_rate=drop_out_rate
         )
-        super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+        super().__init__(
+            block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
+        )
         self.pool_locally(train_size)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.norm import LayerNorm2d
+from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
@@ -72,6 +73,9 @@ class NAFNet(RestorationUNet):
         drop_out_rate: dropout inside blocks.
         extra_channel: further input channels behind these.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
+        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
+            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
+            here.
     """
 
     def __init__(
@@ -85,10 +89,13 @@ class NAFNet(RestorationUNet):
         drop_out_rate: Share = 0.0,
         extra_channel: Annotated[int, Meta(ge=0)] = 0,
         train_size: tuple[Count, Count, Count, Count] | None = None,
+        padding: Padding | None = None,
     ) -> None:
         block = partial(NAFBlock, drop_out_rate=drop_out_rate)
         extra_channel += int(mask)
-        super().__init__(block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+        super().__init__(
+            block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
+        )
         if mask:
             self.image_inputs = ("lq", "mask")
         self.pool_locally(train_size)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from basicsr.archs.nafnet import NAFBlock
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
-from basicsr.layers.padding import crop_to
+from basicsr.layers.padding import Padding, crop_to
+from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
@@ -35,27 +37,31 @@ class SegNAFNet(RestorationUNet):
         mask_value: strength of the masks. null lets the weights say: 1/255 for published checkpoints, which
             were trained on masks divided by 255, and 1 for networks trained here.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
+        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
+            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
+            here.
     """
 
     takes_labels = True
-    # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
-    _version = 2
 
     def __init__(
         self,
         img_channel: Count = 3,
-        seg_channel: Count = 2,
+        seg_channel: Count = 3,
         width: Count = 16,
         middle_blk_num: Annotated[int, Meta(ge=0)] = 1,
         enc_blk_nums: Sequence[int] = (),
         dec_blk_nums: Sequence[int] = (),
         drop_out_rate: Share = 0.0,
-        mask_dropout: Share = 0.0,
+        mask_dropout: Share = 0.5,
         mask_value: float | None = None,
         train_size: tuple[Count, Count, Count, Count] | None = None,
+        padding: Padding | None = None,
     ) -> None:
         block = partial(NAFBlock, drop_out_rate=drop_out_rate)
-        super().__init__(block, img_channel, seg_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
+        super().__init__(
+            block, img_channel, seg_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
+        )
         # Not a MapFeatures module: published checkpoints have these two names at the top level.
         self.pre_seg = nn.Conv2d(img_channel, seg_channel, 3, padding=1)
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
@@ -89,25 +95,24 @@ class SegNAFNet(RestorationUNet):
             self.pool.mask_value = PUBLISHED_MASK_VALUE
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
-    def weights_facts(self) -> dict[str, float]:
-        """Facts that belong to the trained weights but are not among them; stored in checkpoints."""
-        return {"mask_value": self.pool.mask_value}
+    def weights_facts(self) -> WeightsFacts:
+        return msgspec.structs.replace(super().weights_facts(), mask_value=self.pool.mask_value)
 
-    def facts_concern(self) -> set[str]:
-        """Names of the weights that the facts are about."""
-        return {"pre_seg.weight", "pre_seg_in.weight"}
-
-    def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
-        """Take over the facts of loaded weights (None: a published file); returns a line for the log."""
+    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+        said = super().adopt_weights_facts(facts, loaded)
+        if not {"pre_seg.weight", "pre_seg_in.weight"} <= set(loaded):
+            return said  # weights of a network without masks
         if self.mask_value_is_forced:
             reason = "forced by network_g.mask_value"
         elif facts is None:
             self.pool.mask_value = PUBLISHED_MASK_VALUE
             reason = "published weights, trained on masks divided by 255"
-        else:
-            self.pool.mask_value = facts.get("mask_value", self.pool.mask_value)
+        elif facts.mask_value is not None:
+            self.pool.mask_value = facts.mask_value
             reason = "said by the checkpoint"
-        return f"mask value {self.pool.mask_value:.6g} ({reason})"
+        else:
+            reason = "the checkpoint does not say"
+        return f"mask value {self.pool.mask_value:.6g} ({reason}); {said}"
 
 
 @ARCHS.register

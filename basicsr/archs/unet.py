@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from basicsr.layers.local_pool import to_local
-from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.layers.normalization import Normalization
+from basicsr.layers.padding import Padding, SizeRule, crop_to
+from basicsr.layers.weights_facts import WeightsFacts
 
 
 class RestorationUNet(nn.Module):
@@ -22,17 +26,23 @@ class RestorationUNet(nn.Module):
         middle_blk_num: blocks at the lowest resolution.
         enc_blk_nums: blocks of each level on the way down, fine to coarse.
         dec_blk_nums: blocks of each level on the way up, coarse to fine.
+        padding: of images whose sides do not fit. None lets the weights say: zeros for published ones, edge
+            for networks trained here.
 
     Attributes:
         image_inputs: sample fields that are concatenated to the first argument of ``forward``.
         takes_labels: whether ``forward`` takes label maps (B, H, W) as second argument.
-        size_rule: what sizes run without padding.
+        size_rule: what sizes run without padding, and how others are padded.
+        normalization: of the images that ``forward`` takes; None where nobody has said it.
         local_train_size: ``train_size`` where none is given; the Local variants have one.
     """
 
     image_inputs: tuple[str, ...] = ("lq",)
     takes_labels: bool = False
     local_train_size: tuple[int, int, int, int] | None = None
+    normalization: Normalization | None = None
+    # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
+    _version = 2
 
     def __init__(
         self,
@@ -43,6 +53,7 @@ class RestorationUNet(nn.Module):
         middle_blk_num: int,
         enc_blk_nums: Sequence[int],
         dec_blk_nums: Sequence[int],
+        padding: Padding | None = None,
     ) -> None:
         super().__init__()
         if len(enc_blk_nums) != len(dec_blk_nums):
@@ -68,7 +79,8 @@ class RestorationUNet(nn.Module):
             )
             channels //= 2
             self.decoders.append(nn.Sequential(*(block(channels) for _ in range(count))))
-        self.size_rule = SizeRule(2 ** len(enc_blk_nums))
+        self.size_rule = SizeRule(2 ** len(enc_blk_nums), padding or "edge")
+        self.padding_is_forced = padding is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, img_channel + extra_channel, H, W) in [0, 1] -> (B, img_channel, H, W), not clamped."""
@@ -96,6 +108,33 @@ class RestorationUNet(nn.Module):
         train_size = train_size or self.local_train_size
         if train_size is not None:
             to_local(self, train_size)
+
+    def weights_facts(self) -> WeightsFacts:
+        """See `basicsr.layers.weights_facts.HasWeightsFacts`."""
+        return WeightsFacts(padding=self.size_rule.padding)
+
+    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+        """See `basicsr.layers.weights_facts.HasWeightsFacts`."""
+        if self.padding_is_forced:
+            reason = "forced by the option padding"
+        elif facts is None:
+            self._pad_with("zeros")
+            reason = "published weights, trained so"
+        elif facts.padding is None:
+            self._pad_with("edge")
+            reason = "written before checkpoints said it"
+        else:
+            self._pad_with(facts.padding)
+            reason = "said by the checkpoint"
+        return f"padding {self.size_rule.padding} ({reason})"
+
+    def _pad_with(self, padding: Padding) -> None:
+        self.size_rule = replace(self.size_rule, padding=padding)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        if local_metadata.get("version") == 1 and not self.padding_is_forced:
+            self._pad_with("zeros")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""

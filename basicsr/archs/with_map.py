@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
+from basicsr.layers.normalization import Normalization
 from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.layers.weights_facts import HasWeightsFacts, WeightsFacts
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS, Nested, split_type
 
@@ -25,6 +28,7 @@ class WithMAP(nn.Module):
     """
 
     takes_labels = True
+    normalization: Normalization | None = None
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class WithMAP(nn.Module):
 
     @property
     def size_rule(self) -> SizeRule:
-        """What sizes run without padding."""
+        """What sizes run without padding, and how others are padded: as the inner network does it."""
         rule: SizeRule = self.net.size_rule
         return rule
 
@@ -63,6 +67,17 @@ class WithMAP(nn.Module):
     def region_features(self, image: Tensor) -> Tensor:
         """Padded inputs (B, C, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
         return self.map.features(image[:, : self.net.img_channel])
+
+    def weights_facts(self) -> WeightsFacts:
+        """Those of the inner network."""
+        return self.net.weights_facts() if isinstance(self.net, HasWeightsFacts) else WeightsFacts()
+
+    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+        """The inner network takes them over."""
+        if not isinstance(self.net, HasWeightsFacts):
+            return ""
+        inner = [name.removeprefix("net.") for name in loaded if name.startswith("net.")]
+        return self.net.adopt_weights_facts(facts, inner)
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Zeros of the shapes that ``forward`` takes, batch 1."""

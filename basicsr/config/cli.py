@@ -52,6 +52,20 @@ def parse_arguments(command: Literal["train", "test"], argv: Sequence[str] | Non
     return Arguments(typed.opt, typed.overrides, typed.launcher, auto_resume, typed.debug)
 
 
+def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
+    """What a weight file may leave open, or say otherwise than its user wants."""
+    parser.add_argument(
+        "--padding", choices=["edge", "zeros"],
+        help="of images whose sides do not fit the network: last row and column repeated, or black; default: "
+        "what the weights say, and zeros for published ones",
+    )  # fmt: skip
+    parser.add_argument(
+        "--param_key", "--param-key", metavar="NAME",
+        help="entry of the weight file, or what stands before the names of the network's weights in it; "
+        "default: what is unambiguous",
+    )  # fmt: skip
+
+
 def run_command(command: Callable[[], None], debug: bool) -> None:
     """Run ``command``; a mistake of the user ends in a clear message and exit code 1 (options: 2)."""
     try:

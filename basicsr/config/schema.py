@@ -99,7 +99,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 
 class PathOptions(Options, frozen=True, kw_only=True):
     """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights come with
-    the package. ``param_key``: entry of the file; null takes ``params_ema``, then ``params``.
+    the package. ``param_key``: entry of the file, or the beginning of the names of its weights; null takes
+    ``params_ema``, then ``params``, then what is unambiguous.
     """
 
     pretrain_network_g: WeightFile | None = None

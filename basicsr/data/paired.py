@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from basicsr.data.fields import Field, image_field, label_field, mask_field
 from basicsr.data.pairing import require_same, templated
 from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
+from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.errors import UserError
@@ -49,12 +50,16 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         gt_size: side of the square training crops in pixels; null trains on whole images.
         use_flip: flip left-right at random in training.
         use_rot: flip top-bottom and transpose at random in training.
-        mean: subtracted from each channel of both images.
+        mean: subtracted from each channel of both images. Null and ``std: null`` do as the weights say;
+            new ones are trained without.
         std: divides each channel of both images.
         seed: key of the random numbers, with epoch and number of the sample.
         train: crop and augment.
 
     Samples hold the fields of `basicsr.data.fields` and ``key``.
+
+    Attributes:
+        normalization: by ``mean`` and ``std``; where neither is given, None, until the weights say one.
     """
 
     dataroot_gt: ExistingFolder
@@ -69,6 +74,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     train: bool = False
 
     def __post_init__(self) -> None:
+        self.normalization = Normalization.of(self.mean, self.std)
         self.fields = self.make_fields()
         gt = self.fields[0]
         meta = self.meta_info_file
@@ -137,15 +143,11 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
 
     def normalize(self, image: torch.Tensor) -> torch.Tensor:
         """Apply ``mean`` and ``std`` to (.., 3, H, W)."""
-        if self.mean is not None:
-            image = image - _per_channel(self.mean, image)
-        return image / _per_channel(self.std, image) if self.std is not None else image
+        return image if self.normalization is None else self.normalization.apply(image)
 
     def denormalize(self, image: torch.Tensor) -> torch.Tensor:
         """Undo `normalize`."""
-        if self.std is not None:
-            image = image * _per_channel(self.std, image)
-        return image + _per_channel(self.mean, image) if self.mean is not None else image
+        return image if self.normalization is None else self.normalization.undo(image)
 
     def field_key(self, field: Field, key: str) -> str:
         """Key of a field's file for the image ``key``."""
@@ -214,7 +216,3 @@ class PairedImageGroupMaskDataset(PairedImageDataset):
 
     def make_fields(self) -> list[Field]:
         return [*super().make_fields(), label_field("labels", self.dataroot_mask, self.io_backend.type)]
-
-
-def _per_channel(values: tuple[float, float, float], image: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(values, dtype=image.dtype, device=image.device).reshape(3, 1, 1)

@@ -15,12 +15,14 @@ from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
-from basicsr.engine.checkpoint import HasWeightsFacts, load_contents, load_network
+from basicsr.engine.checkpoint import load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer
+from basicsr.layers.normalization import IDENTITY, normalization_of
+from basicsr.layers.weights_facts import facts_of
 from basicsr.models.base import Batch, Model, check_inputs
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
@@ -57,11 +59,8 @@ def _build_network(config: Config, run: Run) -> nn.Module:
         logger().info(load_network(net, weights, config.path.strict_load_g, config.path.param_key))
     elif isinstance(run, TestingRun):
         logger().warning("path.pretrain_network_g is not given: the network has random weights")
-    elif isinstance(net, HasWeightsFacts):
-        facts = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}" for name, value in net.weights_facts().items()
-        )
-        logger().info(f"new weights, {facts}")
+    else:
+        logger().info(", ".join(filter(None, ("new weights", str(facts_of(net))))))
     return net
 
 
@@ -71,6 +70,7 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     dataset = options.build(seed=config.manual_seed, train=phase == "train")
     assert isinstance(dataset, ImageDataset)
     check_inputs(model.networks["g"], dataset.delivers, where)
+    _agree_on_normalization(dataset, model.networks["g"], where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
         said = f"grouped_masks is {str(config.grouped_masks).lower()}"
@@ -78,6 +78,19 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
         raise OptionError("grouped_masks", [f"{where}.type: {what}; remove grouped_masks or change the type"])
     logger().info(f"{where}: {options.name}, {len(dataset)} images, {', '.join(dataset.delivers)}")
     return dataset
+
+
+def _agree_on_normalization(dataset: ImageDataset, net: nn.Module, where: str) -> None:
+    """``mean`` and ``std`` belong to the weights: what a data set leaves open, they say; training says it."""
+    said, known = dataset.normalization, normalization_of(net)
+    if said is None and known is not None and not known.changes_nothing:
+        logger().info(f"{where}: {known}, as the weights were trained")
+    if said is not None and known is not None and said != known:
+        way_on = "leave mean and std out to do as the weights say"
+        logger().warning(f"{where}: {said}, but the weights were trained with {known}; {way_on}")
+    dataset.normalization = said or known
+    if dataset.train:
+        net.normalization = dataset.normalization or IDENTITY  # type: ignore[assignment]
 
 
 def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:

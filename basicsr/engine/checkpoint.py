@@ -2,7 +2,7 @@
 
 A weight file is ``{"params": state_dict, "params_ema": state_dict, "basicsr": {"network": {...}, "facts":
 {...}}}``; other BasicSR-like toolkits read it. Files without the last entry come from elsewhere, e.g.
-published ones.
+published ones. The facts are those of `basicsr.layers.weights_facts`.
 """
 
 from __future__ import annotations
@@ -12,35 +12,20 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from basicsr.engine.unwrap import below, find_entry, prefix_of
+from basicsr.layers.weights_facts import WeightsFacts, adopt_facts, facts_of
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
 _OWN = "basicsr"
 _SHOWN = 10
-
-
-@runtime_checkable
-class HasWeightsFacts(Protocol):
-    """A network with facts that belong to its trained weights but are not among them."""
-
-    def weights_facts(self) -> dict[str, float]:
-        """Facts to store in checkpoints."""
-        ...
-
-    def facts_concern(self) -> set[str]:
-        """Names of the weights that the facts are about."""
-        ...
-
-    def adopt_weights_facts(self, facts: dict[str, float] | None) -> str:
-        """Take over the facts of loaded weights (None: the file has none); returns a line for the log."""
-        ...
 
 
 def save_network(
@@ -56,8 +41,7 @@ def save_network(
     contents: dict[str, Any] = {"params": _on_cpu(net.state_dict())}
     if averaged is not None:
         contents["params_ema"] = _on_cpu(averaged.state_dict())
-    facts = net.weights_facts() if isinstance(net, HasWeightsFacts) else {}
-    contents[_OWN] = {"network": dict(description or {}), "facts": facts}
+    contents[_OWN] = {"network": dict(description or {}), "facts": facts_of(net).to_builtins()}
     save_contents(path, contents)
 
 
@@ -102,35 +86,36 @@ class Weights:
         entry: of the file that ``state`` comes from.
         state: tensors by the name of their parameter.
         network: ``network_g`` block of a file that was written here; empty where it has none.
-        facts: see `HasWeightsFacts`; None in a file from elsewhere.
+        facts: what belongs to the weights; None in a file from elsewhere.
     """
 
     path: Path
     entry: str
     state: dict[str, Tensor]
     network: dict[str, Any]
-    facts: dict[str, float] | None
+    facts: WeightsFacts | None
+
+    def below(self, prefix: str) -> Weights:
+        """Those whose names begin with ``prefix``, without it."""
+        if not prefix:
+            return self
+        return replace(self, state=below(self.state, prefix), entry=f"{self.entry}, {prefix}*")
 
 
 def read_weights(path: Path, param_key: str | None = None) -> Weights:
     """Read a weight file of ours or of another toolkit.
 
     Args:
-        param_key: entry of the file, or ``params`` where it lacks that one; None takes ``params_ema``, then
-            ``params``, then ``state_dict``, then the file itself.
+        param_key: see `basicsr.engine.unwrap.find_entry`.
 
     Raises:
-        UserError: one line, as `load_contents`; or there are no weights in the file.
+        UserError: one line, as `load_contents`; or there are no weights in the file, or several that could
+            be meant; or the facts are damaged.
     """
     contents = load_contents(path)
-    entry, state = _select(contents, path, param_key)
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    own = contents.get(_OWN)
-    if own is None:
-        return Weights(path, entry, state, {}, None)
-    if not isinstance(own, dict) or not all(isinstance(own.get(key), dict) for key in ("network", "facts")):
-        raise UserError(f"{path}: entry '{_OWN}' is not as it is written here; fetch or save the file again")
-    return Weights(path, entry, state, own["network"], own["facts"])
+    entry, state = find_entry(contents, path, param_key)
+    network, facts = _read_own(contents[_OWN], path) if _OWN in contents else ({}, None)
+    return Weights(path, entry, state, network, facts)
 
 
 def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str | None = None) -> str:
@@ -165,6 +150,7 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         UserError: as `load_network`.
     """
     path, kind = weights.path, type(net).__name__
+    weights = weights.below(prefix_of(weights.state, net.state_dict().keys(), path))
     mismatch, fitting = _compare(net.state_dict(), weights.state)
     if mismatch and way_on is not None:
         raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {way_on}")
@@ -177,9 +163,8 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         said.append(f"not strict: {mismatch}")
     if widened:
         said.append(f"further input channels of {', '.join(widened)} start at zero")
-    if isinstance(net, HasWeightsFacts) and fitting.keys() >= net.facts_concern():
-        said.append(net.adopt_weights_facts(weights.facts))
-    return "; ".join(said)
+    said.append(adopt_facts(net, weights.facts, fitting.keys()))
+    return "; ".join(filter(None, said))
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:
@@ -191,19 +176,15 @@ def _load_safetensors(path: Path) -> dict[str, Any]:
     return contents | ({_OWN: json.loads(own)} if own is not None else {})
 
 
-def _select(contents: dict[str, Any], path: Path, param_key: str | None) -> tuple[str, dict[str, Tensor]]:
-    if param_key is not None and param_key not in contents and "params" in contents:
-        param_key = "params"
-    if param_key is not None and param_key not in contents:
-        raise UserError(
-            f"{path}: has no entry '{param_key}' (path.param_key). It has: {', '.join(map(str, contents))}"
-        )
-    wrappers = ("params_ema", "params", "state_dict")
-    key = param_key or next((name for name in wrappers if name in contents), None)
-    state = contents[key] if key is not None else contents
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise UserError(f"{path}: entry '{key}' is not a dictionary of weights")
-    return key or "whole file", state
+def _read_own(own: Any, path: Path) -> tuple[dict[str, Any], WeightsFacts]:
+    """Description and facts of a file that was written here."""
+    if not isinstance(own, dict) or not all(isinstance(own.get(key), dict) for key in ("network", "facts")):
+        raise UserError(f"{path}: entry '{_OWN}' is not as it is written here; fetch or save the file again")
+    try:
+        return own["network"], WeightsFacts.from_builtins(own["facts"])
+    except ValueError as error:
+        what = f"entry '{_OWN}' has facts that this version does not know: {error}"
+        raise UserError(f"{path}: {what}; update this package, or fetch the file again") from error
 
 
 def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:

@@ -8,8 +8,10 @@ from typing import Literal
 
 import torch
 
-from basicsr.engine.checkpoint import HasWeightsFacts, save_network
+from basicsr.engine.checkpoint import save_network
 from basicsr.engine.rebuild import rebuild_network
+from basicsr.layers.padding import Padding
+from basicsr.layers.weights_facts import facts_of
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
@@ -18,7 +20,12 @@ SUFFIXES = (".pth", ".safetensors")
 
 
 def convert_checkpoint(
-    source: Path, output: Path, precision: Precision = "float32", overwrite: bool = False
+    source: Path,
+    output: Path,
+    precision: Precision = "float32",
+    overwrite: bool = False,
+    padding: Padding | None = None,
+    param_key: str | None = None,
 ) -> str:
     """Write the network of ``source`` to ``output``, with all that rebuilding it takes.
 
@@ -27,6 +34,8 @@ def convert_checkpoint(
         output: ``.pth`` or ``.safetensors``.
         precision: of the stored weights; they run in float32 all the same.
         overwrite: replace ``output`` if it is there.
+        padding: see `rebuild_network`; ``output`` says it.
+        param_key: see `basicsr.engine.unwrap.find_entry`.
 
     Returns:
         A line for the log.
@@ -41,7 +50,7 @@ def convert_checkpoint(
         raise UserError(f"{output}: written are {' and '.join(SUFFIXES)}; choose one of them")
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists already; choose another name, or --overwrite")
-    rebuilt = rebuild_network(source)
+    rebuilt = rebuild_network(source, padding=padding, param_key=param_key)
     net = rebuilt.net.to(getattr(torch, precision))
     broken = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
     if broken:
@@ -50,8 +59,7 @@ def convert_checkpoint(
     if output.suffix == ".pth":
         save_network(output, net, None, description)
     else:
-        facts = net.weights_facts() if isinstance(net, HasWeightsFacts) else {}
-        own = json.dumps({"network": description, "facts": facts})
+        own = json.dumps({"network": description, "facts": facts_of(net).to_builtins()})
         state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
         write_bytes(output, save(state, {"basicsr": own}), durable=True)
     return f"{rebuilt.said}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from basicsr.config.schema import ValOptions
 from basicsr.layers.map_unit import MaskAveragePool
-from basicsr.layers.padding import SizeRule, repeat_edge
+from basicsr.layers.padding import SizeRule
 from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import Apply, run_whole
 
@@ -114,16 +114,18 @@ def image_means(
     Returns:
         (B, C, rows) for the network's argument ``means``.
     """
-    right, bottom = (-size % net.size_rule.multiple_of for size in (width, height))
+    bottom, right = net.size_rule.missing(height, width)
     sums: Tensor | float = 0.0
     areas: Tensor | float = 0.0
     for first in range(0, height + bottom, _STRIP):
         last = min(first + _STRIP, height + bottom)
-        above, below = max(first - _HALO, 0), min(last + _HALO, height + bottom)
-        x, labels = strip(min(above, height), min(below, height))
+        # never without a row of the image, so that there is an edge to repeat
+        above, below = max(min(first, height) - _HALO, 0), min(last + _HALO, height + bottom)
+        x, labels = strip(above, min(below, height))
         missing = below - min(below, height)
         labels = nn.functional.pad(labels, (0, right, 0, missing))
-        features = net.region_features(repeat_edge(x, missing, right))[..., first - above : last - above, :]
+        padded = net.size_rule.extend(x, missing, right)
+        features = net.region_features(padded)[..., first - above : last - above, :]
         # In float64: the sums of a large region outgrow float32.
         more = region_sums(features.double(), labels[..., first - above : last - above, :], rows)
         sums, areas = sums + more[0], areas + more[1]

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from basicsr.engine.unwrap import below
+
 KNOWN = "NAFNet (also with a mask channel), SegNAFNet, Baseline, or WithMAP around one of them"
 
 
@@ -27,6 +29,23 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
     if net["type"] != "NAFNet" or net.pop("mask"):
         return None  # no such network is known
     return net | {"type": "SegNAFNet", "seg_channel": pooled[0]}
+
+
+def recognise_below(state: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """The ``network_g`` blocks of the networks in a file, by what stands before their names.
+
+    ``{"": block}`` is usual; a file of another toolkit may give ``{"module.": block}``, or several.
+    """
+    anchor = "intro.weight"
+    ends = [name.removesuffix(anchor) for name in state if f".{name}".endswith(f".{anchor}")]
+    # A network may be wrapped in another known one (WithMAP), so what is further out is asked first.
+    steps = [end.split(".")[:-1] for end in ends]
+    for depth in range(max(map(len, steps), default=-1) + 1):
+        prefixes = {"".join(f"{part}." for part in parts[:depth]) for parts in steps if len(parts) >= depth}
+        blocks = {prefix: recognise(below(state, prefix)) for prefix in sorted(prefixes)}
+        if found := {prefix: block for prefix, block in blocks.items() if block is not None}:
+            return found
+    return {}
 
 
 def _network(state: Mapping[str, Tensor], pooled: int) -> dict[str, Any] | None:

@@ -41,7 +41,8 @@ class LocalAvgPool2d(nn.Module):
             cast(int, torch.sym_min(most, size))
             for most, size in zip(self.window, (height, width), strict=True)
         )
-        means = _sliding_mean(_sliding_mean(x.float(), rows, 2), columns, 3)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        means = _sliding_mean(_sliding_mean(wide, rows, 2), columns, 3)
         top, left = (height - means.shape[2]) // 2, (width - means.shape[3]) // 2
         bottom, right = height - means.shape[2] - top, width - means.shape[3] - left
         return repeat_edge(means, bottom, right, top, left).to(x.dtype)

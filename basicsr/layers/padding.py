@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+Padding = Literal["edge", "zeros"]
+
 
 @dataclass(frozen=True)
 class SizeRule:
-    """What heights and widths a network takes: multiples of ``multiple_of``."""
+    """What heights and widths a network takes, and how images of others are made to fit.
+
+    Args:
+        multiple_of: heights and widths are multiples of it.
+        padding: what is added on the right and at the bottom. ``edge`` repeats the last column and row, so
+            that networks trained here see no black strip, beside which they would overdo the last pixels.
+            ``zeros`` adds zeros, as published networks were trained and judged with.
+    """
 
     multiple_of: int = 1
+    padding: Padding = "edge"
+
+    def missing(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns that an image of this size lacks."""
+        return -height % self.multiple_of, -width % self.multiple_of
 
     def pad(self, image: Tensor) -> Tensor:
-        """Repeat the last column and row of (..., H, W) on the right and at the bottom.
+        """Add to (..., H, W) the rows and columns that it lacks."""
+        return self.extend(image, *self.missing(*image.shape[-2:]))
 
-        Not with zeros, as the published networks do it: next to a black strip they overdo the last pixels.
-        """
-        return repeat_edge(image, *self._missing(image))
+    def extend(self, image: Tensor, bottom: int, right: int) -> Tensor:
+        """Add ``bottom`` rows and ``right`` columns to (..., H, W)."""
+        match self.padding:
+            case "edge":
+                return repeat_edge(image, bottom, right)
+            case "zeros":
+                return nn.functional.pad(image, (0, right, 0, bottom))
 
     def pad_labels(self, labels: Tensor) -> Tensor:
         """Add label 0 = uncovered to (..., H, W) in the same places: no region's mean changes."""
-        bottom, right = self._missing(labels)
+        bottom, right = self.missing(*labels.shape[-2:])
         return nn.functional.pad(labels, (0, right, 0, bottom))
-
-    def _missing(self, x: Tensor) -> tuple[int, int]:
-        height, width = x.shape[-2:]
-        return -height % self.multiple_of, -width % self.multiple_of
 
 
 def repeat_edge(image: Tensor, bottom: int, right: int, top: int = 0, left: int = 0) -> Tensor:

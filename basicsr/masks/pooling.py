@@ -34,7 +34,8 @@ def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0)
     """
     # An exported graph serves all sizes and has no branch.
     sizes_are_free = isinstance(labels.shape[-1], torch.SymInt)
-    wide = torch.float64 if sizes_are_free or labels[0].numel() > _FLOAT32_PIXELS else torch.float32
+    many = sizes_are_free or labels[0].numel() > _FLOAT32_PIXELS
+    wide = torch.promote_types(features.dtype, torch.float64 if many else torch.float32)
     means = region_means(*region_sums(features.to(wide), labels, table_rows(labels)), mask_value)
     return look_up(means.to(features.dtype), labels)
 

@@ -66,7 +66,7 @@ def show_masks(
     on_sheet = {place: key for key, (_, _, place) in list(zip(keys, items, strict=True))[::step]}
     thumbnails, done = [], 0
     try:
-        for place, thumbnail in in_parallel(_write_overlay, items, "overlays"):
+        for place, thumbnail in in_parallel(_write_overlay, items, "overlays", threads=True):
             done += 1
             if place in on_sheet:
                 thumbnails.append(_with_name(thumbnail, on_sheet[place]))

@@ -7,7 +7,7 @@ they are made from, by kind; crops of one photo all come from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -104,6 +104,7 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
     Raises:
         UserError: folders that cannot be used, or images that failed.
     """
+    _check_pairs([*(job.pairs or {}), *(job.held_pairs or {}).values()])
     for name, times in _training_parts(job):
         part = job.output / "parts" / name
         _mask(part, job.workers)
@@ -124,6 +125,12 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
         _link(part, job.output / name, "")
     splits = ["train", *held]
     return {name: len(DiskStorage(job.output / name / "input", READABLE).keys()) for name in splits}
+
+
+def _check_pairs(folders: Iterable[Path]) -> None:
+    for place in (folder / field for folder in folders for field in ("input", "target")):
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; pairs have the folders input and target")
 
 
 def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
@@ -181,9 +188,6 @@ def _resize_one(scale: float, files: tuple[Path, Path]) -> None:
 
 def _take(job: SmallSet, name: str, folder: Path) -> Path:
     """Link real pairs into a part."""
-    for field in ("input", "target"):
-        if not (folder / field).is_dir():
-            raise UserError(f"{folder / field}: no such folder; pairs have the folders input and target")
     part = job.output / "parts" / name
     _link(folder, part, "", ("input", "target"))
     return part

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from basicsr import __version__
-from basicsr.engine.checkpoint import HasWeightsFacts
 from basicsr.engine.rebuild import Rebuilt, rebuild_network
 from basicsr.layers.local_pool import LocalAvgPool2d
+from basicsr.layers.normalization import Normalization, normalization_of
+from basicsr.layers.padding import Padding
+from basicsr.layers.weights_facts import facts_of
 from basicsr.restoration.onnx_network import INSTALL, OnnxNetwork
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
@@ -26,20 +28,29 @@ _TRACED_SIZE = (72, 104)
 _REGIONS = 40
 
 
-def export_onnx(weights: Path, output: Path, local: bool | None = None, opset: int | None = None) -> str:
+def export_onnx(
+    weights: Path,
+    output: Path,
+    local: bool | None = None,
+    opset: int | None = None,
+    padding: Padding | None = None,
+    param_key: str | None = None,
+) -> str:
     """Write the network of a weight file as ONNX.
 
     Inputs of the graph: ``lq`` float32 (1, C, height, width) RGB in [0, 1], with the mask as fourth channel
     where the network takes one; ``labels`` int32 (1, height, width), 0 = uncovered, where it takes label
     maps. Output: ``restored`` float32 (1, 3, height, width), not clamped. Height and width are free; the
-    graph pads and crops. The metadata name the network, the facts and the SHA-256 of the weights, and the
-    version of this package.
+    graph pads and crops, and normalizes where the network was trained so. The metadata name the network, the
+    facts and the SHA-256 of the weights, and the version of this package.
 
     Args:
         output: ``.onnx`` file; appears only when onnxruntime gives PyTorch's numbers within `TOLERANCE`, at
             two sizes that were not traced.
         local: see `rebuild_network`.
         opset: version of the operators; None leaves it to PyTorch.
+        padding: see `rebuild_network`.
+        param_key: see `rebuild_network`.
 
     Returns:
         A line for the user.
@@ -54,17 +65,16 @@ def export_onnx(weights: Path, output: Path, local: bool | None = None, opset: i
             f"--opset {opset}: PyTorch writes {_LEAST_OPSET} and later; leave it out for a good choice"
         )
     optional_import("onnxruntime", "checking an ONNX file", INSTALL)
-    rebuilt = rebuild_network(weights, local)
-    program = _trace(rebuilt.net, opset, weights)
+    rebuilt = rebuild_network(weights, local, padding, param_key)
+    net = _of_photos(rebuilt.net)
+    program = _trace(net, opset, weights)
     program.model.metadata_props.update(_metadata(rebuilt, weights))
     difference = 0.0
 
     def write_and_check(temporary: Path) -> None:
         nonlocal difference
         program.save(str(temporary))
-        difference = largest_difference(
-            rebuilt.net, OnnxNetwork(temporary, providers=["CPUExecutionProvider"])
-        )
+        difference = largest_difference(net, OnnxNetwork(temporary, providers=["CPUExecutionProvider"]))
         if not difference <= TOLERANCE:  # said this way round, not-a-number is a mistake too
             raise UserError(
                 f"{output}: not written: onnxruntime differs from PyTorch by {difference:.3g}, more than "
@@ -94,6 +104,31 @@ def largest_difference(net: nn.Module, exported: nn.Module) -> float:
         with torch.no_grad():
             differences.append((net(*inputs) - exported(*inputs)).abs().max())
     return float(torch.stack(differences).max())
+
+
+class _Normalized(nn.Module):
+    """A network for normalized images, taking and giving images in [0, 1]."""
+
+    def __init__(self, net: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.net = net
+        self._inside = normalization
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        normalized = self._inside.apply(x)
+        restored: Tensor = self.net(normalized) if labels is None else self.net(normalized, labels)
+        return self._inside.undo(restored)
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        inputs: tuple[Tensor, ...] = self.net.example_inputs(height, width)  # type: ignore[operator]
+        return inputs
+
+
+def _of_photos(net: nn.Module) -> nn.Module:
+    normalization = normalization_of(net)
+    if normalization is None or normalization.changes_nothing:
+        return net
+    return _Normalized(net, normalization)
 
 
 def _trace(net: nn.Module, opset: int | None, weights: Path) -> Any:
@@ -134,10 +169,9 @@ def _trace(net: nn.Module, opset: int | None, weights: Path) -> Any:
 
 
 def _metadata(rebuilt: Rebuilt, weights: Path) -> dict[str, str]:
-    facts = rebuilt.net.weights_facts() if isinstance(rebuilt.net, HasWeightsFacts) else {}
     return {
         "basicsr.network": json.dumps({"type": rebuilt.type, **rebuilt.options}),
-        "basicsr.facts": json.dumps(facts),
+        "basicsr.facts": json.dumps(facts_of(rebuilt.net).to_builtins()),
         "basicsr.weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "basicsr.version": __version__,
     }

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from basicsr.engine.inference import PoolsRegions
 from basicsr.layers.local_pool import to_local
+from basicsr.layers.normalization import IDENTITY, normalization_of
+from basicsr.layers.padding import Padding
 from basicsr.masks import LabelMap, check_label_map, published_grey
 from basicsr.restoration.guard import Findings, Guard, Policy
 from basicsr.restoration.tiles import ALL_EIGHT, AS_IT_IS, Array, Photo, Turn, Window, in_tiles
@@ -92,7 +94,8 @@ class Restorer:
 
     Args:
         net: image in, image out, with what `basicsr.archs` networks say of themselves: ``image_inputs``,
-            ``takes_labels``; or a `basicsr.restoration.onnx_network.OnnxNetwork`.
+            ``takes_labels``; or a `basicsr.restoration.onnx_network.OnnxNetwork`. Photos are normalized as
+            its ``normalization`` says where it has one.
         options: how photos are run through it.
     """
 
@@ -107,7 +110,12 @@ class Restorer:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, options: RestoreOptions = RestoreOptions(), local: bool | None = None
+        cls,
+        path: str | Path,
+        options: RestoreOptions = RestoreOptions(),
+        local: bool | None = None,
+        padding: Padding | None = None,
+        param_key: str | None = None,
     ) -> Restorer:
         """The network of a weight file, which is rebuilt from the file alone, or of an ``.onnx`` file.
 
@@ -115,6 +123,8 @@ class Restorer:
             path: own checkpoint (``.pth``, ``.safetensors``), published weights of NAFNet or SegNAFNet, or
                 ``.onnx``.
             local: run with local pooling (TLC), or without; None is what the file says.
+            padding: of photos whose sides do not fit the network; None is what the weights say.
+            param_key: entry of the file; None takes what is unambiguous.
 
         Raises:
             UserError: missing, damaged, or not the weights of a known network.
@@ -123,7 +133,7 @@ class Restorer:
 
         if Path(path).suffix.lower() == ".onnx" and options.amp != "off":
             raise UserError(f"amp: the precision of {path} is fixed; leave amp off for .onnx files")
-        return cls(load_any(Path(path), local), options)
+        return cls(load_any(Path(path), local, padding, param_key), options)
 
     @property
     def wants_labels(self) -> bool:
@@ -243,19 +253,21 @@ class Restorer:
     def _attempt(self, net: nn.Module, photo: Photo, amp: Precision) -> Attempt:
         """Inputs for a part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
         dtype = torch.float16 if amp == "fp16" else torch.bfloat16
+        normalization = normalization_of(net) or IDENTITY
         pools = photo.labels is not None and hasattr(net, "region_features")
         means = {
-            turn: (photo.means(cast(PoolsRegions, net), turn, self.device),) if pools else ()
+            turn: (photo.means(cast(PoolsRegions, net), turn, self.device, normalization),) if pools else ()
             for turn in self._turns
         }
 
         def restore(inputs: tuple[Tensor, ...]) -> Tensor:
+            inputs = (normalization.apply(inputs[0]), *inputs[1:])
             total: Tensor | float = 0.0
             for turn in self._turns:
                 with torch.autocast(self.device.type, dtype, enabled=amp != "off"):
                     part = net(*(turn.there(x) for x in inputs), *means[turn])
                 total = total + turn.back(part.float())
-            return cast(Tensor, total) / len(self._turns)
+            return normalization.undo(cast(Tensor, total) / len(self._turns))
 
         return restore
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from basicsr.engine.inference import PoolsRegions, blend_weights, image_means, window_starts
+from basicsr.layers.normalization import Normalization
 from basicsr.masks import LabelMap
 from basicsr.utils.image import to_chw, to_pixels, to_tensor
 
@@ -84,14 +85,16 @@ class Photo:
         labels = torch.from_numpy(np.ascontiguousarray(turn.view(self.labels)[part]))
         return image, labels[None].to(device)
 
-    def means(self, net: PoolsRegions, turn: Turn, device: torch.device) -> Tensor:
-        """Region means (1, C, regions + 1) of the whole turned photo."""
+    def means(
+        self, net: PoolsRegions, turn: Turn, device: torch.device, normalization: Normalization
+    ) -> Tensor:
+        """Region means (1, C, regions + 1) of the whole turned photo, which ``net`` takes normalized."""
         assert self.labels is not None
         height, width = self.size if turn.quarters % 2 == 0 else self.size[::-1]
 
         def strip(first: int, last: int) -> tuple[Tensor, Tensor]:
             image, labels = self.inputs(turn, Window(first, 0, last - first, width), device)
-            return image, labels
+            return normalization.apply(image), labels
 
         return image_means(net, strip, height, width, int(self.labels.max()) + 1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from basicsr.engine.rebuild import rebuild_network
+from basicsr.layers.padding import Padding
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 from basicsr.utils.shipped import shipped_weights, weight_file
@@ -14,11 +15,13 @@ from basicsr.utils.shipped import shipped_weights, weight_file
 DEFAULT = "SegNAFNet"
 
 
-def load_any(path: Path, local: bool | None = None) -> nn.Module:
+def load_any(
+    path: Path, local: bool | None = None, padding: Padding | None = None, param_key: str | None = None
+) -> nn.Module:
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
 
     Args:
-        local: see `basicsr.engine.rebuild.rebuild_network`.
+        local: see `basicsr.engine.rebuild.rebuild_network`, as for the others.
 
     Raises:
         UserError: no such file, damaged, or of no known network.
@@ -26,10 +29,12 @@ def load_any(path: Path, local: bool | None = None) -> nn.Module:
     if path.suffix.lower() == ".onnx":
         from basicsr.restoration.onnx_network import OnnxNetwork
 
-        if local is not None:
-            raise UserError(f"{path}: pooling is fixed in an .onnx file; export it anew with the other kind")
+        fixed = {"pooling": local, "padding": padding, "the entry": param_key}
+        chosen = next((what for what, value in fixed.items() if value is not None), None)
+        if chosen is not None:
+            raise UserError(f"{path}: {chosen} is fixed in an .onnx file; export it anew with the other kind")
         return OnnxNetwork(path)
-    rebuilt = rebuild_network(path, local)
+    rebuilt = rebuild_network(path, local, padding, param_key)
     logger().info(rebuilt.said)
     return rebuilt.net
 

@@ -140,7 +140,11 @@ def test_onnx_gives_the_same_numbers(name: str):
 
 @pytest.mark.parametrize(
     ("name", "options", "parameters"),
-    [("NAFNet", {}, 17_111_907), ("NAFNet", {"mask": True}, 17_112_195), ("SegNAFNet", {}, 17_112_545)],
+    [
+        ("NAFNet", {}, 17_111_907),
+        ("NAFNet", {"mask": True}, 17_112_195),
+        ("SegNAFNet", {"seg_channel": 2}, 17_112_545),
+    ],
 )
 def test_published_numbers_of_parameters(name: str, options: dict, parameters: int):
     with torch.device("meta"):
@@ -160,6 +164,12 @@ def test_labels_matter_to_networks_that_take_them():
     x, labels = inputs(net, 16, 16)
     with torch.no_grad():
         assert (net(x, labels) - net(x, torch.zeros_like(labels))).abs().max() > 1e-4
+
+
+def test_the_defaults_of_segnafnet_are_the_published_ones():
+    """Where a published option file is silent; the rows of the paper say 2 channels, and MAP no dropout."""
+    net = ARCHS.build("SegNAFNet", SMALL)
+    assert net.pre_seg.out_channels == 3 and net.pool.mask_dropout == 0.5
 
 
 class TestMaskValue:
@@ -217,7 +227,12 @@ class TestMaskValue:
         ("MaskNAFNet", "NAFNet", "MaskNAFNet.pth", {"mask": True}),
         ("SegNAFNet_mask_value_1_over_255", "SegNAFNet", "SegNAFNet.pth", {"seg_channel": 2}),
         ("SegNAFNet_mask_value_1", "SegNAFNet", "SegNAFNet.pth", {"seg_channel": 2, "mask_value": 1}),
-        ("SegNAFNetLocal_mask_value_1_over_255", "SegNAFNetLocal", "SegNAFNet.pth", {"train_size": "local"}),
+        (
+            "SegNAFNetLocal_mask_value_1_over_255",
+            "SegNAFNetLocal",
+            "SegNAFNet.pth",
+            {"seg_channel": 2, "train_size": "local"},
+        ),
     ],
 )
 def test_parity_with_the_published_networks(shared, key: str, name: str, file: str, extra: dict):

@@ -11,6 +11,8 @@ from torch import nn
 from basicsr.engine.checkpoint import read_weights, save_network
 from basicsr.engine.convert import convert_checkpoint
 from basicsr.engine.rebuild import rebuild_network
+from basicsr.layers.normalization import Normalization
+from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
 
@@ -55,15 +57,28 @@ def test_averaged_weights_are_taken(tmp_path):
     assert torch.equal(output(rebuild_network(tmp_path / "small.safetensors").net), output(averaged))
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_facts_stay_and_padding_may_be_chosen(tmp_path, suffix: str):
+    net = ARCHS.build("SegNAFNet", LEVELS)
+    net.normalization = Normalization((0.5, 0.4, 0.3), (0.5, 0.5, 0.5))
+    save_network(tmp_path / "net.pth", net, None, {"type": "SegNAFNet", **LEVELS})
+    convert_checkpoint(tmp_path / "net.pth", tmp_path / f"same{suffix}")
+    same = read_weights(tmp_path / f"same{suffix}").facts
+    assert same == WeightsFacts(padding="edge", mask_value=1.0, normalization=net.normalization)
+    convert_checkpoint(tmp_path / "net.pth", tmp_path / f"zeros{suffix}", padding="zeros")
+    zeros = rebuild_network(tmp_path / f"zeros{suffix}").net
+    assert zeros.size_rule.padding == "zeros" and zeros.normalization == net.normalization
+
+
 def test_published_weights_get_a_description(tmp_path):
-    """A bare state dict: afterwards the file says what it is, and which mask value it was trained with."""
+    """A bare state dict: afterwards the file says what it is, and how it was trained."""
     net = ARCHS.build("SegNAFNet", LEVELS)
     torch.save({"params": net.state_dict()}, tmp_path / "published.pth")
     assert not read_weights(tmp_path / "published.pth").network
     convert_checkpoint(tmp_path / "published.pth", tmp_path / "described.safetensors")
     described = read_weights(tmp_path / "described.safetensors")
     assert described.network["type"] == "SegNAFNet"
-    assert described.facts == {"mask_value": pytest.approx(1 / 255)}
+    assert described.facts == WeightsFacts(padding="zeros", mask_value=1 / 255)
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -14,7 +14,7 @@ from basicsr.config.schema import ValOptions
 from basicsr.engine.inference import Windows, image_means, window_starts, windows_of
 from basicsr.layers.map_unit import MapFeatures
 from basicsr.layers.padding import SizeRule
-from basicsr.masks.pooling import table_rows
+from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import run_whole
 from basicsr.utils.registry import ARCHS, split_type
 
@@ -127,6 +127,20 @@ def test_a_tile_knows_the_regions_of_the_whole_image():
     whole = net(x, labels)
     assert (Windows(16, 16, 4, whole_means=True)(net, (x, labels)) - whole).abs().max() < 1e-4
     assert (Windows(16, 16, 4)(net, (x, labels)) - whole).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("padding", ["edge", "zeros"])
+@pytest.mark.parametrize("size", [(511, 20), (512, 9), (513, 24), (1030, 5)])
+def test_means_from_strips_take_the_padding_of_the_network(padding: str, size: tuple[int, int]):
+    """Also where the last strip is nothing but padding, as multiples that do not divide a strip have it."""
+    torch.manual_seed(0)
+    net = MapProbe(mask_value=0.5)
+    net.size_rule = SizeRule(24, padding)
+    x, labels = torch.rand(1, 3, *size), torch.randint(0, 3, (1, *size))
+    features = net.features(net.size_rule.pad(x)).double()
+    expected = region_means(*region_sums(features, net.size_rule.pad_labels(labels), 3), 0.5)
+    means = image_means(net, lambda first, last: (x[..., first:last, :], labels[:, first:last]), *size, 3)
+    torch.testing.assert_close(means, expected.float(), atol=1e-5, rtol=1e-5)
 
 
 class MapProbe(MapFeatures):

@@ -105,7 +105,7 @@ def test_own_checkpoints_are_rebuilt_as_they_were(tmp_path, name: str, data):
     data=st.data(), wrapper=st.sampled_from(["params", "params_ema", "state_dict", ""]), prefix=st.booleans()
 )
 def test_files_without_a_description_are_recognised(tmp_path, name: str, data, wrapper: str, prefix: bool):
-    options = data.draw(shapes())
+    options = data.draw(shapes()) | {"padding": "zeros"}
     if name == "Baseline" and not any([*options["enc_blk_nums"], *options["dec_blk_nums"]]):
         options["middle_blk_num"] = 1  # without a block it is a NAFNet
     if name == "WithMAP":
@@ -124,7 +124,7 @@ def test_files_without_a_description_are_recognised(tmp_path, name: str, data, w
 
 
 def test_safetensors_are_recognised(tmp_path):
-    net = build("NAFNet", SMALL)
+    net = build("NAFNet", SMALL | {"padding": "zeros"})
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     assert torch.equal(output(rebuild_network(tmp_path / "net.safetensors").net), output(net))
 
@@ -177,6 +177,14 @@ def test_the_switch_reaches_the_network_inside_a_wrapper(tmp_path):
     assert pools_locally(rebuild_network(tmp_path / "net.pth", local=True).net)
 
 
+class Fixed(torch.nn.Module):
+    """A user's network without facts or options."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 3, 1)
+
+
 class TestBadFiles:
     def test_weights_of_other_networks(self, tmp_path):
         torch.save({"params": torch.nn.Conv2d(3, 8, 3).state_dict()}, tmp_path / "other.pth")
@@ -189,6 +197,13 @@ class TestBadFiles:
         net = build("NAFNet", SMALL | {"extra_channel": 2})
         torch.save(net.state_dict(), tmp_path / "net.pth")
         assert "intro.weight (4, 5, 3, 3)" in message_of(tmp_path / "net.pth")
+
+    def test_a_network_that_pads_in_one_way_only(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(ARCHS._entries, "Fixed", Fixed)
+        save_network(tmp_path / "net.pth", Fixed(), None, {"type": "Fixed"})
+        assert rebuild_network(tmp_path / "net.pth").type == "Fixed"
+        with pytest.raises(UserError, match="Fixed pads in one way only; leave --padding out"):
+            rebuild_network(tmp_path / "net.pth", padding="zeros")
 
     def test_damaged_weights_of_a_known_network(self, tmp_path):
         state = build("NAFNet", SMALL).state_dict()

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import yaml
 from PIL import Image
 
 from basicsr import demo, infer
 from basicsr.engine.checkpoint import save_network
+from basicsr.layers.normalization import IDENTITY, Normalization
 from basicsr.masks import read_label_map, write_label_map
 from basicsr.reporting.page import read_page
 from basicsr.restoration.onnx_export import export_onnx
@@ -27,13 +29,14 @@ from basicsr.utils.registry import ARCHS
 LEVELS = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}
 
 
-def save(path: Path, name: str) -> Path:
+def save(path: Path, name: str, normalization: Normalization | None = None) -> Path:
     """Weights that make a photo a little darker: a result can be told from its input."""
     torch.manual_seed(0)
     net = ARCHS.build(name, LEVELS)
     with torch.no_grad():
         net.ending.weight.zero_()
         net.ending.bias.fill_(-0.02)
+    net.normalization = normalization
     save_network(path, net, None, {"type": name, **LEVELS})
     return path
 
@@ -292,6 +295,39 @@ def test_the_published_single_image_command(work, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*argv, "--set", "path.pretrain_network_g=nafnet.pth"])
     demo.main()
     assert is_darker(read_rgb(work / "b.png"), photo)
+
+
+def test_the_published_command_normalizes_as_its_option_file_says(work, monkeypatch):
+    """Of weights that do not say how their training images were; where both do, the weights decide."""
+    photo = skimage.data.coffee()[:40, :60]
+    write_png(work / "a.png", photo)
+    sets = {"test": {"name": "t", "type": "PairedImageDataset", "dataroot_gt": "x", "dataroot_lq": "x",
+                     "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}  # fmt: skip
+    options = {"name": "demo", "network_g": {"type": "NAFNet", **LEVELS}, "datasets": sets, "num_gpu": 0}
+    (work / "x.yml").write_text(yaml.safe_dump(options))
+    argv = ["demo.py", "-opt", "x.yml", "--input_path", "a.png", "--overwrite", "--output_path", "b.png"]
+    monkeypatch.setattr(sys, "argv", [*argv, "--set", "path.pretrain_network_g=nafnet.pth"])
+    demo.main()
+    assert is_darker(read_rgb(work / "b.png"), photo, 0.5 * 0.02)
+    save(work / "nafnet.pth", "NAFNet", IDENTITY)
+    demo.main()
+    assert is_darker(read_rgb(work / "b.png"), photo, 0.02)
+
+
+def test_what_a_weight_file_leaves_open_is_typed(work, capsys):
+    photo = skimage.data.coffee()[:41, :61]
+    write_png(work / "a.png", photo)
+    darker = torch.load(work / "nafnet.pth", weights_only=True)["params"]
+    lighter = darker | {"ending.bias": -darker["ending.bias"]}
+    torch.save({"model": darker, "model_ema": lighter}, work / "both.pth")
+    code, said = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "both.pth")
+    assert code == 1 and "model (" in said and "model_ema (" in said and "--param_key" in said
+    run("-i", "a.png", "-o", "out", "--weights", "both.pth", "--param_key", "model", "--padding", "edge")
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo)
+    assert "padding edge (forced by the option padding)" in capsys.readouterr().out
+    run("-i", "a.png", "-o", "out", "--weights", "both.pth", "--param-key", "model_ema", "--overwrite")
+    assert is_darker(read_rgb(work / "out" / "a.png"), photo, -0.02)
+    assert "padding zeros (published weights, trained so)" in capsys.readouterr().out
 
 
 @pytest.mark.slow

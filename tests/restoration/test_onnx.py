@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, save
 from basicsr import __version__
 from basicsr.engine.checkpoint import save_network
 from basicsr.engine.rebuild import rebuild_network
+from basicsr.layers.normalization import Normalization
 from basicsr.restoration import onnx_export
 from basicsr.restoration.onnx_export import TOLERANCE, export_onnx, largest_difference
 from basicsr.restoration.onnx_network import OnnxNetwork
@@ -92,8 +93,25 @@ def test_the_file_says_where_it_comes_from(files):
     assert network == {"type": network["type"], **json.loads(json.dumps(NETWORKS[network["type"]]))}
     assert said["basicsr.weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert said["basicsr.version"] == __version__
-    facts = json.loads(said["basicsr.facts"])
-    assert facts == ({"mask_value": 0.5} if network["type"] == "SegNAFNet" else {})
+    masks = {"mask_value": 0.5} if network["type"] == "SegNAFNet" else {}
+    assert json.loads(said["basicsr.facts"]) == {"padding": "edge", **masks}
+
+
+@pytest.mark.slow
+def test_graphs_of_normalized_images_take_and_give_photos(tmp_path):
+    torch.manual_seed(0)
+    net = ARCHS.build("SegNAFNet", TINY | {"padding": "zeros"}).eval()
+    net.normalization = Normalization((0.5, 0.4, 0.3), (0.5, 0.25, 0.4))
+    save_network(tmp_path / "net.pth", net, None, {"type": "SegNAFNet", **TINY})
+    export_onnx(tmp_path / "net.pth", tmp_path / "net.onnx")
+    onnx = OnnxNetwork(tmp_path / "net.onnx")
+    image, labels = inputs_of(net, 33, 47)
+    with torch.no_grad():
+        expected = net.normalization.undo(net(net.normalization.apply(image), labels))
+        assert (net(image, labels) - expected).abs().max() > 0.1
+    assert (onnx(image, labels) - expected).abs().max() < TOLERANCE / 10
+    facts = json.loads(onnx.metadata()["basicsr.facts"])
+    assert facts["normalization"] == {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.4]}
 
 
 def message_of(call, *arguments) -> str:

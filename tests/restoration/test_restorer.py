@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.engine.checkpoint import save_network
+from basicsr.engine.inference import Windows
+from basicsr.layers.normalization import Normalization
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.segmenters import graph_regions
 from basicsr.utils.errors import UserError
@@ -88,6 +90,29 @@ def test_the_regions_of_a_tile_are_those_of_the_photo():
     whole, tiled = (Restorer(net, RestoreOptions(tile=tile)).restore(image, labels) for tile in (0, 64))
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     assert np.abs(whole.astype(int) - image).max() > 5
+
+
+@pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet"])
+@pytest.mark.parametrize("padding", ["edge", "zeros"])
+@pytest.mark.parametrize("tile", [0, 64])
+def test_a_network_of_normalized_images_gets_and_gives_them(name: str, padding: str, tile: int):
+    """It restores the photo as another network restores the normalized one: padding and means included."""
+    net = mild(name, padding=padding)
+    net.normalization = Normalization((0.5, 0.4, 0.3), (0.5, 0.25, 0.4))
+    image, labels = noise(91, 123), quadrants(91, 123)
+    options = RestoreOptions(tile=tile, overlap=16, guard="off", device="cpu")
+    restored = Restorer(net, options).restore(image, labels)
+    x = net.normalization.apply(torch.from_numpy(image / np.float32(255)).permute(2, 0, 1)[None])
+    inputs = (x, torch.from_numpy(labels)[None]) if net.takes_labels else (x,)
+    side, overlap = tile or 123, 16 if tile else 0
+    with torch.no_grad():
+        expected = Windows(side, side, overlap, 1, whole_means=True)(net, inputs)
+    expected = net.normalization.undo(expected)[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
+    # a tile is clamped before it is blended
+    assert np.mean(np.abs(restored - expected) > 0.51) < 0.01
+    assert np.abs(restored - image.astype(float)).mean() > 1
+    net.normalization = None
+    assert np.mean(np.abs(Restorer(net, options).restore(image, labels) - expected) > 0.51) > 0.1
 
 
 def test_the_ensemble_turns_with_the_photo():
@@ -202,6 +227,7 @@ def test_the_mask_channel_of_a_label_map_is_the_published_grey_image():
 @pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet"])
 def test_from_checkpoint(tmp_path, name: str):
     net = mild(name)
+    net.normalization = Normalization((0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
     save_network(tmp_path / "net.pth", net, None, {"type": name, **LEVELS})
     image, labels = noise(50, 60), quadrants(50, 60)
     restored = Restorer.from_checkpoint(tmp_path / "net.pth").restore(image, labels)

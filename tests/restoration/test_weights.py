@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 
 from basicsr.engine.checkpoint import read_weights
+from basicsr.engine.rebuild import rebuild_network
 from basicsr.metrics import calculate_psnr
 from basicsr.restoration import Restorer
 from basicsr.restoration.weights import DEFAULT, find_weights
@@ -27,6 +28,13 @@ def test_a_shipped_network_is_found_by_its_name_and_says_what_it_is(name: str):
     path = find_weights(name)
     assert path.parent == WEIGHTS and path.stat().st_size < 12e6
     assert read_weights(path).network["type"] == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_pads_as_it_was_trained(name: str):
+    rebuilt = rebuild_network(find_weights(name))
+    assert rebuilt.net.size_rule.padding == "edge"
+    assert name == "NAFNet" or rebuilt.net.pool.mask_value == 1
 
 
 @pytest.mark.slow

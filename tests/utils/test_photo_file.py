@@ -81,16 +81,19 @@ def save(path: Path, pixels: np.ndarray, orientation: int = 1) -> None:
         cv2.imwrite(str(path), pixels if order is None else cv2.cvtColor(pixels, order))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize(
-    ("suffix", "depth"), [*((suffix, 8) for suffix in LOSSLESS), (".png", 16), (".tif", 16)]
+    ("suffix", "depth", "channels"),
+    [
+        (suffix, depth, channels)
+        for suffix, depth in [*((suffix, 8) for suffix in LOSSLESS), (".png", 16), (".tif", 16)]
+        for channels in (1, 3, 4)
+        if (suffix, channels) not in ((".webp", 1), (".bmp", 4))  # which these types do not store
+    ],
 )
 def test_lossless_files_come_back_as_they_were(tmp_path, suffix, depth, channels):
     kind = np.uint8 if depth == 8 else np.uint16
     pixels = noise(9, 7, depth=kind) if channels == 1 else noise(9, 7, channels, depth=kind)
     path, again = tmp_path / f"a{suffix}", tmp_path / "out" / f"b{suffix}"
-    if (suffix, channels) in ((".webp", 1), (".bmp", 4)):
-        pytest.skip("the type does not store this")
     if suffix == ".webp" and channels == 4:
         pixels[..., 3] |= 1  # colours that nothing shows may go
     save(path, pixels)

@@ -1,0 +1,80 @@
+"""Mean and standard deviation by which images are shifted and scaled before a network sees them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+
+class Normalization(msgspec.Struct, frozen=True):
+    """(image - mean) / std, channel by channel; images are in [0, 1] before it.
+
+    Args:
+        mean: of each channel.
+        std: of each channel, positive.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean {self.mean} and std {self.std} need one number a channel each")
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)):
+            raise ValueError(f"mean {self.mean} and std {self.std} must be finite")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std {self.std} must be positive")
+
+    @classmethod
+    def of(cls, mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalization | None:
+        """From two options of which either may be left out; None where both are."""
+        if mean is None and std is None:
+            return None
+        channels = len(mean if mean is not None else std or ())
+        given = (mean or (0.0,) * channels, std or (1.0,) * channels)
+        return cls(*(tuple(float(value) for value in values) for values in given))
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it leaves images as they are."""
+        return not any(self.mean) and all(value == 1 for value in self.std)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """(.., C, H, W); channels behind those of the image, such as a mask, stay as they are."""
+        if self.changes_nothing:
+            return image
+        color, others = self._split(image)
+        return torch.cat([(color - _column(self.mean, image)) / _column(self.std, image), others], dim=-3)
+
+    def undo(self, image: Tensor) -> Tensor:
+        """What `apply` made -> the image."""
+        if self.changes_nothing:
+            return image
+        color, others = self._split(image)
+        return torch.cat([color * _column(self.std, image) + _column(self.mean, image), others], dim=-3)
+
+    def _split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        channels = len(self.mean)
+        return image[..., :channels, :, :], image[..., channels:, :, :]
+
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{value:.6g}" for value in values) for values in (self.mean, self.std))
+        return f"mean {mean}, std {std}"
+
+
+IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)
+
+
+def normalization_of(net: nn.Module) -> Normalization | None:
+    """What the images are put through that ``net`` was trained on; None where nobody has said it."""
+    known = getattr(net, "normalization", None)
+    assert known is None or isinstance(known, Normalization)
+    return known
+
+
+def _column(values: tuple[float, ...], image: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=image.dtype, device=image.device).reshape(-1, 1, 1)

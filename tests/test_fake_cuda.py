@@ -1,0 +1,196 @@
+"""The code for CUDA, run without a GPU: PyTorch's fake tensors have shapes, types and devices, no values.
+
+They find every operation on tensors of two devices and every place where the program waits for the GPU.
+Autograd asks the driver about tensors on "cuda"; so backward passes run on "meta", a device like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from basicsr.data import SyntheticBlurDataset
+from basicsr.data.paired import SampleIndex
+from basicsr.engine.hooks import Ema
+from basicsr.engine.inference import Windows
+from basicsr.engine.trainer import StepSettings, Trainer
+from basicsr.losses import PSNRLoss
+from basicsr.masks.pooling import drop_regions
+from basicsr.models.base import gather_inputs
+from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.utils.image import write_png
+from basicsr.utils.registry import ARCHS, LOSSES, OPTIMIZERS
+
+SMALL = {"width": 4, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "WithMAP": {"net": {"type": "NAFNet", **SMALL}, "mask_dropout": 0.5},
+    "SegNAFNet": SMALL | {"mask_dropout": 0.5},
+}
+# Where the program is known to wait: for the number of regions, and once a step for whether to skip it.
+REGIONS = ("pooling.py", "table_rows")
+SKIPPING = ("trainer.py", "_update")
+
+
+class Waits(TorchDispatchMode):
+    """Notes where a value on a device is asked for, and answers true, or 9."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[tuple[str, str]] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        asks = function is torch.ops.aten._local_scalar_dense.default
+        leaves = function is torch.ops.aten._to_copy.default and str(kwargs.get("device")) == "cpu"
+        if (asks or leaves) and args[0].device.type != "cpu":
+            own = [frame for frame in traceback.extract_stack() if "/basicsr/" in frame.filename]
+            self.places.add((Path(own[-1].filename).name, own[-1].name))
+        if asks:
+            return args[0].dtype is torch.bool or 9
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def fake() -> Iterator[Waits]:
+    """New tensors are fake, on any device."""
+    with FakeTensorMode(allow_non_fake_inputs=True), Waits() as waits:
+        yield waits
+
+
+def build(name: str, device: str) -> nn.Module:
+    with torch.device(device):
+        return ARCHS.build(name, OPTIONS.get(name, SMALL))
+
+
+def batch_on(device: str, height: int = 30, width: int = 33) -> dict[str, Any]:
+    """As the loader gives it, two samples."""
+    images = {"lq": 3, "gt": 3, "mask": 1}
+    batch = {key: torch.rand(2, channels, height, width, device=device) for key, channels in images.items()}
+    labels = torch.zeros(2, height, width, dtype=torch.int32, device=device)
+    return batch | {"labels": labels, "key": ["a", "b"]}
+
+
+def waits_of(net: nn.Module) -> set[tuple[str, str]]:
+    return {REGIONS} if net.takes_labels else set()
+
+
+def test_mixed_devices_and_waiting_are_found():
+    with fake() as waits:
+        x = torch.rand(3, device="cuda")
+        with pytest.raises(RuntimeError, match="device"):
+            x + torch.rand(3)
+        assert waits.places == set()
+        drop_regions(torch.zeros(1, 4, 4, dtype=torch.int32, device="cuda"), 0.5)
+        assert waits.places == {REGIONS}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ARCHS.names())
+def test_networks_run_where_their_weights_are(name: str, training: bool):
+    with fake() as waits:
+        net = build(name, "cuda").train(training)
+        inputs = gather_inputs(net, batch_on("cuda"))
+        with torch.no_grad():
+            result = net(*inputs)
+    assert result.device == torch.device("cuda", 0)
+    assert result.shape == (2, 3, 30, 33)
+    assert waits.places == waits_of(net)
+
+
+@pytest.mark.parametrize("name", ARCHS.names())
+def test_windows_are_cut_and_blended_on_the_device(name: str):
+    with fake() as waits, torch.no_grad():
+        model = ImageRestorationModel({"g": build(name, "cuda")}, {}).eval()
+        result = model.predict(batch_on("cuda"), Windows(30, 20, 4, 2, whole_means=True))
+    assert result.device == torch.device("cuda", 0)
+    assert waits.places == waits_of(model.networks["g"])
+
+
+def vgg_file(folder: Path) -> str:
+    """Random weights of the first two convolutions of a VGG, under torchvision's names."""
+    first, second = nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3)
+    state = {f"features.0.{name}": value for name, value in first.state_dict().items()}
+    state |= {f"features.2.{name}": value for name, value in second.state_dict().items()}
+    torch.save(state, folder / "vgg.pth")
+    return str(folder / "vgg.pth")
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_losses_stay_on_the_device(name: str, tmp_path):
+    options = {"layer_weights": {"conv1_2": 1.0}, "vgg_weights": vgg_file(tmp_path)}
+    loss = LOSSES.build(name, options if name == "PerceptualLoss" else {})
+    tensors = {**dict(loss.named_parameters()), **dict(loss.named_buffers())}
+    with fake() as waits:
+        moved = {key: torch.empty(x.shape, dtype=x.dtype, device="cuda") for key, x in tensors.items()}
+        batch = batch_on("cuda")
+        result = torch.func.functional_call(loss, moved, (batch["lq"], batch["gt"]))
+    assert result.device == torch.device("cuda", 0) and result.ndim == 0
+    assert waits.places == set()
+
+
+class DefaultGenerator:
+    """Stands for a generator on "cuda", which only a driver can make."""
+
+    def __init__(self, device: torch.device) -> None:
+        assert device.type == "cuda"
+
+    def manual_seed(self, seed: int) -> None:
+        """None: random numbers come from the default generator."""
+
+
+def test_blur_is_made_on_the_device(tmp_path, monkeypatch):
+    """All of it but JPEG, whose encoder is OpenCV's."""
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        write_png(tmp_path / f"{number}.png", rng.integers(0, 255, (60, 60, 3), dtype=np.uint8))
+    dataset = SyntheticBlurDataset(dataroot_gt=str(tmp_path), gt_size=16, on_device=True, train=True)
+    samples = [dataset[SampleIndex(number, 0)] for number in range(2)]
+    real = torch.utils.data.default_collate(samples)
+    real["draw"] = [
+        text.replace(f'"jpeg":{json.loads(text)["jpeg"]}', '"jpeg":null') for text in real["draw"]
+    ]
+    with fake() as waits:
+        batch = {
+            key: torch.empty(value.shape, dtype=value.dtype) if isinstance(value, torch.Tensor) else value
+            for key, value in real.items()
+        }
+        monkeypatch.setattr(torch, "Generator", DefaultGenerator)
+        pair = dataset.complete(batch, torch.device("cuda", 0))
+    assert pair["lq"].device == pair["gt"].device == torch.device("cuda", 0)
+    assert pair["lq"].shape == pair["gt"].shape == (2, 3, 16, 16)
+    assert waits.places == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [*((name, "AdamW") for name in ARCHS.names()), *(("NAFNet", other) for other in OPTIMIZERS.names())],
+)
+def test_a_training_step_mixes_no_devices_and_waits_once(name: str, optimizer: str, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda device, enabled: nullcontext())  # it does not know "meta"
+    with fake() as waits:
+        model = ImageRestorationModel({"g": build(name, "meta")}, {"l_pix": PSNRLoss()})
+        batches = repeat(batch_on("cpu"))
+        trainer = Trainer(
+            model,
+            OPTIMIZERS.build(optimizer, {"lr": 1e-3}, params=model.networks.parameters())(),
+            lambda step, base: base,
+            batches,
+            StepSettings(accumulate=2, clip_norm=0.01, channels_last=True),
+            torch.device("meta"),
+            [Ema(model, 0.9)],
+        )
+        trainer.run(2)
+    assert {parameter.device.type for parameter in model.networks.parameters()} == {"meta"}
+    assert trainer.last_losses["loss"].device.type == "meta"
+    assert waits.places == {SKIPPING} | waits_of(model.networks["g"])
