@@ -46,6 +46,7 @@ def demo(typed: argparse.Namespace) -> None:
     from basicsr.engine.checkpoint import load_network
     from basicsr.layers.normalization import Normalization, normalization_of
     from basicsr.masks import read_label_map
+    from basicsr.models.base import check_channels
     from basicsr.restoration import RestoreOptions, Restorer
     from basicsr.restoration.folder import RestoreJob, find_items
     from basicsr.utils.errors import OptionError
@@ -61,6 +62,7 @@ def demo(typed: argparse.Namespace) -> None:
         way_on = "name the weights: --set path.pretrain_network_g=FILE"
         raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
     net = config.network_g.build()
+    check_channels(net, "network_g")
     logger().info(load_network(net, weight_file(weights), config.path.strict_load_g, config.path.param_key))
     if normalization_of(net) is None:
         said = [Normalization.of(item.options.get("mean"), item.options.get("std"))

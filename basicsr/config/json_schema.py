@@ -1,6 +1,7 @@
 """JSON schema of option files for editors, made from the types and signatures of the checks here.
 
-Nothing is required in it, since a file may inherit what it lacks from its ``base:``.
+Nothing is required in it, since a file may inherit what it lacks from its ``base:``, and everything may be
+null, which takes away what is inherited.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ def options_schema() -> Schema:
     schema = _struct_schema(Config)
     text = {"type": "string"}
     base = {
-        "anyOf": [text, {"type": "array", "items": text}],
+        **_or_null({"anyOf": [text, {"type": "array", "items": text}]}),
         "description": "Option file(s) to inherit from.",
     }
     schema["properties"] = {"base": base, **schema["properties"]}
-    schema["properties"]["model_type"]["enum"] = MODELS.names()
+    schema["properties"]["model_type"]["enum"] = [*MODELS.names(), None]
     # Networks may hold networks, so components are described once and referred to.
     roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES)
     definitions = {registry.role: _component_schema({}, registry) for registry in roles}
@@ -46,7 +47,7 @@ def _schema_of(kind: Any) -> Schema:
     if get_origin(kind) in (Union, types.UnionType):
         return {"anyOf": [_schema_of(member) for member in get_args(kind)]}
     if get_origin(kind) is dict:
-        return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
+        return {"type": "object", "additionalProperties": _or_null(_schema_of(get_args(kind)[1]))}
     if get_origin(kind) in (list, Sequence):
         return {"type": "array", "items": _schema_of(get_args(kind)[0])}
     if get_origin(kind) is tuple:
@@ -71,9 +72,19 @@ def _struct_schema(kind: type[msgspec.Struct]) -> Schema:
 def _properties(kind: type[msgspec.Struct]) -> Schema:
     hints = get_type_hints(kind, include_extras=True)
     return {
-        item.name: _with_default(_schema_of(hints[item.name]), item.default)
+        item.name: _with_default(_or_null(_schema_of(hints[item.name])), item.default)
         for item in msgspec.structs.fields(kind)
     }
+
+
+def _or_null(schema: Schema) -> Schema:
+    """The same, and null."""
+    if schema.get("type") == "null" or not schema:
+        return schema
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    members = schema["anyOf"] if "anyOf" in schema else [schema]
+    return {"anyOf": members if {"type": "null"} in members else [*members, {"type": "null"}]}
 
 
 def _reference(registry: Registry) -> Schema:
@@ -86,7 +97,9 @@ def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
     known = {"type", *frame}
     for name in registry.names():
         options = {
-            key: _with_default(_schema_of(option.kind), msgspec.UNSET if option.required else option.default)
+            key: _with_default(
+                _or_null(_schema_of(option.kind)), msgspec.UNSET if option.required else option.default
+            )
             for key, option in registry.options(name).items()
         }
         known |= options.keys()
@@ -96,7 +109,8 @@ def _component_schema(frame: Mapping[str, Any], registry: Registry) -> Schema:
             **dict.fromkeys(frame, True),
             **options,
         }
-        then = {"properties": properties, "additionalProperties": False}
+        # An option of an inherited type may be there for its null, which takes it away.
+        then = {"properties": properties, "additionalProperties": {"type": "null"}}
         branches.append({"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": then})
     return {
         "type": "object",

@@ -90,7 +90,9 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise OptionError(str(path), ["not UTF-8 text; save it as UTF-8"]) from error
     except OSError as error:
         what = f"cannot read the option file: {error.strerror}."
-        raise OptionError(str(path), [what + _nearest_file(path) * isinstance(error, FileNotFoundError)]) from error
+        raise OptionError(
+            str(path), [what + _nearest_file(path) * isinstance(error, FileNotFoundError)]
+        ) from error
     except ValueError as error:
         raise OptionError(str(path), [f"not valid YAML: {error}"]) from error
     if not isinstance(options, dict):

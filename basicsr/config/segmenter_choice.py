@@ -86,7 +86,9 @@ def read_options(typed: Sequence[str], shorthands: Mapping[str, Any]) -> dict[st
         try:
             options[key], _ = read_yaml(text)
         except ValueError as error:
-            raise OptionError("--option", [f"--option {key}: not valid YAML: {error} (got {text!r})"]) from error
+            raise OptionError(
+                "--option", [f"--option {key}: not valid YAML: {error} (got {text!r})"]
+            ) from error
     return options
 
 

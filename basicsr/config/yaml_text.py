@@ -66,9 +66,7 @@ class _Loader(yaml.SafeLoader):
         first, second = (repr(self.construct_object(node, deep=True)) for node in (earlier, later))
         what = f"key '{key.value}' is given twice"
         if first != second:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{what}, with two values", key.start_mark
-            )
+            raise yaml.constructor.ConstructorError(None, None, f"{what}, with two values", key.start_mark)
         self.odd.append(f"{what}, with the same value{_place(key.start_mark)}")
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -84,7 +82,9 @@ class _Loader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             shown = repr(node.value[:_SHOWN]) if isinstance(node, yaml.ScalarNode) else "this"
             why = f": {error}" if isinstance(error, ValueError) else ""
-            raise yaml.constructor.ConstructorError(None, None, f"{shown} is no {kind}{why}", node.start_mark) from error
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{shown} is no {kind}{why}", node.start_mark
+            ) from error
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """As PyYAML; half of a surrogate pair (``"\\ud800"``) is a `ValueError`: no file can hold it."""

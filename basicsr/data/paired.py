@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,9 +17,9 @@ from basicsr.data.pairing import require_same, templated
 from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
 from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
-from basicsr.utils.convert import Count, ExistingFile, ExistingFolder, FileTemplate
+from basicsr.utils.convert import Advice, Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.errors import UserError
-from basicsr.utils.registry import DATASETS
+from basicsr.utils.registry import DATASETS, WITHOUT_TRUTH
 from basicsr.utils.rng import sample_generator
 
 
@@ -62,7 +62,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         normalization: by ``mean`` and ``std``; where neither is given, None, until the weights say one.
     """
 
-    dataroot_gt: ExistingFolder
+    dataroot_gt: Annotated[ExistingFolder, Advice(missing=WITHOUT_TRUTH)]
     io_backend: IoBackend = ON_DISK
     meta_info_file: ExistingFile | None = None
     gt_size: Count | None = None

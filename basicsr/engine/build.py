@@ -20,10 +20,10 @@ from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
-from basicsr.engine.trainer import StepSettings, Trainer
+from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
 from basicsr.layers.normalization import IDENTITY, normalization_of
 from basicsr.layers.weights_facts import facts_of
-from basicsr.models.base import Batch, Model, check_inputs
+from basicsr.models.base import Batch, Model, check_channels, check_inputs
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
@@ -50,6 +50,7 @@ def build_model(config: Config, run: Run) -> Model:
 
 def _build_network(config: Config, run: Run) -> nn.Module:
     net: nn.Module = config.network_g.build()
+    check_channels(net, "network_g")
     size = sum(parameter.numel() for parameter in net.parameters())
     logger().info(f"{config.network_g.type}: {size:,} parameters, on {run.device}")
     if isinstance(run, TrainingRun) and run.resume_state is not None:
@@ -104,8 +105,8 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     net = model.networks["g"]
     optimizer = _optimizer(options, _trained(net.parameters()))
     ema = Ema(model, options.ema_decay) if options.ema_decay else None
-    state = load_contents(run.resume_state) if run.resume_state is not None else None
-    samples_done = state.get("samples_done", 0) if state is not None else 0
+    state = _read_state(run.resume_state) if run.resume_state is not None else None
+    samples_done = state["samples_done"] if state is not None else 0
 
     dataset = build_dataset(train_options, config, model, "train")
     loader = train_loader(dataset, train_options, batch_size, run.ranks, config.manual_seed, samples_done)
@@ -198,11 +199,23 @@ def evaluate_all(
     return results
 
 
+def _read_state(path: Path) -> dict[str, Any]:
+    state = load_contents(path)
+    if not is_training_state(state):
+        what = (
+            f"not a training state of this toolkit, but of other code (it has {', '.join(map(str, state))})"
+        )
+        weights = f"path.pretrain_network_g={_weights_beside(path)}"
+        way_on = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"
+        raise UserError(f"{path}: {what}; {way_on}")
+    return state
+
+
 def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: TrainingRun) -> None:
     assert run.resume_state is not None
     try:
         trainer.load_state_dict(state)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         what = f"not a training state of these options ({error})"
         raise UserError(
             f"{run.resume_state}: {what}; resume with the options that it was saved with"

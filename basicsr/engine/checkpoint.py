@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from basicsr.engine.recognise import recognise
 from basicsr.engine.unwrap import below, find_entry, prefix_of
 from basicsr.layers.weights_facts import WeightsFacts, adopt_facts, facts_of
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
 _OWN = "basicsr"
-_SHOWN = 10
 
 
 def save_network(
@@ -130,7 +130,8 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
         A line for the log.
 
     Raises:
-        UserError: one line that lists missing, unexpected and misshapen keys.
+        UserError: one line that counts missing, unexpected and misshapen keys, and names the network that
+            the file belongs to, where that is known.
     """
     way_on = "Check network_g, or load what fits with path.strict_load_g=false"
     return put_weights(net, read_weights(path, param_key), way_on if strict else None)
@@ -153,6 +154,7 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
     weights = weights.below(prefix_of(weights.state, net.state_dict().keys(), path))
     mismatch, fitting = _compare(net.state_dict(), weights.state)
     if mismatch and way_on is not None:
+        mismatch += _told_network(weights)
         raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {way_on}")
     if not fitting:
         raise UserError(f"{path}: holds no weight of {kind}")
@@ -200,7 +202,7 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
         "of another shape": misshapen,
     }
     parts = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ..' if len(names) > _SHOWN else ''}"
+        f"{len(names)} {what}: {names[0]}{', ..' if len(names) > 1 else ''}"
         for what, names in groups.items()
         if names
     ]
@@ -210,6 +212,15 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
         if name in found and found[name].shape == tensor.shape
     }
     return "; ".join(parts), fitting
+
+
+def _told_network(weights: Weights) -> str:
+    """The ``network_g`` block that a file describes or that its shapes tell; empty where neither does."""
+    block = weights.network or recognise(weights.state)
+    if block is None:
+        return ""
+    how = "describes" if weights.network else "was recognised as"
+    return f". The file {how} network_g: {json.dumps(block, default=str)}"
 
 
 def _widened(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +20,10 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.rng import capture_random_state, restore_random_state
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+_STATE_KEYS = {
+    "iteration", "samples_done", "skipped_steps", "optimizer_type", "optimizer", "scaler", "random", "ema",
+}  # fmt: skip
 
 # So many useless steps in a row never come from a scaler that looks for its scale.
 _MOST_SKIPPED_IN_A_ROW = 100
@@ -256,6 +260,11 @@ class Trainer:
         world_size = dist.get_world_size() if dist.is_initialized() else 1
         self.samples_done += len(batch["key"]) * world_size
         return batch
+
+
+def is_training_state(contents: Mapping[str, Any]) -> bool:
+    """Whether a file holds what `SaveCheckpoint` writes: `Trainer.state_dict`, random states and average."""
+    return contents.keys() >= _STATE_KEYS
 
 
 def move_to(batch: Batch, device: torch.device, channels_last: bool = False) -> Batch:

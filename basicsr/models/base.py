@@ -14,6 +14,10 @@ from basicsr.utils.errors import OptionError
 Batch = dict[str, Any]
 Apply = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 
+# of the image inputs; see `basicsr.data.fields`
+_CHANNELS = {"lq": 3, "gt": 3, "mask": 1}
+_SMALL = 16
+
 
 def run_whole(net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     """Run ``net`` on whole images; the simplest `Apply`. `basicsr.engine.inference` cuts windows."""
@@ -61,3 +65,24 @@ def check_inputs(net: nn.Module, delivers: Iterable[str], where: str) -> None:
         kind = types.get(missing[-1], "PairedImageDataset")
         what = f"{type(net).__name__} needs '{missing[-1]}', which this type does not deliver; use {kind}"
         raise OptionError(where, [f"{where}.type: {what}"])
+
+
+def check_channels(net: nn.Module, where: str) -> None:
+    """Check before the first batch that a network takes as many channels as its image inputs have.
+
+    Raises:
+        OptionError: naming ``where``, the block of the option file.
+    """
+    if (what := channel_mistake(net)) is not None:
+        raise OptionError(where, [f"{where}: {what}"])
+
+
+def channel_mistake(net: nn.Module) -> str | None:
+    """What is wrong with the channels that a network takes; None where they are those of its inputs."""
+    names: tuple[str, ...] = net.image_inputs  # type: ignore[assignment]
+    given = sum(_CHANNELS[name] for name in names)
+    taken = net.example_inputs(_SMALL, _SMALL)[0].shape[1]  # type: ignore[operator]
+    if taken == given:
+        return None
+    what = f"{type(net).__name__} takes {taken} channel(s), but {' and '.join(names)} have {given}"
+    return f"{what}; images are read as RGB, grey ones too: img_channel has to be 3, and extra_channel 0"

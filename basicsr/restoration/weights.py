@@ -8,6 +8,7 @@ from torch import nn
 
 from basicsr.engine.rebuild import rebuild_network
 from basicsr.layers.padding import Padding
+from basicsr.models.base import channel_mistake
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 from basicsr.utils.shipped import shipped_weights, weight_file
@@ -24,7 +25,8 @@ def load_any(
         local: see `basicsr.engine.rebuild.rebuild_network`, as for the others.
 
     Raises:
-        UserError: no such file, damaged, or of no known network.
+        UserError: no such file, damaged, or of no known network, or of one that takes other channels than
+            photos have.
     """
     if path.suffix.lower() == ".onnx":
         from basicsr.restoration.onnx_network import OnnxNetwork
@@ -35,6 +37,8 @@ def load_any(
             raise UserError(f"{path}: {chosen} is fixed in an .onnx file; export it anew with the other kind")
         return OnnxNetwork(path)
     rebuilt = rebuild_network(path, local, padding, param_key)
+    if (what := channel_mistake(rebuilt.net)) is not None:
+        raise UserError(f"{path}: {what}")
     logger().info(rebuilt.said)
     return rebuilt.net
 

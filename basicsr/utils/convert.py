@@ -37,6 +37,29 @@ class Rule(Protocol):
         """Note what is wrong with ``value``."""
 
 
+@dataclass(frozen=True)
+class Advice:
+    """Marks an option with a way on for what users try and it does not take.
+
+    Args:
+        missing: where no value is given.
+        several: where a list is given.
+    """
+
+    missing: str = ""
+    several: str = ""
+
+    def check(self, value: Any, where: str, mistakes: Mistakes) -> None:
+        """A value of the right type needs no advice."""
+
+
+def advice_on(kind: Any, value: Any) -> str:
+    """The `Advice` of an annotation on a value that it does not take, with ``; `` in front; may be empty."""
+    given = [item for item in getattr(kind, "__metadata__", ()) if isinstance(item, Advice)]
+    texts = [item.missing if value is None else item.several for item in given]
+    return "".join(f"; {text}" for text in texts if text and (value is None or isinstance(value, list)))
+
+
 class IsWeights:
     """Marks the path of a weight file, or the name of weights that come with the package."""
 
@@ -72,7 +95,10 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ExistingFile = Annotated[str, MustExist("file")]
 WeightFile = Annotated[str, IsWeights()]
-ExistingFolder = Annotated[str, MustExist("folder")]
+_ONE_FOLDER = (
+    "of several folders make one, with a link to each (ln -s A B ONE), of the same names for every root"
+)
+ExistingFolder = Annotated[str, MustExist("folder"), Advice(several=_ONE_FOLDER)]
 
 
 @dataclass
@@ -104,6 +130,7 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
     mistakes)`` class method converts itself.
     """
     rules: tuple[Rule | msgspec.Meta, ...] = ()
+    advice = advice_on(kind, value)
     if get_origin(kind) is Annotated:
         kind, *rest = get_args(kind)
         rules = tuple(rest)
@@ -125,7 +152,7 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
             for key, item in value.items()
             if item is not None  # a name without a block is none
         }
-    return _convert_leaf(value, kind, rules, where, mistakes)
+    return _convert_leaf(value, kind, rules, where, mistakes, advice)
 
 
 def _convert_union(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
@@ -183,7 +210,12 @@ def struct_values(
 
 
 def _convert_leaf(
-    value: Any, kind: Any, rules: tuple[Rule | msgspec.Meta, ...], where: str, mistakes: Mistakes
+    value: Any,
+    kind: Any,
+    rules: tuple[Rule | msgspec.Meta, ...],
+    where: str,
+    mistakes: Mistakes,
+    advice: str = "",
 ) -> Any:
     if get_origin(kind) is Literal and "off" in get_args(kind) and value is False:
         value = "off"  # YAML 1.1 reads a bare `off` as false
@@ -195,7 +227,7 @@ def _convert_leaf(
             choices = [str(choice) for choice in get_args(kind)]
             near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
             what = f"expected one of {', '.join(choices)}" + (f". Did you mean '{near[0]}'?" if near else "")
-        mistakes.add(where, what, value)
+        mistakes.add(where, what + advice, value)
         return None
     for rule in rules:
         if isinstance(rule, msgspec.Meta):

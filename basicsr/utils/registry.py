@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from basicsr.utils.convert import Mistakes, convert, join
+from basicsr.utils.convert import Mistakes, advice_on, convert, join
 from basicsr.utils.errors import OptionError
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
@@ -39,12 +39,16 @@ class Registry:
         role: what the entries are, as users say it ("network", "loss").
         home: package whose ``__init__.py`` imports every entry; imported at the first look-up.
         runtime: parameter names that the program passes; they are not options.
+        elsewhere: names that other toolkits have, and what does their work here.
     """
 
-    def __init__(self, role: str, home: str, runtime: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, role: str, home: str, runtime: tuple[str, ...] = (), elsewhere: Mapping[str, str] | None = None
+    ) -> None:
         self.role = role
         self.home = home
         self.runtime = runtime
+        self.elsewhere = dict(elsewhere or {})
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, entry: Entry) -> Entry:
@@ -105,7 +109,10 @@ class Registry:
         """
         if not isinstance(name, str) or name not in self.names():
             what = f"unknown {self.role} {name!r}"
-            mistakes.unknown(join(where, "type"), what, str(name), self.names())
+            if str(name) in self.elsewhere:
+                mistakes.add(join(where, "type"), f"{what}; {self.elsewhere[name]}")
+            else:
+                mistakes.unknown(join(where, "type"), what, str(name), self.names())
             return {}
         known = self.options(name)
         for key in options:
@@ -115,7 +122,9 @@ class Registry:
                 )
         for key, option in known.items():
             if option.required and key not in options:
-                mistakes.add(join(where, key), f"required by {name}, but not given")
+                mistakes.add(
+                    join(where, key), f"required by {name}, but not given{advice_on(option.kind, None)}"
+                )
         return {
             key: convert(value, known[key].kind, join(where, key), mistakes)
             for key, value in options.items()
@@ -159,11 +168,15 @@ def split_type(block: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return block.get("type"), {key: value for key, value in block.items() if key != "type"}
 
 
+WITHOUT_TRUTH = "photos without ground truth are restored by basicsr/infer.py"
+
 ARCHS = Registry("network", "basicsr.archs")
 SEGMENTERS = Registry("segmenter", "basicsr.segmenters")
 LOSSES = Registry("loss", "basicsr.losses")
 METRICS = Registry("metric", "basicsr.metrics", runtime=("restored", "gt", "lq"))
-DATASETS = Registry("dataset", "basicsr.data", runtime=("seed", "train"))
+DATASETS = Registry(
+    "dataset", "basicsr.data", runtime=("seed", "train"), elsewhere={"SingleImageDataset": WITHOUT_TRUTH}
+)
 MODELS = Registry("model", "basicsr.models", runtime=("networks", "losses", "mixup"))
 OPTIMIZERS = Registry("optimizer", "basicsr.engine.optimizers", runtime=("params",))
 SCHEDULES = Registry("scheduler", "basicsr.engine.schedules", runtime=("step", "base_lr"))
