@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -206,6 +207,66 @@ def test_a_state_of_other_options_is_one_line(workplace, change: str):
     assert "\n" not in str(error.value)
 
 
+def test_a_training_state_of_other_code_names_the_weights_to_start_from(workplace):
+    train("NAFNet", "train.total_iter=2", "name=first")
+    state = Path("experiments/first/training_states/2.state")
+    published = {"epoch": 0, "iter": 2, "optimizers": [{"state": {}}], "schedulers": [{"last_epoch": 2}]}
+    torch.save(published, state)
+    with pytest.raises(
+        UserError, match=r"2.state: .*other code .*epoch, iter, optimizers, schedulers"
+    ) as error:
+        train("NAFNet", "train.total_iter=3", "name=second", f"path.resume_state={state}")
+    assert "\n" not in str(error.value) and not Path("experiments/second").exists()
+    way_on = str(error.value).partition("new experiment: ")[2].split()
+    assert way_on[0] == "path.pretrain_network_g=experiments/first/models/net_g_2.pth"
+    train("NAFNet", "train.total_iter=1", "name=second", *way_on)
+
+
+@pytest.mark.parametrize("frequencies", [(2, 100), (3, 100), (3, 2)])
+def test_a_validation_that_fails_takes_no_weights_with_it(workplace, monkeypatch, frequencies):
+    """At the last iteration, and at one where no checkpoint is due."""
+    every, saved = frequencies
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a broken picture")
+
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", fail)
+    with pytest.raises(RuntimeError, match="a broken picture"):
+        how = (f"val.val_freq={every}", f"logger.save_checkpoint_freq={saved}")
+        train("NAFNet", "train.total_iter=3", "name=kept", *how)
+    models = {path.name for path in Path("experiments/kept/models").iterdir()}
+    numbers = {2: set(), 3: {3}}[every] | ({2} if saved == 2 else set())
+    assert models == {"net_g_latest.pth", *(f"net_g_{number}.pth" for number in numbers)}
+    states = {path.name for path in Path("experiments/kept").glob("training_states/*")}
+    assert states == {f"{number}.state" for number in numbers}
+    kept = weights("kept", "latest")
+    train("NAFNet", f"train.total_iter={every}", "name=undisturbed", "val.val_freq=null")
+    assert_same_weights(kept, weights("undisturbed", every))
+
+
+def test_a_network_for_grey_images_is_refused_before_the_run(workplace):
+    train("NAFNet", "train.total_iter=1", "name=first")
+    for run in (train, test):
+        with pytest.raises(OptionError, match="network_g: NAFNet takes 1 channel.*img_channel has to be 3"):
+            run("NAFNet", "network_g.img_channel=1", "name=second")
+    assert not Path("experiments/second").exists() and not Path("results").exists()
+
+
+def test_without_metrics_psnr_and_ssim_are_told(workplace, capsys):
+    train("NAFNet", "train.total_iter=1", "val.metrics=null")
+    assert re.search(r"validation Demo-val iter 1: psnr \d+\.\d+ ssim \d\.\d+\n", capsys.readouterr().out)
+    assert {"psnr", "ssim"} == set(test("NAFNet", "val.metrics=null")["Demo"]["mean"])
+    train("NAFNet", "train.total_iter=1", "name=none", "val.metrics={}")
+    assert "validation Demo-val iter 1: no metrics" in capsys.readouterr().out
+
+
+def test_a_data_set_and_a_metric_are_dropped_by_hand(workplace):
+    train("NAFNet", "train.total_iter=1", "datasets.val=null")
+    kinds = [json.loads(line)["kind"] for line in Path("experiments/Demo-NAFNet/events.jsonl").open()]
+    assert kinds == ["train"]
+    assert "psnr" not in test("NAFNet", "val.metrics.psnr=null")["Demo"]["mean"]
+
+
 def test_a_run_can_go_on_in_another_precision(workplace):
     train("NAFNet", "train.total_iter=1", "name=first")
     state = "path.resume_state=experiments/first/training_states/1.state"
@@ -388,7 +449,8 @@ def test_mixup_is_refused_for_label_maps(workplace):
 def test_fine_tuning_starts_from_given_weights(workplace):
     train("NAFNet", "train.total_iter=1", "name=first")
     start = "path.pretrain_network_g=experiments/first/models/net_g_1.pth"
-    train("NAFNet", "train.total_iter=1", "name=second", start, "train.optim_g.lr=0")
+    frozen = ("train.optim_g.lr=0", "train.scheduler.eta_min=0")
+    train("NAFNet", "train.total_iter=1", "name=second", start, *frozen)
     assert_same_weights(weights("first", 1), weights("second", 1))
 
 

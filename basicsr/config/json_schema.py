@@ -83,7 +83,7 @@ def _or_null(schema: Schema) -> Schema:
         return schema
     if isinstance(schema.get("type"), str) and "enum" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
-    members = schema["anyOf"] if "anyOf" in schema else [schema]
+    members = schema.get("anyOf", [schema])
     return {"anyOf": members if {"type": "null"} in members else [*members, {"type": "null"}]}
 
 

@@ -89,10 +89,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise OptionError(str(path), ["not UTF-8 text; save it as UTF-8"]) from error
     except OSError as error:
-        what = f"cannot read the option file: {error.strerror}."
-        raise OptionError(
-            str(path), [what + _nearest_file(path) * isinstance(error, FileNotFoundError)]
-        ) from error
+        hint = _nearest_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise OptionError(str(path), [f"cannot read the option file: {error.strerror}.{hint}"]) from error
     except ValueError as error:
         raise OptionError(str(path), [f"not valid YAML: {error}"]) from error
     if not isinstance(options, dict):

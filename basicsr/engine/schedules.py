@@ -1,8 +1,8 @@
 """Learning rates as functions of the step alone, so that there is no state to save or to lose.
 
 ``step`` counts finished iterations: the first iteration runs at ``step`` 0. ``base_lr`` is the rate given to
-the optimiser. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from its
-first rate to its last, it raises `ValueError`.
+the optimiser. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from
+its first rate to its last, it raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def CosineAnnealingRestartLR(  # noqa: N802
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """A cosine a period; period i falls to ``eta_min`` from ``restart_weights[i]`` of the way to ``base_lr``."""
+    """A cosine a period, which falls to ``eta_min``; ``restart_weights`` scale how far above each begins."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(

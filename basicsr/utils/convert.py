@@ -95,9 +95,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ExistingFile = Annotated[str, MustExist("file")]
 WeightFile = Annotated[str, IsWeights()]
-_ONE_FOLDER = (
-    "of several folders make one, with a link to each (ln -s A B ONE), of the same names for every root"
-)
+_ONE_FOLDER = "make one folder with a link to each (ln -s A B ONE), of the same names for every root"
 ExistingFolder = Annotated[str, MustExist("folder"), Advice(several=_ONE_FOLDER)]
 
 

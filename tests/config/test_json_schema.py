@@ -139,12 +139,12 @@ def test_every_key_and_every_option_has_its_place(schema):
         assert list(branches) == registry.names()
         for name, branch in branches.items():
             assert set(registry.options(name)) <= set(branch["properties"])
-            assert branch["additionalProperties"] is False
+            assert branch["additionalProperties"] == {"type": "null"}, "it takes away what is inherited"
 
 
 def test_paths_are_text(schema):
     datasets = schema["properties"]["datasets"]["additionalProperties"]["allOf"][0]["then"]["properties"]
-    assert datasets["dataroot_gt"] == {"type": "string"}
+    assert datasets["dataroot_gt"] == {"type": ["string", "null"]}
     weights = schema["properties"]["path"]["properties"]["pretrain_network_g"]
     assert weights == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
@@ -209,7 +209,29 @@ def test_what_the_loader_refuses_is_invalid(change, small, validator):
 @pytest.mark.parametrize(
     "options",
     [
+        {"base": None, "datasets": {"val": None}},
+        {"val": {"metrics": {"psnr": None}}},
+        {"val": {"metrics": None}},
+        {
+            "train": {
+                "perceptual_opt": None,
+                "scheduler": {"type": "LinearLR", "total_iter": 9, "T_max": None},
+            }
+        },
+        {"network_g": {"type": "NAFNet", "seg_channel": None, "width": None}},
+        {"train": {"total_iter": None, "amp": None}, "model_type": None},
+        {"datasets": {"train": {"type": "PairedImageDataset", "dataroot_mask": None}}},
+    ],
+)
+def test_null_may_take_away_what_is_inherited(options, validator):
+    validator.validate(options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
         {"network_g": {"widht": 8}},
+        {"network_g": {"widht": None}},
         {"datasets": {"train": {"dataroot": "x"}}},
         {"train": {"optim_g": {"learning_rate": 1}}},
         {"val": {"metrics": {"psnr": {"boarder": 1}}}},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import random
 from pathlib import Path
+from typing import get_args, get_type_hints
 
+import msgspec
 import pytest
 import torch
 import yaml
@@ -13,9 +16,12 @@ from hypothesis import strategies as st
 
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.schema import Config, effective_options, semantic_mistakes
+from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
-from basicsr.utils.registry import ARCHS
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def mistakes_of(path, overrides=(), command="train"):
@@ -83,6 +89,94 @@ def test_absent_option_file_names_the_nearest_one(write, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("over", "left"),
+    [
+        ({"datasets": {"val": None}}, lambda config: list(config.datasets) == ["train"]),
+        ({"val": {"metrics": {"psnr": None}}}, lambda config: list(config.val.metrics) == ["ssim"]),
+        ({"val": {"metrics": None}}, lambda config: list(config.val.judged_by) == ["psnr", "ssim"]),
+        ({"train": {"pixel_opt": None}}, lambda config: config.train.pixel_opt is None),
+        ({"manual_seed": None}, lambda config: config.manual_seed == 42),
+        (
+            {"network_g": {"type": "NAFNet", "seg_channel": None}},
+            lambda config: config.network_g.options == {"width": 8},
+        ),
+        (
+            {"train": {"scheduler": {"type": "LinearLR", "total_iter": 100, "T_max": None}}},
+            lambda config: config.train.scheduler.options == {"total_iter": 100},
+        ),
+    ],
+)
+def test_null_takes_away_what_is_inherited(over, left, small, write):
+    small |= {"network_g": {"type": "SegNAFNet", "seg_channel": 3, "width": 8}, "manual_seed": 7}
+    small["val"] = {"metrics": {"psnr": {"type": "calculate_psnr"}, "ssim": {"type": "calculate_ssim"}}}
+    small["train"]["perceptual_opt"] = {"type": "L1Loss"}
+    write(small, "under.yml")
+    assert left(load_config(write({"base": "under.yml", **over})))
+    by_hand = [f"{key}={yaml.safe_dump(value).removesuffix('...').strip()}" for key, value in flat(over)]
+    assert left(load_config(write({"base": "under.yml"}), by_hand))
+
+
+def flat(options, where=""):
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{where}{key}.")
+        else:
+            yield f"{where}{key}", value
+
+
+def test_what_is_taken_away_and_is_required_is_missing(small, write):
+    write(small, "under.yml")
+    over = {"name": None, "datasets": None, "train": {"scheduler": None, "optim_g": {"lr": None}}}
+    assert mistakes_of(write({"base": "under.yml", **over})) == [
+        "name: required, but not given",
+        "datasets: required, but not given",
+        "train.optim_g.lr: required by AdamW, but not given",
+        "train.scheduler: required, but not given",
+    ]
+    assert mistakes_of(write({"base": "under.yml", "datasets": {"train": None}})) == [
+        "datasets.train: required for training, but not given"
+    ]
+
+
+def test_a_data_set_or_a_metric_without_a_block_is_none(small, write):
+    small["datasets"] |= {"val": None, "test": None}
+    small["val"] = {"metrics": {"psnr": None, "ssim": {"type": "calculate_ssim"}}}
+    config = load_config(write(small))
+    assert (list(config.datasets), list(config.val.metrics)) == (["train"], ["ssim"])
+
+
+def test_a_value_left_empty_is_a_mistake_where_nothing_is_inherited(small, write):
+    small["network_g"]["width"] = None
+    assert mistakes_of(write(small))[0].startswith("network_g.width: ")
+
+
+def options_in(kind):
+    """All keys below a struct of the schema, with their annotation and default."""
+    hints = get_type_hints(kind, include_extras=True)
+    for item in msgspec.structs.fields(kind):
+        yield item.name, hints[item.name], item.default
+        for inner in (hints[item.name], *get_args(hints[item.name])):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                yield from options_in(inner)
+
+
+def test_null_and_nothing_mean_the_same_so_that_null_can_take_away():
+    registries = (ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES)
+    components = [
+        (f"{name}.{key}", option.kind, option.default)
+        for registry in registries
+        for name in registry.names()
+        for key, option in registry.options(name).items()
+    ]
+    nullable = {
+        name: default
+        for name, kind, default in [*options_in(Config), *components]
+        if type(None) in get_args(kind)
+    }
+    assert len(nullable) > 30 and set(nullable.values()) == {None}
+
+
 # --set
 
 
@@ -90,7 +184,7 @@ def test_absent_option_file_names_the_nearest_one(write, tmp_path):
     ("override", "read", "expected"),
     [
         ("train.grad_clip_norm=1e-3", lambda config: config.train.grad_clip_norm, 0.001),
-        ("train.total_iter=2e4", lambda config: config.train.total_iter, 20_000),
+        ("train.total_iter=5e1", lambda config: config.train.total_iter, 50),
         ("train.amp=off", lambda config: config.train.amp, "off"),
         ("train.amp=bf16", lambda config: config.train.amp, "bf16"),
         ("name=a=b", lambda config: config.name, "a=b"),
@@ -119,7 +213,18 @@ def test_later_override_wins(small, write):
 
 
 @pytest.mark.parametrize(
-    "override", ["name", "=3", "name=[1", "name={a", "name=2024-13-45", "name.a=1", "scale.a.b=1"]
+    "override",
+    [
+        "name",
+        "=3",
+        "name=[1",
+        "name={a",
+        "name=2024-13-45",
+        "name.a=1",
+        "scale.a.b=1",
+        "name=!!bool x",
+        "network_g={type: NAFNet, width: 4, width: 8}",
+    ],
 )
 def test_override_with_bad_syntax_is_a_mistake_that_quotes_it(override, small, write):
     (line,) = mistakes_of(write({**small, "scale": 1}), [override])
@@ -136,7 +241,7 @@ datasets:
 """
     config = load_config(write(text), ["datasets.val.name=b", "datasets.val.gt_size=null"])
     assert [item.name for item in config.datasets.values()] == ["a", "b"]
-    assert [item.options["gt_size"] for item in config.datasets.values()] == [8, None]
+    assert [item.options.get("gt_size") for item in config.datasets.values()] == [8, None]
 
 
 def test_yaml_merge_keys_fill_in_what_is_not_given(small, write):
@@ -206,6 +311,27 @@ def test_name_far_from_all_others_lists_what_is_known(small, write):
     assert line.startswith(f"train.pixel_opt.type: unknown loss 'zzz'. Known: {known}")
 
 
+def test_without_ground_truth_the_way_on_is_infer(small, write):
+    """Also under the name that such a data set has in BasicSR."""
+    small["datasets"]["test"] = {"type": "SingleImageDataset", "name": "a", "dataroot_lq": "."}
+    way_on = "photos without ground truth are restored by basicsr/infer.py"
+    assert mistakes_of(write(small), command="test") == [
+        f"datasets.test.type: unknown dataset 'SingleImageDataset'; {way_on}"
+    ]
+    small["datasets"]["test"]["type"] = "PairedImageDataset"
+    for absent in ({}, {"dataroot_gt": None}):
+        small["datasets"]["test"] |= absent
+        (line,) = mistakes_of(write(small), command="test")
+        assert line.startswith("datasets.test.dataroot_gt: ") and f"; {way_on}" in line
+
+
+@pytest.mark.parametrize("key", ["dataroot_lq", "dataroot_gt"])
+def test_several_roots_become_one_folder_of_links(key, small, write, tmp_path):
+    small["datasets"]["val"][key] = ["a", "b"]
+    (line,) = mistakes_of(write(small))
+    assert line.startswith(f"datasets.val.{key}: ") and "ln -s" in line and "['a', 'b']" in line
+
+
 def test_mistakes_inside_a_network_of_a_network_have_their_place(small, write):
     small["network_g"] = {"type": "WithMAP", "net": {"type": "NAFNet", "widht": 8}}
     assert mistakes_of(write(small)) == [
@@ -236,7 +362,20 @@ def test_absent_files_below_path_are_named(small, write):
     [
         ("name: !!python/object/apply:os.mkdir [PWNED]", "could not determine a constructor"),
         ("name: !!python/name:os.system", "could not determine a constructor"),
-        ("name: a\nname: b", "key 'name' is given twice"),
+        ("name: a\nname: b", "key 'name' is given twice, with two values (line 2, column 1)"),
+        ("name: 1\nname: 1.0", "key 'name' is given twice, with two values"),
+        ("name: !!bool maybe", "'maybe' is no bool (line 1, column 7)"),
+        ("name: !!timestamp x", "'x' is no timestamp"),
+        ("name: !!float", "'' is no float"),
+        ("name: !!int ''", "'' is no int"),
+        ("name: !!binary a", "failed to decode base64"),
+        ("name: '\x07'", "unacceptable character"),
+        ('name: "\\ud800"', "surrogates not allowed"),
+        ("name: &name [*name]", "contains itself"),
+        ("network_g: &net {type: WithMAP, net: *net}", "contains itself"),
+        ("name: " + "[" * 5000, "nested too deeply"),
+        ("scale: 0x" + "f" * 5000, "is no int"),
+        ('base: "a\\0"', "base: expected the path"),
         ("train: {total_iter: 1, 'total_iter': 2}", "key 'total_iter' is given twice"),
         ("name: [1", "not valid YAML"),
         ("name: {{ template }}", "unhashable key"),
@@ -254,9 +393,64 @@ def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, said, write, tmp_
     assert not Path("PWNED").exists()
 
 
+def test_a_key_given_twice_with_one_value_is_a_warning(small, write, caplog):
+    small["datasets"]["train"]["use_shuffle"] = True
+    text = yaml.safe_dump(small).replace(
+        "    use_shuffle: true\n", "    use_shuffle: True\n    use_shuffle: true\n"
+    )
+    path = write(text)
+    assert load_config(path).datasets["train"].use_shuffle is True
+    (warning,) = caplog.messages
+    line = text.splitlines().index("    use_shuffle: true") + 1
+    said = f"key 'use_shuffle' is given twice, with the same value (line {line}, column 5)"
+    assert warning == f"{path}: {said}"
+    path.write_text(text.replace("    use_shuffle: true", "    use_shuffle: false"))
+    assert "with two values" in mistakes_of(path)[0]
+
+
+def test_a_byte_order_mark_is_no_mistake(small, write):
+    path = write(small)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_config(path).name == "small"
+
+
+PIECES = [
+    *"\n:-?,[]{}#&*!|>'\"%@`~\\\t =.<", "\x00", "\x85", "\ufeff", "é", "!!", ": ", "- ", "? ", "<<: ", "---",
+    "...", "%YAML 1.2", "&a ", "*a", "!!bool ", "!!float ", "!!int ", "!!timestamp ", "!!binary ", "!!set ",
+    "!!omap ", "!!pairs ", "!!str ", "!!map ", "!!seq ", "!!null ", "!!python/name:os.system ", "0x", "1e9",
+    ".nan", "2024-13-45", "12:34:56", "_", "~", "null", "\\ud800", "base: ", "type: ", "name: ",
+]  # fmt: skip
+
+
+def test_mangled_option_files_load_or_end_in_mistakes(small, write):
+    """Two thousand files, each with a few pieces put in, doubled or cut out anywhere."""
+    generator = random.Random(14)
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "options").glob("base/*.yml"))]
+    texts.append(yaml.safe_dump(small))
+    for _ in range(2000):
+        text = generator.choice(texts)[: generator.randrange(40, 400)]
+        for _ in range(generator.randrange(1, 5)):
+            at, width = generator.randrange(len(text) + 1), generator.randrange(8)
+            piece = generator.choice([*PIECES, text[at : at + width] * 2, ""])
+            text = text[:at] + piece + text[at + generator.choice([0, width]) :]
+        assert "\n" not in lines_of(text), text
+
+
+def lines_of(text: str) -> str:
+    """What is wrong with the text of an option file, in one string without breaks; empty if nothing is."""
+    try:
+        options, odd = read_yaml(text)
+    except ValueError as error:
+        return str(error)
+    mistakes = Mistakes()
+    convert(options, Config, "", mistakes)
+    return "".join([*odd, *mistakes.lines])
+
+
 def test_file_that_is_not_text_is_one_mistake(tmp_path):
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00name")
-    assert mistakes_of(tmp_path / "binary.yml") == ["cannot read the option file: it is not UTF-8 text."]
+    (tmp_path / "binary_.yml").write_text("{}")
+    assert mistakes_of(tmp_path / "binary.yml") == ["not UTF-8 text; save it as UTF-8"], "it is no typo"
 
 
 @pytest.mark.parametrize("command", ["train", "test"])

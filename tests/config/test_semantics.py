@@ -113,6 +113,49 @@ def test_overlap_is_smaller_than_the_tile(tile, overlap, wrong, small, write):
         assert load_config(path).val.tile_overlap == overlap
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"type": "TrueCosineAnnealingLR", "T_max": 99},
+        {"type": "CosineAnnealingRestartLR", "periods": [50, 49], "restart_weights": [1, 1]},
+        {"type": "LinearLR", "total_iter": 99},
+    ],
+)
+def test_a_schedule_lasts_as_long_as_the_run(scheduler, small, write):
+    small["train"]["scheduler"] = scheduler
+    path = write(small)
+    assert places(path) == ["train.scheduler"], "the run has 100 steps"
+    assert load_config(path, ["train.total_iter=99"]).train.total_iter == 99
+    assert load_config(path, command="test").train is not None, "testing has no schedule"
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"type": "TrueCosineAnnealingLR", "T_max": 100, "eta_min": 0.01},
+        {"type": "CosineAnnealingRestartLR", "periods": [50, 50]},
+        {"type": "MultiStepRestartLR", "milestones": [1], "restarts": [0, 9]},
+        {"type": "MultiStepLR", "milestones": [1, 2], "gamma": 1e300},
+    ],
+)
+def test_a_schedule_that_says_no_sound_rate_is_a_mistake(scheduler, small, write):
+    small["train"]["scheduler"] = scheduler
+    assert places(write(small)) == ["train.scheduler"]
+
+
+def test_a_short_schedule_is_told_with_both_numbers(small, write):
+    with pytest.raises(OptionError, match=r"train.scheduler: T_max is 100, but .* 101 steps.*total_iter"):
+        load_config(write(small), ["train.total_iter=101"])
+
+
+def test_without_metrics_images_are_judged_by_psnr_and_ssim(small, write):
+    for val in ({}, {"val": {"metrics": None}}):
+        judged = load_config(write(small | val)).val.judged_by
+        types = {name: item.type for name, item in judged.items()}
+        assert types == {"psnr": "calculate_psnr", "ssim": "calculate_ssim"}
+    assert load_config(write(small | {"val": {"metrics": {}}})).val.judged_by == {}, "asked for"
+
+
 def test_contradicting_options_of_a_component_are_an_option_error(small, write):
     small["network_g"] |= {"enc_blk_nums": [1, 1], "dec_blk_nums": [1]}
     config = load_config(write(small))

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import nn
 
@@ -76,6 +77,23 @@ def test_a_file_of_another_network_lists_missing_unexpected_and_misshapen_keys(t
     assert "1 unexpected: other.weight" in message
     assert "2 of another shape: 0.weight (5, 3, 1, 1) in the file, (3, 3, 1, 1) in the network" in message
     assert "strict_load_g" in message
+
+
+def test_a_file_of_another_network_is_told_in_a_few_words(tmp_path):
+    """The network that it is of can be copied into an option file."""
+    other = {"type": "NAFNet", "width": 8, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]}
+    foreign = ARCHS.build("NAFNet", {key: value for key, value in other.items() if key != "type"})
+    save_network(tmp_path / "own.pth", foreign, None, other)
+    torch.save({"params": foreign.state_dict()}, tmp_path / "published.pth")
+    for name, how in (("own", "describes"), ("published", "was recognised as")):
+        message = message_of(load_network, ARCHS.build("NAFNet", SMALL), tmp_path / f"{name}.pth")
+        assert len(message) < 700 + len(str(tmp_path)) and "unexpected: " in message
+        said, _, rest = message.partition(f"The file {how} network_g: ")
+        block = yaml.safe_load(rest[: rest.index("}") + 1])
+        assert {key: block[key] for key in other} == other
+        assert said.count("weight") < 10, "the first of each kind"
+    torch.save({"params": net(5).state_dict()}, tmp_path / "none.pth")
+    assert "network_g: " not in message_of(load_network, net(), tmp_path / "none.pth")
 
 
 def test_what_fits_is_loaded_when_not_strict(tmp_path):

@@ -73,7 +73,45 @@ def test_cosine_restarts_begin_each_period_at_its_weight():
 
 
 def test_linear_falls_to_zero():
-    assert [LinearLR(step, 0.8, 4) for step in range(6)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0, 0])
+    assert [LinearLR(step, 0.8, 4) for step in range(5)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0])
+
+
+WHOLE = [
+    (TrueCosineAnnealingLR, {"T_max": 40, "eta_min": 0.01}, 40, []),
+    (CosineAnnealingRestartLR, {"periods": [15, 25], "restart_weights": [1, 0.5]}, 40, [16]),
+    (LinearLR, {"total_iter": 40}, 40, []),
+    (MultiStepLR, {"milestones": [10, 30, 50]}, None, []),
+    (
+        MultiStepRestartLR,
+        {"milestones": [10, 30], "restarts": [0, 20], "restart_weights": [1, 0.5]},
+        None,
+        [20],
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "options", "steps", "restarts"), WHOLE)
+def test_over_a_whole_run_rates_climb_at_restarts_only(schedule, options, steps, restarts):
+    rates = [schedule(step, 0.5, **options) for step in range(41)]
+    assert rates[0] == 0.5 and min(rates) >= 0
+    assert [step for step in range(1, 41) if rates[step] > rates[step - 1]] == restarts
+    if steps is not None:
+        assert rates[steps] == pytest.approx(options.get("eta_min", 0.0), abs=1e-15)
+        with pytest.raises(ValueError, match="is 40, but the schedule has to last 41 steps"):
+            schedule(41, 0.5, **options)
+
+
+def test_every_schedule_is_tried_over_a_whole_run():
+    assert {schedule.__name__ for schedule, *_ in WHOLE} == set(SCHEDULES.names())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "length"), [(TrueCosineAnnealingLR, 9), (CosineAnnealingRestartLR, [9])]
+)
+def test_a_cosine_that_would_climb_to_its_end_is_refused(schedule, length):
+    with pytest.raises(ValueError, match=r"eta_min 0.2 is above the rate 0.1"):
+        schedule(0, 0.1, length, eta_min=0.2)
+    assert schedule(0, 0.1, length, eta_min=0.1) == pytest.approx(0.1)
 
 
 def test_warm_up_rises_from_zero_and_minus_one_is_none():

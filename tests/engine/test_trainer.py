@@ -11,7 +11,7 @@ from torch import nn
 from basicsr.engine.hooks import Ema, duration
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
 from basicsr.losses import L1Loss, MSELoss
-from basicsr.models.base import check_inputs, gather_inputs
+from basicsr.models.base import check_channels, check_inputs, gather_inputs
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import ARCHS
@@ -118,6 +118,47 @@ def test_steps_that_are_not_finite_change_nothing_and_are_counted():
     assert all(torch.equal(a, b) for a, b in zip(weights(model), weights(spared), strict=True))
 
 
+class Normed(nn.Module):
+    """Batch normalisation, whose buffers change in every forward pass."""
+
+    image_inputs, takes_labels = ("lq",), False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.last = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.norm(x))
+
+
+def normed() -> ImageRestorationModel:
+    torch.manual_seed(0)
+    return ImageRestorationModel({"g": Normed()}, {"l_pix": L1Loss()})
+
+
+@pytest.mark.parametrize("broken", ["lq", "gt"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_skipped_step_changes_no_buffer_and_no_average(broken: str, accumulate: int):
+    """Nor does the good half of a step that is skipped for its other half."""
+    bad = batch_of(1)
+    bad[broken][0, 0, 0, 0] = float("nan")
+    first, last = ([batch_of(number)] * accumulate for number in (0, 2))
+    skipped = [batch_of(5)] * (accumulate - 1) + [bad]
+    trained = []
+    for batches in ([*first, *last], [*first, *skipped, *last]):
+        model = normed()
+        ema = Ema(model, decay=0.5)
+        trainer = trainer_of(model, StepSettings(accumulate=accumulate), batches, hooks=[ema])
+        trainer.run(len(batches) // accumulate)
+        trained.append((trainer.skipped_steps, model.state_dict(), ema.model.state_dict()))
+    (none, *spared), (one, *disturbed) = trained
+    assert (none, one) == (0, 1)
+    for expected, found in zip(spared, disturbed, strict=True):
+        assert [key for key in expected if not torch.equal(expected[key], found[key])] == []
+    assert spared[0]["networks.g.norm.num_batches_tracked"] == 2 * accumulate
+
+
 def test_endless_trouble_stops_training_with_advice():
     bad = batch_of(1)
     bad["gt"][:] = float("inf")
@@ -196,6 +237,26 @@ def test_mixup_blends_both_images_alike():
     assert not torch.equal(seen[0], batch["lq"])
     # Each sample is used once on either side.
     torch.testing.assert_close(seen[0].double().mean(0), batch["lq"].double().mean(0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "taken"),
+    [
+        ("NAFNet", {"img_channel": 1}, 1),
+        ("NAFNet", {"img_channel": 1, "mask": True}, 2),
+        ("NAFNet", {"extra_channel": 2}, 5),
+        ("SegNAFNet", {"img_channel": 4}, 4),
+        ("WithMAP", {"net": {"type": "Baseline", "img_channel": 1}}, 1),
+    ],
+)
+def test_a_network_of_other_channels_than_images_have_is_refused(name: str, options: dict, taken: int):
+    with pytest.raises(OptionError, match=rf"network_g: {name} takes {taken} channel.*grey ones too"):
+        check_channels(ARCHS.build(name, options), "network_g")
+
+
+@pytest.mark.parametrize("name", ARCHS.names())
+def test_every_network_takes_the_channels_of_its_inputs_by_default(name: str):
+    check_channels(ARCHS.build(name, {"net": {"type": "NAFNet"}} if name == "WithMAP" else {}), "network_g")
 
 
 def test_inputs_are_gathered_by_what_the_network_says_it_eats():

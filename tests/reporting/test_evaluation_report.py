@@ -124,11 +124,13 @@ def test_training_leaves_its_curves(trained, capsys):
 def test_an_interrupted_run_has_its_curves(trained, monkeypatch):
     """The interruption itself still ends the command."""
     from basicsr.engine.hooks import SaveCheckpoint
+    from basicsr.engine.trainer import Trainer
 
-    def interrupt(self: object, trainer: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(self: object, trainer: Trainer) -> None:
+        if trainer.iteration == trainer.total_iter:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(SaveCheckpoint, "after_run", interrupt)
+    monkeypatch.setattr(SaveCheckpoint, "after_step", interrupt)
     overrides = [*TINY, *TRAIN, "name=broken", "logger.print_freq=1"]
     with pytest.raises(KeyboardInterrupt):
         run_train(Arguments("options/train/Demo/SegNAFNet.yml", overrides, "none", False, debug=True))

@@ -283,6 +283,23 @@ datasets: {test: {name: x, type: PairedImageDataset, dataroot_gt: not/there, dat
 """
 
 
+def test_weights_for_grey_images_are_refused_before_the_work(work, monkeypatch, capsys):
+    grey = LEVELS | {"img_channel": 1}
+    save_network(work / "grey.pth", ARCHS.build("NAFNet", grey), None, {"type": "NAFNet", **grey})
+    write_png(work / "a.png", skimage.data.cat()[:32, :40])
+    code, said = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "grey.pth")
+    what = "NAFNet takes 1 channel(s), but lq have 3; images are read as RGB, grey ones too"
+    assert (code, what in said, said.count("\n")) == (1, True, 1) and not Path("out").exists()
+    (work / "grey.yml").write_text(
+        "name: a\ndatasets: {}\nnetwork_g: {type: NAFNet, img_channel: 1}\npath: {pretrain_network_g: grey.pth}"
+    )
+    words = ["demo.py", "-opt", "grey.yml", "--input_path", "a.png", "--output_path", "b.png"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == 2 and f"network_g: {what}" in capsys.readouterr().err
+
+
 def test_the_published_single_image_command(work, monkeypatch, capsys):
     photo = skimage.data.coffee()[:50, :70]
     write_png(work / "a.png", photo)
