@@ -202,7 +202,9 @@ def test_a_state_of_other_options_is_one_line(workplace, change: str):
     shutil.copy("experiments/first/models/net_g_2.pth", "experiments/first/models/2.state")
     shutil.copytree("experiments/first/models", "experiments/first/models/models")
     state = "path.resume_state=experiments/first/training_states/2.state"
-    with pytest.raises(UserError, match=r"2.state: not a training state of these options") as error:
+    with pytest.raises(
+        UserError, match=r"2.state: not a training state of (these options|this toolkit)"
+    ) as error:
         train("NAFNet", "train.total_iter=3", "name=second", state, change)
     assert "\n" not in str(error.value)
 
@@ -245,11 +247,10 @@ def test_a_validation_that_fails_takes_no_weights_with_it(workplace, monkeypatch
 
 
 def test_a_network_for_grey_images_is_refused_before_the_run(workplace):
-    train("NAFNet", "train.total_iter=1", "name=first")
     for run in (train, test):
-        with pytest.raises(OptionError, match="network_g: NAFNet takes 1 channel.*img_channel has to be 3"):
-            run("NAFNet", "network_g.img_channel=1", "name=second")
-    assert not Path("experiments/second").exists() and not Path("results").exists()
+        with pytest.raises(OptionError, match=r"network_g: NAFNet takes 1 channel.*img_channel has to be 3"):
+            run("NAFNet", "network_g.img_channel=1", "path.pretrain_network_g=null")
+    assert not Path("experiments").exists() and not Path("results").exists()
 
 
 def test_without_metrics_psnr_and_ssim_are_told(workplace, capsys):
@@ -262,7 +263,8 @@ def test_without_metrics_psnr_and_ssim_are_told(workplace, capsys):
 
 def test_a_data_set_and_a_metric_are_dropped_by_hand(workplace):
     train("NAFNet", "train.total_iter=1", "datasets.val=null")
-    kinds = [json.loads(line)["kind"] for line in Path("experiments/Demo-NAFNet/events.jsonl").open()]
+    events = Path("experiments/Demo-NAFNet/events.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in events]
     assert kinds == ["train"]
     assert "psnr" not in test("NAFNet", "val.metrics.psnr=null")["Demo"]["mean"]
 

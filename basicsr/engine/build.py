@@ -202,9 +202,8 @@ def evaluate_all(
 def _read_state(path: Path) -> dict[str, Any]:
     state = load_contents(path)
     if not is_training_state(state):
-        what = (
-            f"not a training state of this toolkit, but of other code (it has {', '.join(map(str, state))})"
-        )
+        found = ", ".join(map(str, state))
+        what = f"not a training state of this toolkit, but of other code, or another file (it has {found})"
         weights = f"path.pretrain_network_g={_weights_beside(path)}"
         way_on = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"
         raise UserError(f"{path}: {what}; {way_on}")
@@ -215,7 +214,7 @@ def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: Train
     assert run.resume_state is not None
     try:
         trainer.load_state_dict(state)
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         what = f"not a training state of these options ({error})"
         raise UserError(
             f"{run.resume_state}: {what}; resume with the options that it was saved with"

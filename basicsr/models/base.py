@@ -84,5 +84,5 @@ def channel_mistake(net: nn.Module) -> str | None:
     taken = net.example_inputs(_SMALL, _SMALL)[0].shape[1]  # type: ignore[operator]
     if taken == given:
         return None
-    what = f"{type(net).__name__} takes {taken} channel(s), but {' and '.join(names)} have {given}"
+    what = f"{type(net).__name__} takes {taken} channel(s), but its inputs ({', '.join(names)}) have {given}"
     return f"{what}; images are read as RGB, grey ones too: img_channel has to be 3, and extra_channel 0"
