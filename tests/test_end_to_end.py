@@ -215,7 +215,7 @@ def test_a_training_state_of_other_code_names_the_weights_to_start_from(workplac
     published = {"epoch": 0, "iter": 2, "optimizers": [{"state": {}}], "schedulers": [{"last_epoch": 2}]}
     torch.save(published, state)
     with pytest.raises(
-        UserError, match=r"2.state: .*other code .*epoch, iter, optimizers, schedulers"
+        UserError, match=r"2.state: .*other code.*epoch, iter, optimizers, schedulers"
     ) as error:
         train("NAFNet", "train.total_iter=3", "name=second", f"path.resume_state={state}")
     assert "\n" not in str(error.value) and not Path("experiments/second").exists()

@@ -45,9 +45,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         node = super().compose_node(parent, index)
         if isinstance(node, yaml.CollectionNode) and node.end_mark is None:  # an alias inside its own anchor
-            raise yaml.composer.ComposerError(
-                None, None, "a block or list contains itself", self.peek_event().start_mark
-            )
+            raise yaml.composer.ComposerError(None, None, "a block or list contains itself", node.start_mark)
         return node
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:

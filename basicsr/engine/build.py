@@ -30,6 +30,8 @@ from basicsr.utils.registry import MODELS
 from basicsr.utils.rng import restore_random_state
 from basicsr.utils.shipped import weight_file
 
+_SHOWN = 8  # entries of a file, in an error
+
 
 def build_model(config: Config, run: Run) -> Model:
     """Network with its starting weights and, in training, losses; on the run's device."""
@@ -202,7 +204,7 @@ def evaluate_all(
 def _read_state(path: Path) -> dict[str, Any]:
     state = load_contents(path)
     if not is_training_state(state):
-        found = ", ".join(map(str, state))
+        found = ", ".join(map(str, list(state)[:_SHOWN]))
         what = f"not a training state of this toolkit, but of other code, or another file (it has {found})"
         weights = f"path.pretrain_network_g={_weights_beside(path)}"
         way_on = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"

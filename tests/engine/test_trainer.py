@@ -159,6 +159,28 @@ def test_a_skipped_step_changes_no_buffer_and_no_average(broken: str, accumulate
     assert spared[0]["networks.g.norm.num_batches_tracked"] == 2 * accumulate
 
 
+@pytest.fixture
+def process_group(tmp_path):
+    """A group of this process alone, so that gradients and buffers go the way of several processes."""
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_in_a_process_group_buffers_see_each_batch_once(request):
+    """The pass that settles DDP's buckets does not count, nor does a skipped step."""
+    bad = batch_of(1)
+    bad["lq"][0, 0, 0, 0] = float("nan")
+    alone, grouped = normed(), normed()
+    trainer_of(alone, batches=[batch_of(0), batch_of(2)]).run(2)
+    request.getfixturevalue("process_group")
+    trainer = trainer_of(grouped, batches=[batch_of(0), bad, batch_of(2)])
+    trainer.run(3)
+    assert trainer.skipped_steps == 1
+    for expected, found in zip(alone.state_dict().values(), grouped.state_dict().values(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_endless_trouble_stops_training_with_advice():
     bad = batch_of(1)
     bad["gt"][:] = float("inf")
