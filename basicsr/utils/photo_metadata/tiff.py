@@ -1,0 +1,203 @@
+"""What a TIFF carries: the tags of its first page, by TIFF 6.0, Exif 2.32, XMP part 3 and GeoTIFF 1.1."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, TiffTags
+from PIL.TiffImagePlugin import IFDRational
+
+from basicsr.utils.photo_metadata import exif as exif_block
+from basicsr.utils.photo_metadata.model import (
+    CREDENTIALS,
+    Chunk,
+    Header,
+    Kind,
+    Metadata,
+    Pieces,
+    checked_profile,
+    damaged,
+    stale,
+)
+from basicsr.utils.photo_metadata.photoshop import split_resources
+
+TIFF_EXTRA_SAMPLES = 338
+_ICC, _XMP, _IPTC, _PHOTOSHOP, _CREDENTIALS, _LAYERS = 34675, 700, 33723, 34377, 52545, 37724
+_RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
+# What a TIFF says of the photo in tags that Exif has, too, or that are GeoTIFF's.
+_SAYS = {
+    ExifTags.Base.DocumentName, ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
+    ExifTags.Base.Orientation, *_RESOLUTION, ExifTags.Base.PageName, ExifTags.Base.Software,
+    ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.WhitePoint,
+    ExifTags.Base.PrimaryChromaticities, ExifTags.Base.Rating, ExifTags.Base.RatingPercent,
+    ExifTags.Base.Copyright, ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords, ExifTags.Base.XPSubject, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo,
+    33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113,
+}  # fmt: skip
+# How the pixels lie in the file, and filling.
+_STRUCTURE = {
+    *range(254, 269), 273, *range(277, 282), 284, 288, 289, 292, 293, 297, 317, 320, *range(321, 326),
+    *range(332, 348), *range(512, 522), *range(529, 533), 0xEA1C, 0xEA1D,
+}  # fmt: skip
+_CURVES = {290, 291, 301}  # what grey levels and colours mean
+_HEAD = 8
+_EXIF = b"Exif\0\0"
+
+
+def read_tiff_tags(data: bytes) -> Image.Exif:
+    """All tags of the first page of a TIFF, or of EXIF, which is built as one; none if they are damaged."""
+    return _load(data)[0]
+
+
+def read_tiff(data: bytes) -> Header:
+    """Header of a TIFF; what is damaged is left out and said."""
+    tags, is_sound = _load(data)
+    said, unsaid = _what_is_said(tags)
+    exif = said.tobytes().removeprefix(_EXIF)
+    icc, notes = checked_profile(_bytes(tags, _ICC))
+    iptc, photoshop, has_thumbnail, is_whole = split_resources(_bytes(tags, _PHOTOSHOP) or b"")
+    chunks = stale("TIFF", "Photoshop thumbnail") if has_thumbnail else ()
+    for tag in sorted(set(tags) - _SAYS - _STRUCTURE - {_ICC, _XMP, _IPTC, _PHOTOSHOP}):
+        if tag in (_CREDENTIALS, _LAYERS):
+            chunks += stale("TIFF", CREDENTIALS if tag == _CREDENTIALS else "layers")
+        else:
+            chunks += (Chunk("TIFF", Kind.COLOURS if tag in _CURVES else Kind.UNKNOWN, _name(tag)),)
+    photometric = tags.get(ExifTags.Base.PhotometricInterpretation)
+    notes += [] if is_sound and not unsaid else [damaged("tags")]
+    notes += [] if is_whole else [damaged(Kind.PHOTOSHOP.value)]
+    return Header(
+        Metadata(
+            exif=exif if set(said) - set(_RESOLUTION) else None,
+            icc=icc,
+            xmp=_bytes(tags, _XMP),
+            resolution=exif_block.resolution(exif),
+            iptc=_bytes(tags, _IPTC) or iptc,
+            photoshop=photoshop,
+            chunks=chunks,
+        ),
+        is_grey=photometric in (0, 1),
+        is_cmyk=photometric == 5,
+        more="further pages" if tags.get_ifd(ExifTags.IFD.IFD1) else "",
+        notes=tuple(notes),
+    )
+
+
+def tiff_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
+    """What can be said in the tags of a TIFF, and the names of what cannot."""
+    dropped = []
+    if metadata.resolution and metadata.resolution.to_tiff() is None:
+        metadata = replace(metadata, resolution=None)
+        dropped.append(Kind.RESOLUTION.value)
+    if metadata.exif:
+        tags = read_tiff_tags(metadata.exif)
+        said, unsaid = _what_is_said(tags)
+        others = [_name(tag) for tag in sorted(set(tags) - _SAYS - _STRUCTURE)] + unsaid
+        dropped += [f"EXIF tags ({', '.join(others)})"] if others else []
+        dropped += [] if said or others else [Kind.EXIF.value]
+        metadata = replace(metadata, exif=said.tobytes().removeprefix(_EXIF) if said else None)
+    return metadata, dropped
+
+
+def tiff_with(encoded: memoryview, metadata: Metadata, has_alpha: bool) -> Pieces:
+    """The pieces of a little-endian TIFF that carries ``metadata``, which fits (`tiff_limits`).
+
+    A new directory is put before the old file.
+    """
+    tags = Image.Exif()
+    tags.load_from_fp(io.BytesIO(encoded))
+    merged = Image.Exif()
+    merged.endian = "<"
+    for tag in tags:
+        merged[tag] = tags[tag]
+    if metadata.exif:
+        said, _ = _what_is_said(read_tiff_tags(metadata.exif))
+        for tag in said:
+            merged[tag] = said[tag]
+    resolution = metadata.resolution.to_tiff() if metadata.resolution else None
+    if resolution:
+        across, down, unit = resolution
+        for tag, value in zip(_RESOLUTION, (_rational(across), _rational(down), unit), strict=True):
+            merged[tag] = value
+    blocks = {
+        _ICC: metadata.icc, _XMP: metadata.xmp, _IPTC: metadata.iptc, _PHOTOSHOP: metadata.photoshop,
+    }  # fmt: skip
+    for tag, block in blocks.items():
+        if block:
+            merged[tag] = block
+    if has_alpha:
+        merged[TIFF_EXTRA_SAMPLES] = 2  # straight alpha
+    # Pillow counts these from the end of the directory, where the old file follows without its first 8 bytes.
+    offsets = np.atleast_1d(tags[ExifTags.Base.StripOffsets])
+    merged[ExifTags.Base.StripOffsets] = tuple(int(offset) - _HEAD for offset in offsets)
+    return [merged.tobytes().removeprefix(_EXIF), encoded[_HEAD:]]
+
+
+def _load(data: bytes) -> tuple[Image.Exif, bool]:
+    """Tags, and whether all could be read."""
+    tags = Image.Exif()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            if data[2:4] in (b"+\0", b"\0+"):  # BigTIFF
+                tags.bigtiff = True
+                tags.endian = "<" if data[:2] == b"II" else ">"
+                tags.load_from_fp(io.BytesIO(data), *struct.unpack_from(tags.endian + "Q", data, 8))
+            else:
+                tags.load_from_fp(io.BytesIO(data))
+            dict(tags)
+            for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.IFD1):
+                tags.get_ifd(directory)
+        except Exception:  # whatever Pillow comes upon in damaged bytes
+            return Image.Exif(), False
+    return tags, not warned
+
+
+def _what_is_said(tags: Image.Exif) -> tuple[Image.Exif, list[str]]:
+    """The tags that tell of the photo, and the names of those among them that cannot be written."""
+    said, unsaid = Image.Exif(), []
+    said.endian = "<"
+    for tag in sorted(_SAYS & set(tags)):
+        value = tags[tag]
+        if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            value = {key: item for key, item in tags.get_ifd(tag).items() if key != ExifTags.IFD.Interop}
+        if _can_be_written(tag, value):
+            said[tag] = value
+        else:
+            unsaid.append(_name(tag))
+    return said, unsaid
+
+
+def _can_be_written(tag: int, value: Any) -> bool:
+    alone = Image.Exif()
+    alone[tag] = value
+    try:
+        alone.tobytes()
+    except Exception:  # whatever Pillow comes upon in values of damaged types
+        return False
+    return True
+
+
+def _bytes(tags: Image.Exif, tag: int) -> bytes | None:
+    """A block that is stored in a tag, by some writers as 32-bit numbers; None where it is anything else."""
+    value = tags.get(tag)
+    if tag == _IPTC and isinstance(value, tuple):
+        value = struct.pack(f"{tags.endian}{len(value)}I", *value) if _are_32_bit(value) else None
+    return value if isinstance(value, bytes) and value else None
+
+
+def _are_32_bit(values: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, int) and 0 <= value < 2**32 for value in values)
+
+
+def _name(tag: int) -> str:
+    name = TiffTags.lookup(tag).name
+    return f"tag {tag}" if name == "unknown" else name
+
+
+def _rational(number: Any) -> IFDRational:
+    return IFDRational(number.numerator, number.denominator)
