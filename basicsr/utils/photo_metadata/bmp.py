@@ -31,7 +31,7 @@ def read_bmp(data: bytes) -> Header:
             chunks = (Chunk("BMP", Kind.COLOURS, "linked profile"),)
         elif space == _EMBEDDED and length >= _VERSION_5:
             start, size = struct.unpack_from("<II", data, _PROFILE)
-            icc, notes = checked_profile(data[_HEADER + start : _HEADER + start + size] or b"?")
+            icc, notes = checked_profile(data[_HEADER + start : _HEADER + start + size])
     resolution = Resolution.of(across, down, METRE)
     return Header(Metadata(icc=icc, resolution=resolution, chunks=chunks), notes=tuple(notes))
 

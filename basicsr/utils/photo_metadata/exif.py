@@ -9,7 +9,7 @@ from fractions import Fraction
 from basicsr.utils.photo_metadata.resolution import Resolution
 
 _ORIENTATION, _ACROSS, _DOWN, _UNIT = 0x0112, 0x011A, 0x011B, 0x0128
-_SHORT, _RATIONAL = 3, 5
+_SHORT, _LONG, _RATIONAL = 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Directory:
 
 def orientation(exif: bytes) -> int:
     """1 to 8 as in EXIF; 1, upright, where it is absent or unreadable."""
-    value = _short(exif, _first_directory(exif), _ORIENTATION)
+    value = _whole(exif, _first_directory(exif), _ORIENTATION)
     return value if value is not None and 1 <= value <= 8 else 1
 
 
@@ -37,7 +37,7 @@ def resolution(exif: bytes) -> Resolution | None:
     """What XResolution, YResolution and ResolutionUnit say."""
     directory = _first_directory(exif)
     across, down = (_rational(exif, directory, tag) for tag in (_ACROSS, _DOWN))
-    unit = _short(exif, directory, _UNIT)
+    unit = _whole(exif, directory, _UNIT)
     return Resolution.of_tiff(across, down, 2 if unit is None else unit) if across and down else None
 
 
@@ -67,6 +67,18 @@ def without_thumbnail(exif: bytes) -> bytes:
     return exif[: directory.end] + bytes(len(cut)) + exif[directory.end + 4 :]
 
 
+def bytes_of_numbers(tiff: bytes, tag: int) -> bytes | None:
+    """The bytes of a tag in the first directory that holds 32-bit numbers, in the order of the file."""
+    directory = _first_directory(tiff)
+    if directory is None or (tag, _LONG) not in directory.entries:
+        return None
+    place = directory.entries[tag, _LONG]
+    (count,) = struct.unpack_from(directory.order + "I", tiff, place - 4)
+    if count > 1:
+        (place,) = struct.unpack_from(directory.order + "I", tiff, place)
+    return tiff[place : place + 4 * count]
+
+
 def _first_directory(exif: bytes) -> _Directory | None:
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
@@ -75,19 +87,20 @@ def _first_directory(exif: bytes) -> _Directory | None:
         (first,) = struct.unpack_from(order + "I", exif, 4)
         (count,) = struct.unpack_from(order + "H", exif, first)
         places = [first + 2 + 12 * number for number in range(count)]
-        entries = {struct.unpack_from(order + "HH", exif, place): place + 8 for place in reversed(places)}
+        entries = {struct.unpack_from(order + "HH8x", exif, place): place + 8 for place in reversed(places)}
     except struct.error:
         return None
     return _Directory(order, entries, first + 2 + 12 * count)
 
 
-def _short(exif: bytes, directory: _Directory | None, tag: int) -> int | None:
-    if directory is None or (tag, _SHORT) not in directory.entries:
+def _whole(exif: bytes, directory: _Directory | None, tag: int) -> int | None:
+    if directory is None:
         return None
-    try:
-        return struct.unpack_from(directory.order + "H", exif, directory.entries[tag, _SHORT])[0]
-    except struct.error:
-        return None
+    for kind, code in ((_SHORT, "H"), (_LONG, "I")):
+        if (tag, kind) in directory.entries:
+            (value,) = struct.unpack_from(directory.order + code, exif, directory.entries[tag, kind])
+            return int(value)
+    return None
 
 
 def _rational(exif: bytes, directory: _Directory | None, tag: int) -> Fraction | None:

@@ -155,12 +155,12 @@ def jpeg_with(encoded: memoryview, metadata: Metadata) -> Pieces:
 
 
 def _profile(parts: list[bytes]) -> bytes | None:
-    """The profile of segments that begin with their number and count; not a profile where one is missing."""
+    """The profile of segments that begin with their number and count; empty where one is missing."""
     if not parts:
         return None
     ordered = sorted(parts)
     is_whole = [part[:2] for part in ordered] == [bytes([n, len(parts)]) for n in range(1, len(parts) + 1)]
-    return b"".join(part[2:] for part in ordered) if is_whole else b"?"
+    return b"".join(part[2:] for part in ordered) if is_whole else b""
 
 
 def _end_of_picture(data: bytes, scan: int) -> int:

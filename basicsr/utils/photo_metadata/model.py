@@ -123,7 +123,7 @@ def without_old_picture(file_type: str, exif: bytes | None) -> tuple[bytes | Non
 
 def checked_profile(icc: bytes | None) -> tuple[bytes | None, list[str]]:
     """A colour profile, or a note that it is damaged (ICC.1: a header of 128 bytes with 'acsp' at 36)."""
-    if not icc:
+    if icc is None:
         return None, []
     is_sound = len(icc) >= 128 and icc[36:40] == b"acsp"
     return (icc, []) if is_sound else (None, [damaged("ICC profile")])
@@ -142,4 +142,4 @@ def behind_the_picture(data: bytes | memoryview) -> list[str]:
 
 def printable(key: bytes) -> str:
     """A name that a file gives, fit for a note of one line."""
-    return "".join(chr(byte) if 32 < byte < 127 else "?" for byte in key[:24])
+    return "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in key[:24])

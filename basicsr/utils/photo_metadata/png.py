@@ -153,8 +153,8 @@ def _sound_chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
 
 
 def _profile(payload: bytes) -> bytes:
-    """The profile of an iCCP chunk: name, method, compressed profile; not a profile where that is damaged."""
-    return _inflated(payload.partition(b"\0")[2][1:]) or b"?"
+    """The profile of an iCCP chunk: name, method, compressed profile; empty where that is damaged."""
+    return _inflated(payload.partition(b"\0")[2][1:]) or b""
 
 
 def _read_text(key: bytes, payload: bytes) -> _Text | None:
@@ -219,8 +219,9 @@ def _background(first: dict[bytes, bytes], depth: int, colour_type: int) -> byte
 
 def _level(payload: bytes, depth: int) -> int:
     """A grey level of ``depth`` bits in two bytes -> of 8 or 16 bits."""
-    level = int.from_bytes(payload, "big") & (2**depth - 1)
-    return level * 255 // (2**depth - 1) if depth in (1, 2, 4) else level
+    largest = (1 << depth) - 1
+    level = int.from_bytes(payload, "big") & largest
+    return level * 255 // largest if depth in (1, 2, 4) else level
 
 
 def _other(key: bytes, payload: bytes) -> Chunk:

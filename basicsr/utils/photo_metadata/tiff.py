@@ -27,7 +27,8 @@ from basicsr.utils.photo_metadata.model import (
 from basicsr.utils.photo_metadata.photoshop import split_resources
 
 TIFF_EXTRA_SAMPLES = 338
-_ICC, _XMP, _IPTC, _PHOTOSHOP, _CREDENTIALS, _LAYERS = 34675, 700, 33723, 34377, 52545, 37724
+_IPTC, _CREDENTIALS, _LAYERS = 33723, 52545, 37724
+_BLOCKS = {34675: Kind.ICC, 700: Kind.XMP, _IPTC: Kind.IPTC, 34377: Kind.PHOTOSHOP}
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
 # What a TIFF says of the photo in tags that Exif has, too, or that are GeoTIFF's.
 _SAYS = {
@@ -59,24 +60,30 @@ def read_tiff(data: bytes) -> Header:
     tags, is_sound = _load(data)
     said, unsaid = _what_is_said(tags)
     exif = said.tobytes().removeprefix(_EXIF)
-    icc, notes = checked_profile(_bytes(tags, _ICC))
-    iptc, photoshop, has_thumbnail, is_whole = split_resources(_bytes(tags, _PHOTOSHOP) or b"")
+    blocks = {tag: tags.get(tag) for tag in _BLOCKS}
+    # Some writers store it as numbers, of which Pillow reads one.
+    blocks[_IPTC] = exif_block.bytes_of_numbers(data, _IPTC) or blocks[_IPTC]
+    icc, xmp, iptc, resources = (block if isinstance(block, bytes) else None for block in blocks.values())
+    notes = [damaged(_BLOCKS[tag].value) for tag in blocks if not isinstance(blocks[tag], bytes | None)]
+    icc, said_of_icc = checked_profile(icc)
+    iptc_inside, photoshop, has_thumbnail, is_whole = split_resources(resources or b"")
     chunks = stale("TIFF", "Photoshop thumbnail") if has_thumbnail else ()
-    for tag in sorted(set(tags) - _SAYS - _STRUCTURE - {_ICC, _XMP, _IPTC, _PHOTOSHOP}):
+    for tag in sorted(set(tags) - _SAYS - _STRUCTURE - _BLOCKS.keys()):
         if tag in (_CREDENTIALS, _LAYERS):
             chunks += stale("TIFF", CREDENTIALS if tag == _CREDENTIALS else "layers")
         else:
             chunks += (Chunk("TIFF", Kind.COLOURS if tag in _CURVES else Kind.UNKNOWN, _name(tag)),)
     photometric = tags.get(ExifTags.Base.PhotometricInterpretation)
+    notes += said_of_icc
     notes += [] if is_sound and not unsaid else [damaged("tags")]
     notes += [] if is_whole else [damaged(Kind.PHOTOSHOP.value)]
     return Header(
         Metadata(
             exif=exif if set(said) - set(_RESOLUTION) else None,
             icc=icc,
-            xmp=_bytes(tags, _XMP),
+            xmp=xmp or None,
             resolution=exif_block.resolution(exif),
-            iptc=_bytes(tags, _IPTC) or iptc,
+            iptc=iptc or iptc_inside,
             photoshop=photoshop,
             chunks=chunks,
         ),
@@ -123,10 +130,8 @@ def tiff_with(encoded: memoryview, metadata: Metadata, has_alpha: bool) -> Piece
         across, down, unit = resolution
         for tag, value in zip(_RESOLUTION, (_rational(across), _rational(down), unit), strict=True):
             merged[tag] = value
-    blocks = {
-        _ICC: metadata.icc, _XMP: metadata.xmp, _IPTC: metadata.iptc, _PHOTOSHOP: metadata.photoshop,
-    }  # fmt: skip
-    for tag, block in blocks.items():
+    blocks = (metadata.icc, metadata.xmp, metadata.iptc, metadata.photoshop)
+    for tag, block in zip(_BLOCKS, blocks, strict=True):
         if block:
             merged[tag] = block
     if has_alpha:
@@ -142,6 +147,7 @@ def _load(data: bytes) -> tuple[Image.Exif, bool]:
     tags = Image.Exif()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "Metadata Warning")  # more values than Pillow expects
         try:
             if data[2:4] in (b"+\0", b"\0+"):  # BigTIFF
                 tags.bigtiff = True
@@ -180,18 +186,6 @@ def _can_be_written(tag: int, value: Any) -> bool:
     except Exception:  # whatever Pillow comes upon in values of damaged types
         return False
     return True
-
-
-def _bytes(tags: Image.Exif, tag: int) -> bytes | None:
-    """A block that is stored in a tag, by some writers as 32-bit numbers; None where it is anything else."""
-    value = tags.get(tag)
-    if tag == _IPTC and isinstance(value, tuple):
-        value = struct.pack(f"{tags.endian}{len(value)}I", *value) if _are_32_bit(value) else None
-    return value if isinstance(value, bytes) and value else None
-
-
-def _are_32_bit(values: tuple[Any, ...]) -> bool:
-    return all(isinstance(value, int) and 0 <= value < 2**32 for value in values)
 
 
 def _name(tag: int) -> str:

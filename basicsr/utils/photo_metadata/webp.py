@@ -31,7 +31,7 @@ def read_webp(data: bytes) -> Header:
     end = 8 + int.from_bytes(data[4:8], "little")
     chunks = list(_chunks(memoryview(data)[:end]))
     found = {key: payload for key, length, payload in reversed(chunks) if len(payload) == length}
-    icc, notes = checked_profile(bytes(found.get(b"ICCP", b"")))
+    icc, notes = checked_profile(bytes(found[b"ICCP"]) if b"ICCP" in found else None)
     notes += [damaged(printable(key).strip()) for key, _, _ in chunks if key not in found]
     notes += behind_the_picture(data[end:])
     exif, kept = without_old_picture("WebP", bytes(found.get(b"EXIF", b"")).removeprefix(_EXIF))

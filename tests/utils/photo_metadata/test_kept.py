@@ -211,8 +211,8 @@ def seen(kind: Kind, data: bytes) -> Any:
             return text.encode() if text else image.info.get("xmp")
         if kind is Kind.RESOLUTION:
             inches = {2: 1, 3: 2.54}.get(tags.get(296), 1)
-            found = image.info.get("dpi") or ((tags[282] * inches, tags[283] * inches) if 282 in tags else None)
-            return found and tuple(round(float(side), 1) for side in found)
+            found = image.info.get("dpi", (tags.get(282, 0) * inches, tags.get(283, 0) * inches))
+            return tuple(round(float(side), 1) for side in found) if all(found) else None
         if kind is Kind.IPTC:
             return IptcImagePlugin.getiptcinfo(image)
         if kind is Kind.PHOTOSHOP:
