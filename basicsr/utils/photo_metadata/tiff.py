@@ -46,6 +46,7 @@ _STRUCTURE = {
     *range(332, 348), *range(512, 522), *range(529, 533), 0xEA1C, 0xEA1D,
 }  # fmt: skip
 _CURVES = {290, 291, 301}  # what grey levels and colours mean
+_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _HEAD = 8
 _EXIF = b"Exif\0\0"
 
@@ -156,7 +157,7 @@ def _load(data: bytes) -> tuple[Image.Exif, bool]:
             else:
                 tags.load_from_fp(io.BytesIO(data))
             dict(tags)
-            for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.IFD1):
+            for directory in (*_DIRECTORIES, ExifTags.IFD.Interop, ExifTags.IFD.IFD1):
                 tags.get_ifd(directory)
         except Exception:  # whatever Pillow comes upon in damaged bytes
             return Image.Exif(), False
@@ -169,8 +170,10 @@ def _what_is_said(tags: Image.Exif) -> tuple[Image.Exif, list[str]]:
     said.endian = "<"
     for tag in sorted(_SAYS & set(tags)):
         value = tags[tag]
-        if tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            value = {key: item for key, item in tags.get_ifd(tag).items() if key != ExifTags.IFD.Interop}
+        if tag in _DIRECTORIES:
+            value = dict(tags.get_ifd(tag))
+        if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in value:  # tells which RGB it is
+            value[ExifTags.IFD.Interop] = tags.get_ifd(ExifTags.IFD.Interop)
         if _can_be_written(tag, value):
             said[tag] = value
         else:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -108,14 +109,9 @@ def png_text(*texts: tuple[str, str]) -> PngInfo:
     return info
 
 
-def deep(channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 65536, (9, 8, channels), dtype=np.uint16).squeeze()
-
-
 def encoded_16(file_type: str) -> bytes:
-    import cv2
-
-    return cv2.imencode(SUFFIX[file_type], deep())[1].tobytes()
+    pixels = np.random.default_rng(1).integers(0, 65536, (9, 8, 3), dtype=np.uint16)
+    return cv2.imencode(SUFFIX[file_type], pixels)[1].tobytes()
 
 
 ALL_EXIF = ("PNG", "JPEG", "WebP", "TIFF")

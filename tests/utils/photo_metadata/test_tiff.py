@@ -100,6 +100,19 @@ def test_resolution_of_the_file_replaces_that_of_exif(tmp_path):
     assert (kept[282], kept[283], kept[296], kept[271]) == ((300, 1), (300, 1), 2, "Maker")
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg"])
+def test_exif_that_means_adobe_rgb_means_it_in_and_out_of_a_tiff(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x8769] = {0xA001: 65535, 0xA005: {1: "R03"}}  # DCF 2.0: uncalibrated, and the name of Adobe's
+    Image.new("RGB", (5, 4)).save(tmp_path / "a.jpg", exif=exif.tobytes())
+    for source, target in (("a.jpg", "b.tif"), ("b.tif", f"c{suffix}")):
+        photo = read_photo_file(tmp_path / source)
+        assert write_photo_file(tmp_path / target, photo, photo.image) == []
+    with Image.open(tmp_path / f"c{suffix}") as seen:
+        assert seen.getexif().get_ifd(0x8769)[0xA001] == 65535
+        assert seen.getexif().get_ifd(0xA005) == {1: "R03"}
+
+
 def test_exif_tags_that_a_tiff_does_not_take_are_named():
     exif = Image.Exif()
     exif.update({0x010F: "Maker", 0x0213: 1, 0xC4A5: b"PrintIM"})
