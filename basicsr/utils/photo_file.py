@@ -37,9 +37,11 @@ from basicsr.utils.photo_metadata import (
 )
 
 _TYPE_OF = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".webp": "WebP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".dib": "BMP",
 }  # fmt: skip
+# Types that are read only and become another than PNG.
+_WRITTEN_AS = {".mpo": ".jpg"}
 _ENCODER = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp", "TIFF": ".tiff", "BMP": ".bmp"}
 _LONGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _WEBP_LOSSLESS = 101
@@ -168,6 +170,15 @@ def photo_file_type(path: Path) -> str:
         raise UserError(
             f"{path}: no photos are written as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
         ) from None
+
+
+def written_suffix(suffix: str) -> str:
+    """The suffix of the result for a photo with ``suffix``: the same where the type is written here.
+
+    Of the types that are only read, MPO becomes ``.jpg``. All others become ``.png``, which holds every
+    depth, alpha, EXIF, profile and XMP, and loses nothing.
+    """
+    return suffix if suffix.lower() in _TYPE_OF else _WRITTEN_AS.get(suffix.lower(), ".png")
 
 
 def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
