@@ -105,10 +105,7 @@ def restore_video(
             another suffix. Nothing is left under the name of ``target``.
     """
     av = _import_av()
-    if target.suffix.lower() not in _ENCODERS:
-        raise UserError(
-            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
-        )
+    require_video_suffix(target)
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists already; choose another name or --overwrite")
     frames = video_facts(source).frames
@@ -140,6 +137,23 @@ def restore_video(
 
     write_atomically(target, write)
     return notes
+
+
+def require_video_suffix(target: Path) -> None:
+    """Check that videos are written with the suffix of ``target``.
+
+    Raises:
+        UserError: they are not.
+    """
+    if target.suffix.lower() not in _ENCODERS:
+        raise UserError(
+            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
+        )
+
+
+def written_video_suffix(suffix: str) -> str:
+    """The suffix of the result for a video with ``suffix``: the same where it is written, else ``.mp4``."""
+    return suffix if suffix.lower() in _ENCODERS else ".mp4"
 
 
 class _FrameEncoder:

@@ -141,13 +141,14 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
             f"image is {image.dtype} {image.shape}, the photo {like.image.dtype} {like.image.shape}"
         )
     file_type = photo_file_type(path)
+    require_size(path, *image.shape[:2])
     pixels, notes = _pixels_for(file_type, like, image)
     metadata, dropped = fitting(like.metadata, file_type, is_grey=pixels.ndim == 2)
     notes += dropped
     if metadata.exif:
         pixels = _as_stored(pixels, metadata.orientation)
     keeps_webp = file_type == "WebP" and like.file_type == "WebP" and like.is_lossless
-    encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality, path)
+    encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality)
     pieces = _carrying(encoded, file_type, metadata, pixels)
 
     def write(temporary: Path) -> None:
@@ -179,6 +180,20 @@ def written_suffix(suffix: str) -> str:
     depth, alpha, EXIF, profile and XMP, and loses nothing.
     """
     return suffix if suffix.lower() in _TYPE_OF else _WRITTEN_AS.get(suffix.lower(), ".png")
+
+
+def require_size(path: Path, height: int, width: int) -> None:
+    """Check that the type of ``path``'s suffix can hold as many pixels a side.
+
+    Raises:
+        UserError: it cannot, or no photos are written with that suffix.
+    """
+    file_type = photo_file_type(path)
+    longest = _LONGEST_SIDE.get(file_type)
+    if longest is not None and max(height, width) > longest:
+        raise UserError(
+            f"{path}: {file_type} holds {longest} pixels a side, not {width} x {height}; write PNG or TIFF"
+        )
 
 
 def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
@@ -246,13 +261,7 @@ def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, l
     return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha]), notes
 
 
-def _encode(pixels: Array, file_type: str, quality: int, path: Path) -> memoryview:
-    height, width = pixels.shape[:2]
-    if max(height, width) > _LONGEST_SIDE.get(file_type, height + width):
-        raise UserError(
-            f"{path}: {file_type} holds {_LONGEST_SIDE[file_type]} pixels a side, not {width} x {height};"
-            " write PNG or TIFF"
-        )
+def _encode(pixels: Array, file_type: str, quality: int) -> memoryview:
     options = {
         "JPEG": [
             cv2.IMWRITE_JPEG_QUALITY, quality,
