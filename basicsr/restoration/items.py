@@ -76,15 +76,15 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
 
 
 def require_own_masks(items: Iterable[Item]) -> None:
-    """Check that no two photos would share a mask file.
+    """Check that no two photos would share a mask file; those of videos are not kept.
 
     Raises:
         UserError: naming the first two that would.
     """
     first: dict[str, Item] = {}
     for item in items:
-        other = first.setdefault(item.mask_key, item)
-        if other is not item and not item.is_video:
+        other = item if item.is_video else first.setdefault(item.mask_key, item)
+        if other is not item:
             what = f"both would have the mask {item.mask_key}.png"
             raise UserError(f"{other.source} and {item.source}: {what}; rename one, or restore them apart")
 

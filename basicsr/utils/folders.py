@@ -43,7 +43,8 @@ def find_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
         elif suffix not in _NOTES:
             left_out[suffix or "without suffix"] += 1
     if left_out:
-        kinds = ", ".join(f"{suffix} ({count})" for suffix, count in left_out.most_common())
+        ordered = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+        kinds = ", ".join(f"{suffix} ({count})" for suffix, count in ordered)
         count = left_out.total()
         logger().warning(f"{folder}: {count} {'file' if count == 1 else 'files'} left out: {kinds}")
     return found
@@ -61,12 +62,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Everything visible below ``folder``; a folder comes before what is in it."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; check the path")
-    try:
-        names = _visible(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+    names = _visible_or_error(folder)
     yield from _below(folder, names, (_identity(folder),))
 
 
@@ -87,20 +83,32 @@ def _below(folder: Path, names: list[str], above: tuple[tuple[int, int], ...]) -
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders directly in ``folder``, sorted."""
-    return [path for name in _visible(folder) if (path := folder / name).is_dir()]
+    """The folders directly in ``folder``, sorted.
+
+    Raises:
+        UserError: no such folder, or it cannot be read.
+    """
+    return [path for name in _visible_or_error(folder) if (path := folder / name).is_dir()]
 
 
 def visible_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """The files directly in ``folder`` with one of ``suffixes``, in upper or lower case, sorted."""
+    """The files directly in ``folder`` with one of ``suffixes``, in upper or lower case, sorted.
+
+    Raises:
+        UserError: no such folder, or it cannot be read.
+    """
     wanted = {suffix.lower() for suffix in suffixes}
-    paths = [folder / name for name in _visible(folder)]
+    paths = [folder / name for name in _visible_or_error(folder)]
     return [path for path in paths if path.suffix.lower() in wanted and not path.is_dir()]
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing visible is in ``folder``."""
-    return not _visible(folder)
+    """Whether nothing visible is in ``folder``.
+
+    Raises:
+        UserError: no such folder, or it cannot be read.
+    """
+    return not _visible_or_error(folder)
 
 
 def require_outside(output: Path, source: Path) -> None:
@@ -113,6 +121,15 @@ def require_outside(output: Path, source: Path) -> None:
     links = (path for path in _entries(source) if path.is_symlink() and path.is_dir())
     if any(place.is_relative_to(folder.resolve()) for folder in (source, *links)):
         raise UserError(f"{output}: lies in the input folder {source}; choose a place outside of it")
+
+
+def _visible_or_error(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; check the path")
+    try:
+        return _visible(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _visible(folder: Path) -> list[str]:

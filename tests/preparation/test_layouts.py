@@ -164,8 +164,8 @@ def test_reloblur_pairs_that_miss_a_half_or_share_a_name(tmp_path):
 
 @pytest.mark.parametrize("find", [gopro_splits, reds_splits, realblur_splits, reloblur_splits])
 def test_a_folder_that_is_no_download_is_told_in_one_line(tmp_path, find):
-    for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(UserError, match="found no .*check the path") as told:
+    for folder, what in ((tmp_path, "found no"), (tmp_path / "absent", "no such folder")):
+        with pytest.raises(UserError, match=f"{what}.*check the path") as told:
             find(folder)
         assert str(folder) in str(told.value) and "\n" not in str(told.value)
 
