@@ -115,6 +115,18 @@ def test_realblur_has_the_published_names(tmp_path):
     assert keys(realblur_splits(tmp_path, "R"))["test"] == ["RealBlur-R-scene050-gt_10"]
 
 
+def test_realblur_lists_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = realblur(tmp_path)
+    expected = realblur_splits(folder)
+    for split in ("train", "test"):
+        file = folder / f"RealBlur_J_{split}_list.txt"
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert realblur_splits(folder) == expected
+    file.write_text("a", encoding="utf-16")
+    with pytest.raises(UserError, match=r"RealBlur_J_test_list\.txt: the list is not UTF-8 text; save it"):
+        realblur_splits(folder)
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
