@@ -123,7 +123,7 @@ def infer(typed: argparse.Namespace) -> None:
     # mistakes in the paths come before anything is loaded
     items = find_items(typed.inputs, Path(typed.output), is_folder, typed.overwrite)
     if typed.save_masks is not None:
-        require_own_masks(items)
+        require_own_masks(items, typed.save_masks, typed.inputs)
     job = RestoreJob(
         output=Path(typed.output),
         is_folder=is_folder,

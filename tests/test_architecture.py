@@ -6,10 +6,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted(path for folder in ("basicsr", "scripts") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for folder in ("basicsr", "scripts")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
 
 LISTINGS = {"glob", "rglob", "iterdir", "walk", "scandir", "listdir"}
 # Folders that are the toolkit's own, or where only some names are looked for.
@@ -37,22 +39,22 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, str]]:
                 yield node.func.id, ""
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_folders_of_users_are_read_by_one_rule(path: Path):
+def test_folders_of_users_are_read_by_one_rule():
     """`basicsr.utils.folders`: sorted, links followed, hidden names skipped, the rest counted."""
-    name = path.relative_to(ROOT).as_posix()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {call for call, owner in calls(tree) if call in LISTINGS and owner not in OTHERS}
-    if name in MAY_LIST:
-        assert found, f"{name} lists nothing: take it off MAY_LIST"
-    else:
-        assert not found, f"{name}: take basicsr.utils.folders for {', '.join(sorted(found))}"
+    listing = {
+        name: {call for call, owner in calls(tree) if call in LISTINGS and owner not in OTHERS}
+        for name, tree in SOURCES.items()
+    }
+    assert {name: found for name, found in listing.items() if found and name not in MAY_LIST} == {}
+    assert [name for name in MAY_LIST if not listing[name]] == [], "to be taken off the list"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_paths_on_command_lines_are_expanded(path: Path):
-    """``type=typed_path`` (or ``expand``) instead of ``type=Path``."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
-            kinds = [word.value for word in node.keywords if word.arg == "type"]
-            assert not any(isinstance(kind, ast.Name) and kind.id == "Path" for kind in kinds), node.lineno
+def test_paths_on_command_lines_are_expanded():
+    """``type=typed_path`` (or ``expand``), not ``type=Path``."""
+    places = [
+        f"{name}:{node.lineno}"
+        for name, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "type" and getattr(node.value, "id", "") == "Path"
+    ]
+    assert places == []

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=ABOUT, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", type=typed_path, metavar="INPUT_DIR", help="PNG, JPEG, WebP, TIFF or BMP")
+    parser.add_argument("photos", type=typed_path, metavar="INPUT_DIR", help="photos, with subfolders")
     parser.add_argument(
         "output", type=typed_path, metavar="OUTPUT_DIR", help="gets <name>.png and manifest.json"
     )

@@ -75,18 +75,26 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
     return items
 
 
-def require_own_masks(items: Iterable[Item]) -> None:
-    """Check that no two photos would share a mask file; those of videos are not kept.
+def require_own_masks(items: Sequence[Item], folder: Path, sources: Iterable[Path]) -> None:
+    """Check that each photo can have a mask file of its own in ``folder``; masks of videos are not kept.
 
     Raises:
-        UserError: naming the first two that would.
+        UserError: two photos would share one, a result has that name, or ``folder`` lies in one of
+            ``sources``, where the masks would be read as photos.
     """
+    for source in sources:
+        if source.is_dir():
+            require_outside(folder, source)
+    results = {item.target.resolve() for item in items}
     first: dict[str, Item] = {}
     for item in items:
         other = item if item.is_video else first.setdefault(item.mask_key, item)
+        mask = folder / f"{item.mask_key}.png"
         if other is not item:
-            what = f"both would have the mask {item.mask_key}.png"
+            what = f"both would have the mask {mask}"
             raise UserError(f"{other.source} and {item.source}: {what}; rename one, or restore them apart")
+        if mask.resolve() in results:
+            raise UserError(f"{mask}: would be a result and a mask; keep the masks in another folder")
 
 
 def _files(source: Path, output: Path, alone: bool) -> list[tuple[Path, Path]]:

@@ -110,10 +110,17 @@ def test_two_results_of_one_name_are_a_mistake_before_the_work(work, case: str):
 
 def test_masks_of_two_photos_need_two_names(work):
     touch("in/a.png", "in/a.mp4", "in/b.png", "other/a.jpg")
-    require_own_masks(find_items([Path("in")], Path("out"), is_folder=True))
+    sources = [Path("in")]
+    items = find_items(sources, Path("out"), is_folder=True)
+    require_own_masks(items, Path("masks"), sources)
+    with pytest.raises(UserError, match=r"^out/a.png: would be a result and a mask; keep the masks in"):
+        require_own_masks(items, Path("out"), sources)
+    with pytest.raises(UserError, match=r"^in/masks: lies in the input folder in"):
+        require_own_masks(items, Path("in/masks"), sources)
     touch("in/b.jpg")
-    with pytest.raises(UserError, match=r"^in/b.jpg and in/b.png: both would have the mask b.png; rename"):
-        require_own_masks(find_items([Path("in")], Path("out"), is_folder=True))
+    items = find_items(sources, Path("out"), is_folder=True)
+    with pytest.raises(UserError, match=r"^in/b.jpg and in/b.png: both would have the mask masks/b.png; ren"):
+        require_own_masks(items, Path("masks"), sources)
 
 
 def test_what_is_left_out_of_a_folder_is_counted(work, caplog):
