@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from basicsr.restoration.items import KNOWN, find_items, require_own_masks
+from basicsr.restoration.video import VIDEO_SUFFIXES
 from basicsr.utils.errors import UserError
+from basicsr.utils.photo_file import written_suffix
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -72,6 +77,22 @@ def test_files_go_into_the_output_and_folders_keep_their_names_in_it(work):
 def test_what_is_only_read_becomes_what_is_written(work, name: str, becomes: str, source: str):
     touch(f"in/{name}")
     assert targets(source.format(name)) == {f"in/{name}": f"out/{becomes}"}
+
+
+def test_the_table_for_users_says_what_becomes_of_each_suffix(work):
+    rows = (ROOT / "docs" / "restoring.md").read_text(encoding="utf-8").splitlines()
+    said = {
+        suffix: result if result[0] == "." else suffix
+        for row in rows
+        if row.startswith(("| `.", "| all other photos")) and row.count("|") == 3
+        for result in [row.split("|")[2].strip().strip("`")]
+        for suffix in re.findall(r"`(\.\w+)`", row.split("|")[1])
+    }
+    for suffix, result in said.items():
+        touch(f"in/{suffix[1:]}/a{suffix}")
+        assert targets(f"in/{suffix[1:]}") == {f"in/{suffix[1:]}/a{suffix}": f"out/a{result}"}
+    unsaid = set(KNOWN) - set(said)  # "all other photos"
+    assert {written_suffix(suffix) for suffix in unsaid} == {".png"} and not unsaid & set(VIDEO_SUFFIXES)
 
 
 def test_a_result_has_a_suffix_that_is_written(work):
