@@ -141,14 +141,13 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
             f"image is {image.dtype} {image.shape}, the photo {like.image.dtype} {like.image.shape}"
         )
     file_type = photo_file_type(path)
-    require_size(path, *image.shape[:2])
     pixels, notes = _pixels_for(file_type, like, image)
     metadata, dropped = fitting(like.metadata, file_type, is_grey=pixels.ndim == 2)
     notes += dropped
     if metadata.exif:
         pixels = _as_stored(pixels, metadata.orientation)
     keeps_webp = file_type == "WebP" and like.file_type == "WebP" and like.is_lossless
-    encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality)
+    encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality, path)
     pieces = _carrying(encoded, file_type, metadata, pixels)
 
     def write(temporary: Path) -> None:
@@ -261,7 +260,9 @@ def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, l
     return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha]), notes
 
 
-def _encode(pixels: Array, file_type: str, quality: int) -> memoryview:
+def _encode(pixels: Array, file_type: str, quality: int, path: Path) -> memoryview:
+    height, width = pixels.shape[:2]
+    require_size(path, height, width)
     options = {
         "JPEG": [
             cv2.IMWRITE_JPEG_QUALITY, quality,
