@@ -15,6 +15,8 @@ from pathlib import Path
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 
+_Entry = os.DirEntry[str]
+
 # Notes about the other files, and what file managers leave: nobody expects them to be read as images.
 _NOTES = {
     ".csv", ".db", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".rst", ".tsv", ".txt", ".xml",
@@ -56,30 +58,7 @@ def walk(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: no such folder, or it cannot be read; one below it is left out with a warning.
     """
-    # what is neither is a socket or a pipe, which would be waited for
-    return (path for path in _entries(folder) if path.is_file() or not path.exists())
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    """Everything visible below ``folder``; a folder comes before what is in it."""
-    names = _visible_or_error(folder)
-    yield from _below(folder, names, (_identity(folder),))
-
-
-def _below(folder: Path, names: list[str], above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    for name in names:
-        path = folder / name
-        if not path.is_dir():
-            yield path
-            continue
-        try:
-            identity, inside = _identity(path), _visible(path)
-        except OSError as error:
-            logger().warning(f"{path}: the folder cannot be read ({error.strerror}), left out")
-            continue
-        if identity not in above:
-            yield path
-            yield from _below(path, inside, (*above, identity))
+    return (Path(entry) for entry in _entries(folder) if _is_file(entry))
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -88,7 +67,7 @@ def visible_folders(folder: Path) -> list[Path]:
     Raises:
         UserError: no such folder, or it cannot be read.
     """
-    return [path for name in _visible_or_error(folder) if (path := folder / name).is_dir()]
+    return [Path(entry) for entry in _visible_or_error(folder) if _is_folder(entry)]
 
 
 def visible_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
@@ -98,8 +77,8 @@ def visible_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
         UserError: no such folder, or it cannot be read.
     """
     wanted = {suffix.lower() for suffix in suffixes}
-    paths = [folder / name for name in _visible_or_error(folder)]
-    return [path for path in paths if path.suffix.lower() in wanted and not path.is_dir()]
+    paths = [Path(entry) for entry in _visible_or_error(folder) if _is_file(entry)]
+    return [path for path in paths if path.suffix.lower() in wanted]
 
 
 def is_empty(folder: Path) -> bool:
@@ -118,12 +97,33 @@ def require_outside(output: Path, source: Path) -> None:
         UserError: it is, directly or through a link in that folder.
     """
     place = output.resolve()
-    links = (path for path in _entries(source) if path.is_symlink() and path.is_dir())
+    links = (Path(entry) for entry in _entries(source) if entry.is_symlink() and _is_folder(entry))
     if any(place.is_relative_to(folder.resolve()) for folder in (source, *links)):
         raise UserError(f"{output}: lies in the input folder {source}; choose a place outside of it")
 
 
-def _visible_or_error(folder: Path) -> list[str]:
+def _entries(folder: Path) -> Iterator[_Entry]:
+    """Everything visible below ``folder``; a folder comes before what is in it."""
+    entries = _visible_or_error(folder)
+    yield from _below(entries, (_identity(folder),))
+
+
+def _below(entries: list[_Entry], above: tuple[tuple[int, int], ...]) -> Iterator[_Entry]:
+    for entry in entries:
+        if not _is_folder(entry):
+            yield entry
+            continue
+        try:
+            identity, inside = _identity(entry), _visible(entry)
+        except OSError as error:
+            logger().warning(f"{entry.path}: the folder cannot be read ({error.strerror}), left out")
+            continue
+        if identity not in above:
+            yield entry
+            yield from _below(inside, (*above, identity))
+
+
+def _visible_or_error(folder: Path) -> list[_Entry]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; check the path")
     try:
@@ -132,10 +132,32 @@ def _visible_or_error(folder: Path) -> list[str]:
         raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _visible(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+def _visible(folder: Path | _Entry) -> list[_Entry]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
+        )
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
+# What scandir says of an entry without links costs no further look at the disk, which counts where that is
+# a network away.
+
+
+def _is_folder(entry: _Entry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: _Entry) -> bool:
+    """A file, or a link to nowhere; no socket and no pipe, which would be waited for."""
+    try:
+        return entry.is_file() or not os.path.exists(entry)
+    except OSError:
+        return True
+
+
+def _identity(folder: Path | _Entry) -> tuple[int, int]:
+    found = os.stat(folder)
     return found.st_dev, found.st_ino

@@ -74,14 +74,14 @@ def test_pipes_are_left_out_as_reading_them_would_wait_for_ever(tmp_path):
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path, monkeypatch, caplog):
     touch(tmp_path, "closed/x.png", "open/y.png")
-    listdir = os.listdir
+    scandir = os.scandir
 
     def guarded(place):
         if Path(place).name == "closed":
             raise PermissionError(13, "Permission denied", str(place))
-        return listdir(place)
+        return scandir(place)
 
-    monkeypatch.setattr(os, "listdir", guarded)  # root may read everything
+    monkeypatch.setattr(os, "scandir", guarded)  # root may read everything
     with caplog.at_level(logging.WARNING, "basicsr"):
         assert found(tmp_path) == ["open/y.png"]
     assert f"{tmp_path / 'closed'}: the folder cannot be read (Permission denied), left out" in caplog.text
