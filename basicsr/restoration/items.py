@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 from basicsr.restoration.video import VIDEO_SUFFIXES, require_video_suffix, written_video_suffix
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names
 from basicsr.utils.folders import find_files, require_outside
 from basicsr.utils.image import READABLE
-from basicsr.utils.photo_file import photo_file_type, written_suffix
+from basicsr.utils.photo_file import require_size, written_suffix
 
 KNOWN = (*READABLE, *VIDEO_SUFFIXES)
 
@@ -49,7 +52,8 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
 
     Raises:
         UserError: nothing to restore, two results of one name, an output that lies in an input folder or is
-            an input, or the result of a single file that is there already.
+            an input, or the result of a single file that is there already, of a type that is not written, or
+            larger than its type can hold.
     """
     if is_folder and output.is_file():
         raise UserError(f"{output}: is a file; give -o a folder for the results")
@@ -69,7 +73,11 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
             raise UserError(f"{item.target}: is the input itself; choose another place")
     if alone and not sources[0].is_dir():
         (only,) = items
-        (require_video_suffix if only.is_video else photo_file_type)(only.target)
+        if only.is_video:
+            require_video_suffix(only.target)
+        else:
+            # a type that changes may hold less than that of the input
+            require_size(only.target, *_size_in_header(only.source))
         if only.target.exists() and not overwrite:
             raise UserError(f"{only.target}: exists already; choose another place, or --overwrite")
     return items
@@ -111,6 +119,17 @@ def _files(source: Path, output: Path, alone: bool) -> list[tuple[Path, Path]]:
         raise UserError(f"{source}: no photo or video in it; readable are {', '.join(KNOWN)}")
     below = Path() if alone else Path(os.path.abspath(source)).name
     return [(path, below / path.relative_to(source)) for path in paths]
+
+
+def _size_in_header(photo: Path) -> tuple[int, int]:
+    """Height and width without decoding, 0 where that does not tell; reading the photo will."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large photo is no attack
+            with Image.open(photo) as picture:
+                return picture.height, picture.width
+    except Exception:  # Pillow's readers raise errors of any kind for a damaged file
+        return 0, 0
 
 
 def _suffix_of_result(name: Path) -> str:

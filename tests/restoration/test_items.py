@@ -6,11 +6,13 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from basicsr.restoration.items import KNOWN, find_items, require_own_masks
 from basicsr.restoration.video import VIDEO_SUFFIXES
 from basicsr.utils.errors import UserError
+from basicsr.utils.image import write_png
 from basicsr.utils.photo_file import written_suffix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,6 +190,17 @@ def test_a_single_result_has_a_suffix_that_is_written(work, source: str, target:
     touch(source)
     with pytest.raises(UserError, match=f"^{target}: {message}"):
         find_items([Path(source)], Path(target), is_folder=False)
+
+
+@pytest.mark.parametrize(("target", "fits"), [("b.jpg", False), ("b.webp", False), ("b.png", True)])
+def test_a_photo_that_the_type_of_its_result_cannot_hold_is_told_by_its_header(work, target: str, fits: bool):
+    write_png(Path("whole.png"), np.zeros((1, 70_000, 3), np.uint8))
+    Path("a.png").write_bytes(Path("whole.png").read_bytes()[:60])  # no pixels are looked at
+    if fits:
+        find_items([Path("a.png")], Path(target), is_folder=False)
+        return
+    with pytest.raises(UserError, match=rf"^{target}: \w+ holds \d+ pixels a side, not 70000 x 1; write PNG"):
+        find_items([Path("a.png")], Path(target), is_folder=False)
 
 
 def test_a_broken_link_is_named_when_it_is_read_and_not_left_out(work):
