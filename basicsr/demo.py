@@ -15,6 +15,7 @@ if (
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 
 def main() -> None:
@@ -24,10 +25,12 @@ def main() -> None:
         epilog="infer.py does more: folders, videos, masks by SAM; and it needs no option file.",
     )  # fmt: skip
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
-    parser.add_argument("--input_path", type=Path, required=True, metavar="FILE", help="blurred photo")
-    parser.add_argument("--output_path", type=Path, required=True, metavar="FILE", help="restored photo")
+    parser.add_argument("--input_path", type=typed_path, required=True, metavar="FILE", help="blurred photo")
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE",
+        "--output_path", type=typed_path, required=True, metavar="FILE", help="restored photo"
+    )
+    parser.add_argument(
+        "--labels", type=typed_path, metavar="FILE",
         help="masks of the photo (label map, grey PNG or npz) for a network that wants them; else found",
     )  # fmt: skip
     parser.add_argument(
@@ -48,15 +51,15 @@ def demo(typed: argparse.Namespace) -> None:
     from basicsr.masks import read_label_map
     from basicsr.models.base import check_channels
     from basicsr.restoration import RestoreOptions, Restorer
-    from basicsr.restoration.folder import RestoreJob, find_items
+    from basicsr.restoration.items import find_items
     from basicsr.utils.errors import OptionError
     from basicsr.utils.log import logger, open_log
-    from basicsr.utils.photo_file import read_photo_file, write_photo_file
+    from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
     from basicsr.utils.shipped import weight_file
 
     open_log(True)
     config = load_config(typed.opt, typed.overrides, "demo")
-    find_items(RestoreJob(typed.input_path, typed.output_path, is_folder=False, overwrite=typed.overwrite))
+    find_items([typed.input_path], typed.output_path, is_folder=False, overwrite=typed.overwrite)
     weights = config.path.pretrain_network_g
     if weights is None:
         way_on = "name the weights: --set path.pretrain_network_g=FILE"
@@ -74,6 +77,7 @@ def demo(typed: argparse.Namespace) -> None:
         device="cpu" if config.num_gpu == 0 else "auto",
     )
     photo = read_photo_file(typed.input_path)
+    require_size(typed.output_path, *photo.image.shape[:2])
     labels = read_label_map(typed.labels) if typed.labels is not None else None
     restored = Restorer(net, options).run(photo.image, labels)
     notes = write_photo_file(typed.output_path, photo, restored.image)

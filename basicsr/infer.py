@@ -1,4 +1,4 @@
-"""Restore a photo, a folder or a video: ``python basicsr/infer.py -i photo.jpg -o out/``.
+"""Restore photos, videos and folders of both: ``python basicsr/infer.py -i photo.jpg -o out/``.
 
 Masks are made on the way when the network wants them. Photos keep their type, depth, alpha, orientation, EXIF
 and colour profile; videos their sound and their frame rate.
@@ -7,6 +7,7 @@ and colour profile; videos their sound and their frame rate.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,12 +20,14 @@ if (
 
 from basicsr.config.cli import add_weights_arguments, run_command
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
+from basicsr.utils.typed_path import expand, typed_path
 
 EXAMPLES = """examples:
   python basicsr/infer.py -i photo.jpg -o out/
   python basicsr/infer.py -i photos/ -o out/ --weights W.pth --segmenter sam --model vit_b \\
       --checkpoint sam_vit_b_01ec64.pth
   python basicsr/infer.py -i photos/ -o out/ --labels masks/ --save_masks seen/
+  python basicsr/infer.py -i trip/*.jpg more_photos/ -o out/
   python basicsr/infer.py -i clip.mp4 -o clip_sharp.mp4"""
 
 
@@ -39,9 +42,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-i", "--input", type=Path, required=True, help="photo, video, or folder of both")
     parser.add_argument(
-        "-o", "--output", required=True,
+        "-i", "--input", type=typed_path, nargs="+", action="extend", required=True,
+        metavar="INPUT", dest="inputs", help="photos, videos, folders of both",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=expand, required=True,
         help="folder, or file for a single file; another suffix converts, e.g. to .png",
     )  # fmt: skip
     parser.add_argument(
@@ -52,10 +58,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     masks = parser.add_argument_group("masks, for networks that want them")
     add_segmenter_arguments(masks)
     masks.add_argument(
-        "--labels", type=Path, metavar="FOLDER",
+        "--labels", type=typed_path, metavar="FOLDER",
         help="masks that were made before, named like the photos; short for --segmenter precomputed",
     )  # fmt: skip
-    masks.add_argument("--save_masks", type=Path, metavar="FOLDER", help="keep label maps and overlays there")
+    masks.add_argument(
+        "--save_masks", type=typed_path, metavar="FOLDER", help="keep label maps and overlays there"
+    )
     masks.add_argument("--no_cache", action="store_true", help="find masks anew, and do not keep them")
     how = parser.add_argument_group("how a photo runs through the network")
     how.add_argument(
@@ -100,26 +108,31 @@ def infer(typed: argparse.Namespace) -> None:
     """Check what was typed, load network and segmenter, restore."""
     # heavy imports only now, so that --help answers at once
     from basicsr.restoration import RestoreOptions, Restorer
-    from basicsr.restoration.folder import RestoreJob, find_items, restore_all
+    from basicsr.restoration.folder import RestoreJob, restore_all
+    from basicsr.restoration.items import find_items, require_own_masks
     from basicsr.restoration.regions import RegionFinder, default_cache
     from basicsr.restoration.weights import find_weights
     from basicsr.utils.log import logger, open_log
 
     open_log(True)
     if typed.labels is not None:
-        typed.segmenter, typed.options = "precomputed", [f"folder={typed.labels}"]
+        # in quotes, as the value is read as YAML
+        typed.segmenter, typed.options = "precomputed", [f"folder={json.dumps(str(typed.labels))}"]
     chosen = read_segmenter(typed)
+    is_folder = len(typed.inputs) > 1 or typed.inputs[0].is_dir() or names_folder(typed.output)
+    # mistakes in the paths come before anything is loaded
+    items = find_items(typed.inputs, Path(typed.output), is_folder, typed.overwrite)
+    if typed.save_masks is not None:
+        require_own_masks(items, typed.save_masks, typed.inputs)
     job = RestoreJob(
-        source=typed.input,
         output=Path(typed.output),
-        is_folder=typed.input.is_dir() or names_folder(typed.output),
+        is_folder=is_folder,
         overwrite=typed.overwrite,
         save_masks=typed.save_masks,
         quality=typed.quality,
         crf=typed.crf,
         debug=typed.debug,
     )
-    find_items(job)  # mistakes in the paths come before anything is loaded
     options = RestoreOptions(
         typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
     )
@@ -132,7 +145,7 @@ def infer(typed: argparse.Namespace) -> None:
         finder = RegionFinder(segmenter, typed.rule, None if typed.no_cache else default_cache())
         facts["Masks"] = f"{chosen.name.lower()}, {segmenter.facts()['method']}; rule {typed.rule}"
         logger().info(f"masks: {facts['Masks']}")
-    restore_all(replace(job, facts=tuple(facts.items())), restorer, finder)
+    restore_all(items, replace(job, facts=tuple(facts.items())), restorer, finder)
 
 
 def names_folder(output: str) -> bool:

@@ -15,6 +15,7 @@ from basicsr.config.cli import run_command
 from basicsr.masks.label_map import read_label_map
 from basicsr.masks.pictures import colour_regions
 from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.typed_path import typed_path
 
 
 def main() -> None:
@@ -22,10 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("split", type=Path, help="folder with input/, target/ and grouped_masks/")
+    parser.add_argument("split", type=typed_path, help="folder with input/, target/ and grouped_masks/")
     parser.add_argument("key", help="name of the photo without suffix")
-    parser.add_argument("restored", type=Path, help="folder with <key>.png")
-    parser.add_argument("out", type=Path, help="picture to write")
+    parser.add_argument("restored", type=typed_path, help="folder with <key>.png")
+    parser.add_argument("out", type=typed_path, help="picture to write")
     parser.add_argument("--crop", type=int, help="side of a square in the middle, shown twice as large")
     arguments = parser.parse_args()
     run_command(lambda: write_picture(**vars(arguments)), debug=False)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/compare.py results/Demo-NAFNet results/Demo-SegNAFNet -o compare.html"
 
@@ -14,10 +15,14 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
     parser.add_argument(
-        "results", type=Path, nargs="+", metavar="RESULT", help="folders in which test.py wrote report.html"
+        "results",
+        type=typed_path,
+        nargs="+",
+        metavar="RESULT",
+        help="folders in which test.py wrote report.html",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("compare.html"), metavar="FILE",
+        "-o", "--output", type=typed_path, default=Path("compare.html"), metavar="FILE",
         help="page to write (default: compare.html)",
     )  # fmt: skip
     typed = parser.parse_args()

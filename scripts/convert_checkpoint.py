@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import add_weights_arguments, run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
   python scripts/convert_checkpoint.py experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
@@ -17,8 +17,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path, help="own checkpoint, or published NAFNet or SegNAFNet weights")
-    parser.add_argument("output", type=Path, help=".pth or .safetensors")
+    parser.add_argument(
+        "source", type=typed_path, help="own checkpoint, or published NAFNet or SegNAFNet weights"
+    )
+    parser.add_argument("output", type=typed_path, help=".pth or .safetensors")
     parser.add_argument(
         "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
         help="of the stored weights; default: float32",

@@ -6,10 +6,10 @@ Networks that take label maps get them as second input, `labels`.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import add_weights_arguments, run_command
 from basicsr.utils.errors import UserError
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
   python scripts/export_onnx.py experiments/Demo-SegNAFNet/models/net_g_latest.pth seg_nafnet.onnx
@@ -22,9 +22,9 @@ def main() -> None:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "weights", type=Path, metavar="WEIGHTS", help="own or published, .pth or .safetensors"
+        "weights", type=typed_path, metavar="WEIGHTS", help="own or published, .pth or .safetensors"
     )
-    parser.add_argument("output", type=Path, metavar="OUT.onnx")
+    parser.add_argument("output", type=typed_path, metavar="OUT.onnx")
     parser.add_argument(
         "--local", action=argparse.BooleanOptionalAction,
         help="pool locally (TLC) or globally (default: what the weights say; published ones globally)",

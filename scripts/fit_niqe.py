@@ -7,9 +7,9 @@ file is needed.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/fit_niqe.py datasets/GoPro/train/target datasets/niqe.npz"
 
@@ -19,8 +19,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", type=Path, metavar="DIR", help="folder of sharp, noise-free photos")
-    parser.add_argument("output", type=Path, metavar="FILE", help=".npz to write")
+    parser.add_argument("photos", type=typed_path, metavar="DIR", help="folder of sharp, noise-free photos")
+    parser.add_argument("output", type=typed_path, metavar="FILE", help=".npz to write")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     typed = parser.parse_args()

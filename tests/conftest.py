@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from hypothesis import settings
 from basicsr.masks.label_map import write_label_map
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.image import write_png
+from basicsr.utils.log import close_log, logger
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,6 +62,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
         report.outcome = "failed"
         report.longrepr = f"skipped in CI, which has to install what is missing: {report.longreprtext}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def no_open_log() -> Iterator[None]:
+    """A command that ran in this process has opened the log; the next test may want to read it."""
+    yield
+    close_log()
+    logger().propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +98,9 @@ def _named_disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise
-        way_on = next((way for kind, way in _WAYS_ON.items() if isinstance(error, kind)), "free some space")
+        kinds = (way for kind, way in _WAYS_ON.items() if isinstance(error, kind))
+        is_long = error.errno == errno.ENAMETOOLONG
+        way_on = "shorten the name" if is_long else next(kinds, "free some space")
         raise UserError(f"{error.filename}: {error.strerror}; {way_on}") from error
 
 

@@ -16,6 +16,7 @@ from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
+from basicsr.utils.typed_path import expand, typed_path
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), command: Command = "train") -> Config:
@@ -32,7 +33,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
     Raises:
         OptionError: with all mistakes at once.
     """
-    merged = _read_with_bases(Path(path), ())
+    merged = _read_with_bases(typed_path(str(path)), ())
     for override in overrides:
         _apply_override(merged, override)
     used = _used_blocks(command, merged.get("datasets"))
@@ -79,7 +80,7 @@ def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
         )
     merged: dict[str, Any] = {}
     for base in bases:
-        merged = _merge(merged, _read_with_bases(path.parent / base, (*readers, place)))
+        merged = _merge(merged, _read_with_bases(path.parent / expand(base), (*readers, place)))
     return _merge(merged, options)
 
 

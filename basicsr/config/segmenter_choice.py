@@ -11,6 +11,7 @@ from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import SEGMENTERS
+from basicsr.utils.typed_path import expand
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ def add_segmenter_arguments(parser: argparse._ActionsContainer) -> None:
         help="graph (default; classical, without weights, not SAM), sam, transformers or precomputed",
     )  # fmt: skip
     parser.add_argument("--model", help="short for --option model=...")
-    parser.add_argument("--checkpoint", help="weights of the segmenter; short for --option checkpoint=...")
+    parser.add_argument(
+        "--checkpoint", type=expand, help="weights of the segmenter; short for --option checkpoint=..."
+    )
     parser.add_argument(
         "--option", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="options",
         help="options of the segmenter",

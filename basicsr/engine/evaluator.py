@@ -22,6 +22,7 @@ from basicsr.engine.inference import windows_of
 from basicsr.engine.trainer import move_to
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects
+from basicsr.utils.files import require_short_names
 from basicsr.utils.image import to_uint8, write_png
 
 Image = NDArray[Any]
@@ -101,6 +102,8 @@ def evaluate(
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
+    if picture is not None:
+        require_short_names(picture(key) for key in dataset.keys)
     apply = windows_of(options)
     was_training = model.training
     model.eval()

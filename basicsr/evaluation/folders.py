@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
+from basicsr.utils.files import require_short_names
 from basicsr.utils.image import decode_rgb
 
 Image = NDArray[np.float32]
@@ -31,11 +32,13 @@ def read_unit(storage: DiskStorage, key: str) -> Image:
 
 
 def require_free(targets: Iterable[Path], overwrite: bool) -> None:
-    """Check that nothing would be overwritten, unless that is wanted.
+    """Check that nothing would be overwritten, unless that is wanted, and that files can have these names.
 
     Raises:
-        UserError: naming the first of ``targets`` that is there.
+        UserError: naming the first of ``targets`` that is there, or whose name is too long.
     """
+    targets = list(targets)
+    require_short_names(targets)
     taken = next((target for target in targets if target.exists()), None)
     if taken is not None and not overwrite:
         raise UserError(f"{taken}: exists already; take another folder, or --overwrite")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from basicsr.utils.typed_path import typed_path
+
 
 @dataclass(frozen=True)
 class EvaluationJob:
@@ -46,7 +48,9 @@ def read_job(about: str | None, example: str, sharp: str, argv: Sequence[str] | 
         "output": "gets metrics.json, metrics.csv and pictures",
     }
     for name, meaning in folders.items():
-        parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, required=True, metavar="DIR", help=meaning)
+        parser.add_argument(
+            f"-{name[0]}", f"--{name}", type=typed_path, required=True, metavar="DIR", help=meaning
+        )
     parser.add_argument("--no_pictures", action="store_true", help="write no pictures")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")

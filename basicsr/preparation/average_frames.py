@@ -16,11 +16,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from basicsr.preparation.manifest import claim_folder
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.synthesis.frame_average import Frame, ResponseTable, Rounding, average_frames
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import READABLE, decode_rgb, write_png
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel

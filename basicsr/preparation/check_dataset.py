@@ -16,6 +16,7 @@ from basicsr.preparation.place_pairs import EXPECTED
 from basicsr.preparation.reading import Array, read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
+from basicsr.utils.folders import visible_folders
 from basicsr.utils.image import READABLE, decode_rgb, decode_single
 from basicsr.utils.parallel import in_parallel
 
@@ -89,7 +90,7 @@ def check_dataset(folder: Path, workers: int | None = None) -> DatasetReport:
         raise UserError(f"{folder}: no such folder; check the path")
     report = DatasetReport(folder)
     items: list[_Item] = []
-    for split in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
+    for split in [folder, *visible_folders(folder)]:
         for names in _SETS:
             if any((split / name).is_dir() for name in names):
                 items += _list_set(split, names, report)

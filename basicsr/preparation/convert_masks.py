@@ -23,12 +23,13 @@ from basicsr.masks import (
 )
 from basicsr.masks.legacy import as_planes
 from basicsr.preparation.coco import encode_coco
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.segmenters.base import Masks
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.files import write_bytes
+from basicsr.utils.files import require_short_names, write_bytes
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel
@@ -73,6 +74,7 @@ def convert_masks(conversion: Conversion, source: Path, output: Path, overwrite:
             the files that are damaged or of another format.
     """
     pairs = _pair(conversion, source, output)
+    require_short_names(place for _, place in pairs)
     taken = next((place for _, place in pairs if place.exists()), None)
     if taken is not None and not overwrite:
         raise UserError(f"{taken}: exists already; take another place, or --overwrite")

@@ -17,10 +17,11 @@ import numpy as np
 
 from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import relabel
-from basicsr.preparation.reading import decode_as_it_is, read_bytes, require_outside
+from basicsr.preparation.reading import decode_as_it_is, read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.files import write_bytes
+from basicsr.utils.files import require_short_names, write_bytes
+from basicsr.utils.folders import is_empty, require_outside
 from basicsr.utils.image import READABLE, write_png
 from basicsr.utils.parallel import in_parallel
 
@@ -144,13 +145,14 @@ def _keep_record(folder: Path, windows: Windows) -> None:
         made = record.read_text(encoding="utf-8")
         if made != settings:
             raise UserError(f"{folder}: holds crops made with {made.strip()}; take these, or another folder")
-    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    elif folder.is_dir() and not is_empty(folder):
         raise UserError(f"{folder}: holds files from elsewhere (no {RECORD}); choose an empty folder")
     else:
         write_bytes(record, settings.encode())
 
 
 def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: Windows, workers: int | None) -> CropCount:
+    require_short_names(_crop(field, 1) for fields in jobs for field in fields)
     written = kept = 0
     for new, old in in_parallel(partial(_crop_one, windows=windows), jobs, "cropping", workers, threads=True):
         written, kept = written + new, kept + old
@@ -165,7 +167,8 @@ def _crop_one(fields: tuple[_Field, ...], windows: Windows) -> tuple[int, int]:
         found = f"{width}x{height} pixels, the window {windows.size}"
         raise UserError(f"{name}: has {found}; take a smaller --size or leave the image out")
     total = len(windows.corners(height, width))
-    paths = [[Path(f"{field.crops}_s{number:03d}.png") for number in range(1, total + 1)] for field in fields]
+    paths = [[_crop(field, number) for number in range(1, total + 1)] for field in fields]
+    require_short_names(crops[-1] for crops in paths)
     missing = sum(not path.exists() for crops in paths for path in crops)
     if missing == 0:
         return 0, total * len(fields)
@@ -183,6 +186,11 @@ def _crop_one(fields: tuple[_Field, ...], windows: Windows) -> tuple[int, int]:
                 renumber = field.is_label_map and windows.relabel
                 write_png(path, relabel(crop).astype(np.uint16) if renumber else crop)
     return missing, total * len(fields) - missing
+
+
+def _crop(field: _Field, number: int) -> Path:
+    """The published name."""
+    return Path(f"{field.crops}_s{number:03d}.png")
 
 
 def _quick_size(path: Path) -> tuple[int, int]:

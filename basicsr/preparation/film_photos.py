@@ -16,9 +16,10 @@ import msgspec
 
 from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.photos import find_photos, read_photo
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.synthesis import ClipRules, filmed_pair
 from basicsr.utils.errors import UserError
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import write_png
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel

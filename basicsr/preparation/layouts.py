@@ -6,13 +6,15 @@ of the splits that are there, under names that are unique across clips and scene
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from basicsr.data.pairing import require_same
+from basicsr.storage.meta_info import read_lines
 from basicsr.utils.errors import UserError
+from basicsr.utils.folders import find_files, visible_files, visible_folders
 from basicsr.utils.image import READABLE
 
 SHARP = ("sharp", "gt", "target")
@@ -43,10 +45,12 @@ def gopro_splits(folder: Path, blur: Literal["blur", "blur_gamma"] = "blur") -> 
     """
     splits: Splits = {}
     for split in ("train", "test"):
-        place = _find(folder, split, "*/sharp")
+        place = _find(folder, split, lambda clip: (clip / "sharp").is_dir())
         if place is not None:
             clips = [
-                clip for clip in _folders(place) if any((clip / kind).is_dir() for kind in (blur, "sharp"))
+                clip
+                for clip in visible_folders(place)
+                if any((clip / kind).is_dir() for kind in (blur, "sharp"))
             ]
             splits[split] = [pair for clip in clips for pair in _clip_pairs(clip, blur)]
     return _require_some(splits, folder, "train/<clip>/sharp or test/<clip>/sharp, as in GOPRO_Large")
@@ -55,13 +59,13 @@ def gopro_splits(folder: Path, blur: Literal["blur", "blur_gamma"] = "blur") -> 
 def _clip_pairs(clip: Path, blur: str) -> list[Pair]:
     for kind in (blur, "sharp"):
         if not (clip / kind).is_dir():
-            has = ", ".join(place.name for place in _folders(clip))
+            has = ", ".join(place.name for place in visible_folders(clip))
             raise UserError(f"{clip}: no folder '{kind}', it has {has}; choose --blur or unpack it again")
     return _paired(_clip_images(clip.name, clip / "sharp"), _clip_images(clip.name, clip / blur), clip)
 
 
 def _clip_images(clip: str, folder: Path) -> dict[str, Path]:
-    return {f"{clip}-{path.stem}": path for path in _images(folder)}
+    return {f"{clip}-{path.stem}": path for path in visible_files(folder, READABLE)}
 
 
 def reds_splits(folder: Path) -> Splits:
@@ -73,14 +77,20 @@ def reds_splits(folder: Path) -> Splits:
     splits: Splits = {}
     for split in ("train", "val"):
         names = (f"{split}_sharp", f"{split}_blur")
-        sharp, blurred = (_find(folder, name, "*/*.png") for name in names)
+        sharp, blurred = (
+            _find(folder, name, lambda clip: bool(visible_files(clip, (".png",)))) for name in names
+        )
         if sharp is None and blurred is None:
             continue
         if sharp is None or blurred is None:
             lacking = names[0] if sharp is None else names[1]
             raise UserError(f"{folder}: no frames {lacking}/<clip>/*.png; unpack {lacking}.zip there too")
         files = [
-            {key: path for clip in _folders(place) for key, path in _clip_images(clip.name, clip).items()}
+            {
+                key: path
+                for clip in visible_folders(place)
+                for key, path in _clip_images(clip.name, clip).items()
+            }
             for place in (sharp, blurred)
         ]
         splits[split] = _paired(files[0], files[1], folder)
@@ -108,7 +118,7 @@ def realblur_splits(folder: Path, camera: Literal["J", "R"] = "J") -> Splits:
 
 def _listed_pairs(list_file: Path, camera: str) -> list[Pair]:
     pairs: dict[str, Pair] = {}
-    for line in filter(None, map(str.strip, list_file.read_text(encoding="utf-8").splitlines())):
+    for line in read_lines(list_file):
         words = line.split()
         parts = words[0].split("/")
         if len(words) != 2 or len(parts) < 3:
@@ -150,9 +160,7 @@ def reloblur_splits(folder: Path) -> Splits:
 
 def _images_with_role(folder: Path, words: Iterable[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in READABLE or path.name.startswith("."):
-            continue
+    for path in find_files(folder, READABLE):
         places = list(path.relative_to(folder).parent.parts)
         stem, _, end = path.stem.rpartition("_")
         if end.lower() not in words:
@@ -174,23 +182,17 @@ def _paired(sharp: dict[str, Path], blurred: dict[str, Path], folder: Path) -> l
 
 
 def _named(folder: Path, name: str) -> Iterator[Path]:
-    """Everything of that name below ``folder``, the nearest first."""
-    return (path for depth in range(_DEPTH) for path in sorted(folder.glob("*/" * depth + name)))
+    """Everything of that name at most `_DEPTH` folders below ``folder``, the nearest first."""
+    places = [folder]
+    for _ in range(_DEPTH):
+        yield from (place / name for place in places if (place / name).exists())
+        places = [inside for place in places for inside in visible_folders(place)]
 
 
-def _find(folder: Path, name: str, inside: str) -> Path | None:
-    """The folder ``name`` that holds ``inside``; archives repeat folder names on the way to it."""
-    return next((place for place in _named(folder, name) if any(place.glob(inside))), None)
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    """Image files; those that begin with a dot are left over from archives made on a Mac."""
-    paths = sorted(folder.iterdir())
-    return (path for path in paths if path.suffix.lower() in READABLE and not path.name.startswith("."))
+def _find(folder: Path, name: str, is_clip: Callable[[Path], bool]) -> Path | None:
+    """The folder ``name`` that holds a clip; archives repeat folder names on the way to it."""
+    found = (place for place in _named(folder, name) if place.is_dir())
+    return next((place for place in found if any(map(is_clip, visible_folders(place)))), None)
 
 
 def _require_some(splits: Splits, folder: Path, wanted: str) -> Splits:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from basicsr.masks.legacy import read_published_npz
-from basicsr.preparation.reading import decode_as_it_is, read_bytes, require_outside
+from basicsr.preparation.reading import decode_as_it_is, read_bytes
 from basicsr.storage import DiskStorage, write_lmdb
 from basicsr.utils.errors import UserError
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import READABLE
 from basicsr.utils.parallel import in_parallel
 

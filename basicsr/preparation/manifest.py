@@ -18,7 +18,7 @@ import msgspec
 
 import basicsr
 from basicsr.utils.errors import UserError
-from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.files import append_line, require_short_names, write_bytes
 from basicsr.utils.log import logger
 
 MANIFEST = "manifest.json"
@@ -45,13 +45,16 @@ def claim_folder(
     Another version of this package is a warning: most versions change no mask.
 
     Args:
-        targets: files that are going to be written.
+        targets: files that are going to be written; with names that are not too long.
         overwrite: replace what others wrote, and accept changed parameters.
 
     Raises:
-        UserError: the folder has masks with other parameters, or has one of ``targets`` but no manifest.
+        UserError: the folder has masks with other parameters, or has one of ``targets`` but no manifest; or
+            no file can have the name of one of them.
     """
     manifest = folder / MANIFEST
+    targets = list(targets)
+    require_short_names(targets)
     # looked for first: another shard may be making both, the manifest before its first mask
     taken = next((target for target in targets if target.exists()), None)
     if manifest.exists() and not overwrite:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from basicsr.masks import Overlap, read_label_map
 from basicsr.preparation.manifest import Record, read_records
 from basicsr.preparation.photos import find_photos
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.utils.errors import UserError
+from basicsr.utils.files import leftovers
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import decode_single
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel
@@ -82,12 +84,8 @@ def find_job_photos(job: MaskJob) -> list[PhotoFile]:
 
 def remove_leftovers(job: MaskJob, photos: Sequence[PhotoFile]) -> None:
     """Remove what `write_bytes` had not finished for ``photos`` when an earlier run was killed."""
-    targets = {place for photo in photos for place in job.places(photo.key)}
-    for folder in job.outputs:
-        for leftover in folder.rglob(".*.part.png"):
-            name, *_ = leftover.name[1:].rsplit(".", 3)
-            if leftover.with_name(name) in targets:
-                leftover.unlink()
+    for leftover in leftovers(place for photo in photos for place in job.places(photo.key)):
+        leftover.unlink(missing_ok=True)
 
 
 def missing_masks(job: MaskJob, photos: Sequence[PhotoFile], made_with: str) -> list[PhotoFile]:

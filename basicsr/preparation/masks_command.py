@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from basicsr.config.cli import run_command
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
+from basicsr.utils.typed_path import typed_path
 
 ABOUT = """Make a label map for each photo of a folder, with its subfolders.
 
@@ -28,11 +28,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=ABOUT, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", type=Path, metavar="INPUT_DIR", help="PNG, JPEG, WebP, TIFF or BMP")
-    parser.add_argument("output", type=Path, metavar="OUTPUT_DIR", help="gets <name>.png and manifest.json")
+    parser.add_argument("photos", type=typed_path, metavar="INPUT_DIR", help="photos, with subfolders")
+    parser.add_argument(
+        "output", type=typed_path, metavar="OUTPUT_DIR", help="gets <name>.png and manifest.json"
+    )
     add_segmenter_arguments(parser)
     parser.add_argument(
-        "--grey", type=Path, metavar="FOLDER",
+        "--grey", type=typed_path, metavar="FOLDER",
         help="also write SAM-Deblur's grey mask images there, for networks with a mask channel",
     )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="make only part I (from 1) of N")

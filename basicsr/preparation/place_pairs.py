@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from basicsr.preparation.layouts import Splits
 from basicsr.utils.errors import UserError
-from basicsr.utils.files import write_atomically, write_bytes
+from basicsr.utils.files import require_short_names, write_atomically, write_bytes
 
 Link = Literal["symlink", "hardlink", "copy"]
 
@@ -60,8 +60,8 @@ def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link =
         target: e.g. ``datasets/GoPro``.
 
     Raises:
-        UserError: a link cannot be made; or, after all others are done, files that are there already and
-            differ from the download.
+        UserError: a name is too long, or a link cannot be made; or, after all others are done, files that are
+            there already and differ from the download.
     """
     places = [
         (source, target / split / folder / f"{pair.key}{source.suffix.lower()}")
@@ -69,6 +69,7 @@ def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link =
         for pair in pairs
         for folder, source in (("target", pair.sharp), ("input", pair.blurred))
     ]
+    require_short_names(place for _, place in places)
     there = [(source, place) for source, place in places if os.path.lexists(place)]
     differing = [place for source, place in there if not _is_same(source, place)]
     missing = [(source, place) for source, place in places if not os.path.lexists(place)]

@@ -44,13 +44,3 @@ def decode_as_it_is(data: bytes, name: str, is_label_map: bool = False) -> Array
     if is_label_map or data.startswith(b"PK"):
         return decode_label_map(data, name).astype(np.uint16)
     return decode_single(data, name) if is_grey_png(data) else decode_rgb(data, name)
-
-
-def require_outside(output: Path, source: Path) -> None:
-    """Check that an output is not below the folder that is read, where a second run would read it too.
-
-    Raises:
-        UserError: it is.
-    """
-    if output.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"{output}: lies in the input folder {source}; choose a place outside of it")

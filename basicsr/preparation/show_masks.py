@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from basicsr.masks import read_label_map
 from basicsr.masks.pictures import overlay
 from basicsr.preparation.photos import find_photos, read_photo
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
+from basicsr.utils.files import require_short_names
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import write_png
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel
@@ -56,6 +58,7 @@ def show_masks(
         logger().warning(f"{labels}: {len(photos.keys()) - len(keys)} photos have no label map, left out")
     items = [(Path(photos.describe(key)), Path(maps.describe(key)), output / f"{key}.png") for key in keys]
     targets = [*(place for _, _, place in items), output / SHEET]
+    require_short_names(targets)
     taken = next((place for place in targets if place.exists()), None)
     if taken is not None and not overwrite:
         raise UserError(f"{taken}: exists already; take another folder, or --overwrite")

@@ -24,6 +24,7 @@ from basicsr.segmenters.graph import Graph
 from basicsr.storage import DiskStorage
 from basicsr.synthesis import PRESETS, ClipRules, Preset
 from basicsr.utils.errors import UserError
+from basicsr.utils.files import require_short_names
 from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.parallel import in_parallel
 
@@ -115,14 +116,14 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
                 windows = Windows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
                 crop_folder(part / field, source / field, windows, job.workers)
         for number in range(times):
-            _link(source, job.output / "train", f"{name}_{number}_")
+            link_pairs(source, job.output / "train", f"{name}_{number}_")
     _blur(job, "held", job.held_photos, _HELD)
     held = {"synthetic": job.output / "parts/held"}
     for name, folder in (job.held_pairs or {}).items():
         held[name] = _take(job, f"held_{name}", folder)
     for name, part in held.items():
         _mask(part, job.workers)
-        _link(part, job.output / name, "")
+        link_pairs(part, job.output / name, "")
     splits = ["train", *held]
     return {name: len(DiskStorage(job.output / name / "input", READABLE).keys()) for name in splits}
 
@@ -164,7 +165,7 @@ def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
     synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
     if blur.objects:
         # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
-        _link(output, output.parent, "", ("input", "target"))
+        link_pairs(output, output.parent, "", ("input", "target"))
 
 
 def _resize(photos: Path, output: Path, scale: float, workers: int | None) -> Path:
@@ -189,7 +190,7 @@ def _resize_one(scale: float, files: tuple[Path, Path]) -> None:
 def _take(job: SmallSet, name: str, folder: Path) -> Path:
     """Link real pairs into a part."""
     part = job.output / "parts" / name
-    _link(folder, part, "", ("input", "target"))
+    link_pairs(folder, part, "", ("input", "target"))
     return part
 
 
@@ -198,12 +199,28 @@ def _mask(part: Path, workers: int | None) -> None:
     create_masks(job, Graph, "graph")
 
 
-def _link(source: Path, output: Path, prefix: str, fields: tuple[str, ...] = FIELDS) -> None:
+def link_pairs(source: Path, output: Path, prefix: str, fields: tuple[str, ...] = FIELDS) -> None:
+    """Link the images of some fields into one folder a field, ``/`` in their keys replaced by ``_``.
+
+    Links that are there already stay.
+
+    Args:
+        prefix: of the names.
+
+    Raises:
+        UserError: two images would get one name, or a name is too long.
+    """
     for field in fields:
         files = DiskStorage(source / field, READABLE)
+        sources: dict[Path, Path] = {}
         for key in files.keys():  # noqa: SIM118 - not a mapping
             path = Path(files.describe(key))
             place = output / field / f"{prefix}{key.replace('/', '_')}{path.suffix}"
+            if place in sources:
+                raise UserError(f"{sources[place]} and {path}: both would become {place}; rename one")
+            sources[place] = path
+        require_short_names(sources)
+        for place, path in sources.items():
             if not place.exists():
                 place_file(path.resolve(), place, "symlink")
 

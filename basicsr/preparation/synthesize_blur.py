@@ -23,12 +23,13 @@ from basicsr.masks import LabelMap, encode_label_map
 from basicsr.preparation.manifest import claim_folder, identify
 from basicsr.preparation.moving_objects import choose, decode_objects, usable_map
 from basicsr.preparation.photos import find_photos, read_photo
-from basicsr.preparation.reading import read_bytes, require_outside
+from basicsr.preparation.reading import read_bytes
 from basicsr.segmenters import graph_regions
 from basicsr.storage import DiskStorage
 from basicsr.synthesis import Draw, KernelFolder, Preset, draw_pair, make_pair
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.folders import require_outside
 from basicsr.utils.image import encode_png, to_chw, to_tensor
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel

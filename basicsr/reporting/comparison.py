@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from basicsr.reporting.model import Document
 from basicsr.reporting.page import link, read_page, write_page
@@ -122,7 +123,7 @@ def _with_links_from(document: Document, here: Path, there: Path) -> Document:
     """The links of a report in the folder ``here``, for a page in the folder ``there``."""
 
     def moved(old: str) -> str:
-        return link(here / unquote(old), there)
+        return link(here / os.fsdecode(unquote_to_bytes(old)), there)
 
     for item in document["sets"]:
         for image in item["images"]:

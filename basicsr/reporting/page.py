@@ -59,8 +59,11 @@ def read_page(path: Path) -> Document:
 
 
 def link(file: Path, folder: Path) -> str:
-    """Where ``file`` is, for a page in ``folder``: a relative URL, ``#`` and spaces escaped."""
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
+    """Where ``file`` is, for a page in ``folder``: a relative URL, ``#`` and spaces escaped.
+
+    Names that are no UTF-8 are escaped byte by byte, as browsers find them.
+    """
+    return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))
 
 
 def _script_safe(document: Document) -> str:

@@ -1,8 +1,9 @@
-"""Restore what a user names: a photo, a video, or a folder of both with its subfolders."""
+"""Restore what a user names: photos, videos, and folders of both with their subfolders."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,32 +17,24 @@ from basicsr.reporting.facts import circumstances
 from basicsr.reporting.model import to_document
 from basicsr.reporting.page import read_page, write_page
 from basicsr.restoration.guard import Findings
+from basicsr.restoration.items import Item
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
-from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video
+from basicsr.restoration.video import restore_video
 from basicsr.utils.errors import UserError
-from basicsr.utils.image import READABLE, Array, to_8_bit, write_png
+from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
-from basicsr.utils.photo_file import photo_file_type, read_photo_file, write_photo_file
+from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
 
 REPORT = "report.html"
 
 
-class Item(NamedTuple):
-    """A file to restore: its place, where the result goes, and its name in reports and among masks."""
-
-    source: Path
-    target: Path
-    key: str
-
-
 @dataclass(frozen=True)
 class RestoreJob:
-    """What to restore and where to put it.
+    """Where results go, and how they are written.
 
     Args:
-        source: photo, video, or folder.
-        output: file, or folder that keeps the structure and the names of the input.
+        output: file, or folder for results and report.
         is_folder: whether ``output`` is a folder.
         overwrite: replace files that are there; else those of a folder are kept and left out.
         save_masks: folder for label maps and overlays; None writes none.
@@ -51,7 +44,6 @@ class RestoreJob:
         debug: stop at the first file that fails, with a traceback.
     """
 
-    source: Path
     output: Path
     is_folder: bool
     overwrite: bool = False
@@ -62,49 +54,18 @@ class RestoreJob:
     debug: bool = False
 
 
-def find_items(job: RestoreJob) -> list[Item]:
-    """The files of a job in the order of their names.
-
-    Raises:
-        UserError: nothing to restore, an output that lies in the input folder or is the input, or a file that
-            is there already.
-    """
-    known = (*READABLE, *VIDEO_SUFFIXES)
-    if not job.source.exists():
-        raise UserError(f"{job.source}: no such file or folder")
-    if job.is_folder and job.output.is_file():
-        raise UserError(f"{job.output}: is a file; give -o a folder for the results of {job.source}")
-    if job.source.is_dir():
-        if job.output.resolve().is_relative_to(job.source.resolve()):
-            raise UserError(f"{job.output}: lies in the input folder {job.source}; choose a place outside")
-        paths = sorted(path for path in job.source.rglob("*") if path.suffix.lower() in known)
-        visible = [path for path in paths if path.is_file() and not path.name.startswith(".")]
-        if not visible:
-            raise UserError(f"{job.source}: no photo or video in it; readable are {', '.join(known)}")
-        names = [path.relative_to(job.source) for path in visible]
-        return [Item(job.source / name, job.output / name, name.as_posix()) for name in names]
-    if job.source.suffix.lower() not in known:
-        raise UserError(f"{job.source}: not a photo or video; readable are {', '.join(known)}")
-    target = job.output / job.source.name if job.is_folder else job.output
-    if target.resolve() == job.source.resolve():
-        raise UserError(f"{target}: is the input itself; choose another place")
-    if job.source.suffix.lower() not in VIDEO_SUFFIXES:
-        photo_file_type(target)  # or it would be found out after the work
-    if target.exists() and not job.overwrite:
-        raise UserError(f"{target}: exists already; choose another place, or --overwrite")
-    return [Item(job.source, target, job.source.name)]
-
-
-def restore_all(job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> None:
-    """Restore every file of a job, go on after one that is broken, and write the report of a folder.
+def restore_all(
+    items: Sequence[Item], job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
+) -> None:
+    """Restore every file, go on after one that is broken, and write the report of a folder.
 
     Args:
+        items: from `basicsr.restoration.items.find_items`.
         finder: of masks, where the network wants them.
 
     Raises:
-        UserError: nothing to do; or at the end, naming the files that could not be restored.
+        UserError: at the end, naming the files that could not be restored.
     """
-    items = find_items(job)
     missing = [item for item in items if job.overwrite or not item.target.exists()]
     if len(missing) < len(items):
         kept = len(items) - len(missing)
@@ -136,12 +97,10 @@ def restore_all(job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
 def _restore_item(
     item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
 ) -> ReportImage:
-    is_video = item.source.suffix.lower() in VIDEO_SUFFIXES
-    shown = (
-        _restore_video(item, job, restorer, finder)
-        if is_video
-        else _restore_photo(item, job, restorer, finder)
-    )
+    shown = (_restore_video if item.is_video else _restore_photo)(item, job, restorer, finder)
+    if job.is_folder and item.target.suffix != item.source.suffix:
+        what = f"written as {item.target.suffix}: {item.source.suffix} files are read, not written"
+        shown.notes.append(what)
     for note in shown.notes:
         logger().info(f"{item.source}: {note}")
     thumbnails = make_thumbnails(to_8_bit(shown.lq), to_8_bit(shown.restored), labels=shown.labels)
@@ -181,14 +140,14 @@ class _Shown(NamedTuple):
 
 def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
     file = read_photo_file(item.source)
+    height, width = file.image.shape[:2]
+    require_size(item.target, height, width)
     started = time.perf_counter()
-    key = str(Path(item.key).with_suffix(""))
-    restored = _restore_with_masks(file.image, key, restorer, finder)
+    restored = _restore_with_masks(file.image, item.mask_key, restorer, finder)
     seconds = time.perf_counter() - started
     dropped = write_photo_file(item.target, file, restored.image, job.quality)
     if restored.labels is not None:
-        dropped += _save_masks(job, key, to_8_bit(file.image), restored.labels)
-    height, width = file.image.shape[:2]
+        dropped += _save_masks(job, item.mask_key, to_8_bit(file.image), restored.labels)
     how = f"in tiles of {restored.tile} pixels" if restored.tile else "whole"
     notes = [f"{width} x {height} pixels, {how}, {seconds:.1f} s", *file.notes, *dropped]
     return _Shown(file.image, restored.image, restored.labels, notes + restored.findings.notes())
@@ -215,7 +174,7 @@ def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
 
     def restore(frame: Array) -> Array:
         nonlocal frames
-        restored = _restore_with_masks(frame, str(Path(item.key).with_suffix("")), restorer, finder)
+        restored = _restore_with_masks(frame, item.mask_key, restorer, finder)
         findings.add(restored.findings)
         frames += 1
         if not first:

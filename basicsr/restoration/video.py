@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Disposition, Stream
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-"""What is read. All but .avi, which cannot hold varying frame rates, are written."""
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
+)  # fmt: skip
+"""What is read. The first five are written; the others hold neither any frame rate nor any sound."""
 
 _H264 = ("libx264", {"preset": "medium"})
 _VP9 = ("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"})
@@ -33,6 +35,8 @@ _ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm"
 _CLOCK = 1_000_000  # containers count their length in millionths of a second
 _MISSING = 0.5  # seconds without packets at the end that make a file count as cut short
 _GUESSED_RATE = Fraction(25)
+# What is meant where a file, such as many an AVI, does not say which channel is which.
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 # Tags that describe the old file, not what it shows.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
@@ -105,10 +109,7 @@ def restore_video(
             another suffix. Nothing is left under the name of ``target``.
     """
     av = _import_av()
-    if target.suffix.lower() not in _ENCODERS:
-        raise UserError(
-            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
-        )
+    require_video_suffix(target)
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists already; choose another name or --overwrite")
     frames = video_facts(source).frames
@@ -122,7 +123,7 @@ def restore_video(
         ):
             video = _video_stream(container, source)
             encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source), crf)
-            copies, dropped = _copied_streams(container, output, video)
+            copies, dropped = _copied_streams(av, container, output, video)
             _copy_tags(container, output)
             damaged = 0
             for frame, packet in _decoded(av, container, video, copies, source):
@@ -140,6 +141,23 @@ def restore_video(
 
     write_atomically(target, write)
     return notes
+
+
+def require_video_suffix(target: Path) -> None:
+    """Check that videos are written with the suffix of ``target``.
+
+    Raises:
+        UserError: they are not.
+    """
+    if target.suffix.lower() not in _ENCODERS:
+        raise UserError(
+            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
+        )
+
+
+def written_video_suffix(suffix: str) -> str:
+    """The suffix of the result for a video with ``suffix``: the same where it is written, else ``.mp4``."""
+    return suffix if suffix.lower() in _ENCODERS else ".mp4"
 
 
 class _FrameEncoder:
@@ -254,7 +272,7 @@ def _decoded(
 
 
 def _copied_streams(
-    container: InputContainer, output: OutputContainer, video: VideoStream
+    av: ModuleType, container: InputContainer, output: OutputContainer, video: VideoStream
 ) -> tuple[dict[int, Stream], list[str]]:
     """The new stream by the index of the old one, and the names of those that the container cannot hold."""
     copies: dict[int, Stream] = {}
@@ -270,6 +288,8 @@ def _copied_streams(
         except ValueError:
             dropped.append(f"{stream.type} in {stream.codec_context.name}")
             continue
+        if isinstance(copy, av.AudioStream) and copy.layout.name.endswith(" channels"):
+            copy.layout = _USUAL_LAYOUTS.get(copy.layout.nb_channels, copy.layout)  # .mp4 wants to know
         copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
         copy.disposition = cast("Disposition", stream.disposition.value)  # PyAV 17 takes only the number
         copies[stream.index] = copy

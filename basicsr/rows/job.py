@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from basicsr.config.paths import RESULTS
+from basicsr.utils.typed_path import typed_path
 
 ROWS = {"NAFNet": "w/o SAM", "MaskNAFNet": "CAT", "SegNAFNet-MAP": "MAP", "SegNAFNet": "Ours"}
 """Option files and what the paper calls their rows, in its order."""
@@ -79,7 +80,9 @@ def read_job(argv: Sequence[str] | None = None) -> RowsJob:
         help="runs at the same time (default: 1), each with its share of the cores unless OMP_NUM_THREADS "
         "says how many",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help=f"(default: {RESULTS}/<group>-rows)")
+    parser.add_argument(
+        "-o", "--output", type=typed_path, metavar="DIR", help=f"(default: {RESULTS}/<group>-rows)"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)
     return RowsJob(

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from basicsr.masks import LabelMap, Overlap, from_stack
 from basicsr.segmenters.base import Masks, Photo
-from basicsr.utils.convert import Count, Share
+from basicsr.utils.convert import AnyPath, Count, Share
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
@@ -40,7 +40,7 @@ class Transformers:
 
     def __init__(
         self,
-        model: str,
+        model: AnyPath,
         download: bool = False,
         points_per_side: Count = 32,
         points_per_batch: Count = 64,

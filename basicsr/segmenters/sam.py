@@ -21,7 +21,7 @@ from basicsr.segmenters.base import Masks, Photo
 from basicsr.segmenters.everything import Everything, Options
 from basicsr.segmenters.painting import paint
 from basicsr.segmenters.upsampling import Frame
-from basicsr.utils.convert import Count, Share
+from basicsr.utils.convert import AnyPath, Count, Share
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
@@ -60,7 +60,7 @@ class Sam:
 
     def __init__(
         self,
-        checkpoint: str | None = None,
+        checkpoint: AnyPath | None = None,
         model: Model = "vit_h",
         points_per_side: Count = 32,
         points_per_batch: Count = 64,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Literal, Protocol
 
 
 class Storage(Protocol):
-    """Keys are file names without suffix, ``/`` between folders. Instances can be pickled."""
+    """Keys are file names without suffix, ``/`` between folders, in the form of `as_key`.
+
+    Any other Unicode form of a key means the same. Instances can be pickled.
+    """
 
     def keys(self) -> list[str]:
         """All keys, sorted."""
@@ -24,6 +28,11 @@ class Storage(Protocol):
     def describe(self, key: str) -> str:
         """Where ``key`` is, or would be, for messages."""
         ...
+
+
+def as_key(name: str) -> str:
+    """A name in Unicode's composed form (NFC); macOS writes ``é`` as two characters, most others as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def open_storage(root: str | Path, backend: Literal["disk", "lmdb"], suffixes: tuple[str, ...]) -> Storage:

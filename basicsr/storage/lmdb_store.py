@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from basicsr.storage.meta_info import read_meta_info
+from basicsr.storage.base import as_key
+from basicsr.storage.meta_info import read_names
 from basicsr.utils.errors import UserError
+from basicsr.utils.files import temporary_beside
 
 if TYPE_CHECKING:
     import lmdb
@@ -40,13 +42,14 @@ class LmdbStorage:
         if not (self.path / DATA).is_file():
             raise UserError(f"{self.path}: not an LMDB folder (no {DATA} in it); check path and backend")
         meta = self.path / META
-        self._keys = sorted(set(read_meta_info(meta) if meta.is_file() else _keys_of_database(self.path)))
-        if not self._keys:
+        names = read_names(meta) if meta.is_file() else _names_in_database(self.path)
+        self._names = {as_key(name): name for name in names}
+        if not self._names:
             raise UserError(f"{self.path}: the LMDB has no entries; make it again")
 
     def keys(self) -> list[str]:
         """All keys, sorted."""
-        return list(self._keys)
+        return sorted(self._names)
 
     def read(self, key: str) -> bytes:
         """The encoded file.
@@ -55,7 +58,7 @@ class LmdbStorage:
             UserError: no such key, or the database cannot be opened.
         """
         with _environment(self.path).begin() as transaction:
-            data = transaction.get(key.encode())
+            data = transaction.get(self._names.get(as_key(key), key).encode())
         if data is None:
             raise UserError(f"{self.path}: no entry '{key}'; make the LMDB again from the complete folder")
         return data
@@ -65,7 +68,7 @@ class LmdbStorage:
         return f"{self.path}:{key}"
 
 
-def _keys_of_database(path: Path) -> list[str]:
+def _names_in_database(path: Path) -> list[str]:
     with _environment(path).begin() as transaction, transaction.cursor() as cursor:
         return [key.decode() for key in cursor.iternext(keys=True, values=False)]
 
@@ -110,7 +113,7 @@ def write_lmdb(
     path = Path(path)
     if path.exists():
         raise UserError(f"{path}: exists already; delete it or choose another name")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary_beside(path)
     temporary.mkdir(parents=True)
     try:
         with (

@@ -5,24 +5,48 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
+from basicsr.utils.image import READABLE
 
 # (h,w,c), then the compression level in the lists of an LMDB
 _SHAPE = re.compile(r" \(\d+(,\d+)+\)( .*)?$")
+# of files that a list names; what else follows a dot belongs to the name: frame.0000
+_SUFFIXES = (*READABLE, ".npz")
 
 
 def read_meta_info(path: Path) -> list[str]:
-    """Keys of a ``meta_info`` file: the names in its lines without suffix, in their order.
+    """Keys of a ``meta_info`` file: the names in its lines without the suffix of an image, in their order.
 
     Raises:
         UserError: not text, or without a name.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the meta file is not UTF-8 text; save it again") from error
-    names = [_SHAPE.sub("", line.strip()) for line in lines]
-    keys = [str(PurePosixPath(name).with_suffix("")) for name in names if name]
-    if not keys:
+    return [as_key(name) for name in read_names(path)]
+
+
+def read_names(path: Path) -> list[str]:
+    """`read_meta_info` in the Unicode form in which the names are written."""
+    names = [_SHAPE.sub("", line) for line in read_lines(path)]
+    if not names:
         raise UserError(f"{path}: the meta file lists no image; write a name in each line")
-    return keys
+    return [_without_suffix(name) for name in names]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text that have something in them, stripped; a byte order mark is no part of them.
+
+    Raises:
+        UserError: it cannot be read, or is no such text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the list is not UTF-8 text; save it again") from error
+    return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_suffix("") if path.suffix.lower() in _SUFFIXES else path)

@@ -7,6 +7,7 @@ lax mode, so the YAML 1.1 string ``1e-3`` becomes a float where a float is asked
 from __future__ import annotations
 
 import difflib
+import os
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +17,22 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 import msgspec
 
 from basicsr.utils.shipped import shipped_weights, weight_file
+from basicsr.utils.typed_path import expand
+
+
+class IsPath:
+    """Marks a path, which `convert` expands as shells do."""
+
+    def check(self, path: str, where: str, mistakes: Mistakes) -> None:
+        """Anything may be a path."""
+
+
+# leaves room for what is appended when a run is put aside
+_LONGEST_FOLDER_NAME = 200
 
 
 @dataclass(frozen=True)
-class MustExist:
+class MustExist(IsPath):
     """Marks a path option that must be there before anything runs."""
 
     kind: Literal["file", "folder"]
@@ -60,7 +73,7 @@ def advice_on(kind: Any, value: Any) -> str:
     return "".join(f"; {text}" for text in texts if text and (value is None or isinstance(value, list)))
 
 
-class IsWeights:
+class IsWeights(IsPath):
     """Marks the path of a weight file, or the name of weights that come with the package."""
 
     def check(self, named: str, where: str, mistakes: Mistakes) -> None:
@@ -75,6 +88,9 @@ class FolderName:
     def check(self, name: str, where: str, mistakes: Mistakes) -> None:
         if not name or name.startswith(".") or "/" in name or "\\" in name:
             mistakes.add(where, "becomes a folder's name: not empty, no slash, no dot in front", name)
+        if len(os.fsencode(name)) > _LONGEST_FOLDER_NAME:
+            what = f"becomes a folder's name: at most {_LONGEST_FOLDER_NAME} bytes, found"
+            mistakes.add(where, f"{what} {len(os.fsencode(name))}", name)
 
 
 class Template:
@@ -94,6 +110,7 @@ FileTemplate = Annotated[str, Template()]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 ExistingFile = Annotated[str, MustExist("file")]
+AnyPath = Annotated[str, IsPath()]
 WeightFile = Annotated[str, IsWeights()]
 _ONE_FOLDER = "make one folder with a link to each (ln -s A B ONE), of the same names for every root"
 ExistingFolder = Annotated[str, MustExist("folder"), Advice(several=_ONE_FOLDER)]
@@ -227,6 +244,8 @@ def _convert_leaf(
             what = f"expected one of {', '.join(choices)}" + (f". Did you mean '{near[0]}'?" if near else "")
         mistakes.add(where, what + advice, value)
         return None
+    if any(isinstance(rule, IsPath) for rule in rules):
+        result = expand(result)
     for rule in rules:
         if isinstance(rule, msgspec.Meta):
             _check_bounds(result, rule, where, mistakes)

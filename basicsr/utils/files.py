@@ -2,10 +2,58 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from basicsr.utils.errors import UserError
+
+LONGEST_NAME = 255
+"""Bytes of the name of a file or a folder that common file systems can hold."""
+_LONGEST_SUFFIX = 16
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the folder of ``path`` for this process to write to; the suffix is that of ``path``.
+
+    It is as short for a long name as for a short one, so that every name that can be stored can be written.
+    """
+    suffix = path.suffix if len(path.suffix) <= _LONGEST_SUFFIX else ""
+    return path.with_name(f"{_beginning(path)}{os.getpid()}.part{suffix}")
+
+
+def leftovers(targets: Iterable[Path]) -> list[Path]:
+    """What `write_atomically` has not finished for ``targets``, in this process or in one that was killed."""
+    beginnings: defaultdict[Path, set[str]] = defaultdict(set)
+    for target in targets:
+        beginnings[target.parent].add(_beginning(target))
+    return [
+        folder / name
+        for folder, known in beginnings.items()
+        if folder.is_dir()
+        for name in os.listdir(folder)
+        if f"{name.rpartition('.part')[0].rpartition('.')[0]}." in known
+    ]
+
+
+def _beginning(path: Path) -> str:
+    return f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}."
+
+
+def require_short_names(paths: Iterable[Path]) -> None:
+    """Check, before the work is done, that files can have these names; suffixes and numbers lengthen them.
+
+    Raises:
+        UserError: naming the first that has more than `LONGEST_NAME` bytes.
+    """
+    for path in paths:
+        length = len(os.fsencode(path.name))
+        if length > LONGEST_NAME:
+            found = f"the name has {length} bytes, a file system holds {LONGEST_NAME}"
+            raise UserError(f"{path}: {found}; shorten the name of the input")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -16,7 +64,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    temporary = temporary_beside(path)
     try:
         with _errors_naming(path):
             write(temporary)

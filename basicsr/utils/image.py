@@ -15,7 +15,11 @@ from basicsr.utils.files import write_bytes
 from basicsr.utils.photo_metadata import jpeg_segments
 
 Array = NDArray[Any]
-READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# What image files are called; their content decides how they are read. HEIC needs the extra 'heic'.
+READABLE = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp",
+    ".avif", ".heic", ".heif", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx",
+)  # fmt: skip
 
 
 def decode_rgb(data: bytes, name: str) -> Array:

@@ -51,8 +51,14 @@ class _FileHandler(logging.FileHandler):
 
 
 def _add_handler(handler: logging.Handler) -> None:
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger().addHandler(handler)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """File names may have bytes that are no text; those are shown as ``\\udcff``."""
+        return super().format(record).encode(errors="backslashreplace").decode()
 
 
 def close_log() -> None:

@@ -1,4 +1,4 @@
-"""Photo files with everything they carry: depth, alpha, grey, orientation, EXIF, colour profile, XMP."""
+"""Photo files with everything they carry: depth, alpha, grey, orientation, and what they say of the photo."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ from basicsr.utils.image import Array, decode_stored, to_8_bit
 from basicsr.utils.photo_metadata import (
     TIFF_EXTRA_SAMPLES,
     Header,
+    Kind,
     Metadata,
     Pieces,
-    jpeg_limits,
+    bmp_with,
+    fitting,
+    holds,
     jpeg_with,
     png_with,
+    read_bmp,
     read_jpeg,
     read_png,
     read_tiff,
     read_tiff_tags,
     read_webp,
-    tiff_limits,
     tiff_with,
     webp_with,
 )
 
 _TYPE_OF = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".webp": "WebP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".dib": "BMP",
 }  # fmt: skip
+# Types that are read only and become another than PNG.
+_WRITTEN_AS = {".mpo": ".jpg"}
 _ENCODER = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp", "TIFF": ".tiff", "BMP": ".bmp"}
 _LONGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _WEBP_LOSSLESS = 101
@@ -58,7 +63,7 @@ class PhotoFile:
         is_grey: the file stores one colour channel.
         file_type: PNG, JPEG, WebP, TIFF or BMP, by content.
         is_lossless: the file type or, for WebP, this file keeps pixels exactly.
-        metadata: EXIF (with the orientation of the stored pixels), colour profile and XMP.
+        metadata: EXIF (with the orientation of the stored pixels), colour profile, resolution and all else.
         notes: what of the file is not in here.
     """
 
@@ -93,9 +98,12 @@ def read_photo_file(path: Path) -> PhotoFile:
     notes = [f"{header.more} in the file left out; the first picture is taken"] if header.more else []
     if header.is_cmyk:
         notes.append("CMYK converted to RGB without its profile")
+    notes += header.notes
     alpha = None
     if upright.ndim == 2:
         image = cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB)
+        if header.grey_key is not None:
+            alpha = np.where(upright == header.grey_key, 0, np.iinfo(upright.dtype).max).astype(upright.dtype)
     elif upright.shape[2] == 4:
         image = cv2.cvtColor(upright, cv2.COLOR_RGBA2RGB)
         alpha = cv2.extractChannel(upright, 3)
@@ -134,8 +142,8 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
         )
     file_type = photo_file_type(path)
     pixels, notes = _pixels_for(file_type, like, image)
-    metadata, dropped = _metadata_for(file_type, like.metadata, is_grey=pixels.ndim == 2)
-    notes += [f"{name} dropped for {file_type}" for name in dropped]
+    metadata, dropped = fitting(like.metadata, file_type, is_grey=pixels.ndim == 2)
+    notes += dropped
     if metadata.exif:
         pixels = _as_stored(pixels, metadata.orientation)
     keeps_webp = file_type == "WebP" and like.file_type == "WebP" and like.is_lossless
@@ -164,6 +172,29 @@ def photo_file_type(path: Path) -> str:
         ) from None
 
 
+def written_suffix(suffix: str) -> str:
+    """The suffix of the result for a photo with ``suffix``: the same where the type is written here.
+
+    Of the types that are only read, MPO becomes ``.jpg``. All others become ``.png``, which holds every
+    depth, alpha, EXIF, profile and XMP, and loses nothing.
+    """
+    return suffix if suffix.lower() in _TYPE_OF else _WRITTEN_AS.get(suffix.lower(), ".png")
+
+
+def require_size(path: Path, height: int, width: int) -> None:
+    """Check that the type of ``path``'s suffix can hold as many pixels a side.
+
+    Raises:
+        UserError: it cannot, or no photos are written with that suffix.
+    """
+    file_type = photo_file_type(path)
+    longest = _LONGEST_SIDE.get(file_type)
+    if longest is not None and max(height, width) > longest:
+        raise UserError(
+            f"{path}: {file_type} holds {longest} pixels a side, not {width} x {height}; write PNG or TIFF"
+        )
+
+
 def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
     """File type, header and pixels: (H, W), RGB or RGBA, a TIFF upright and all others as stored."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -173,12 +204,11 @@ def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WebP", read_webp(data), decode_stored(data, name)
     if data.startswith((b"II*\0", b"MM\0*")):
-        tags = read_tiff_tags(data)
-        return "TIFF", read_tiff(tags), _decode_tiff(data, tags, name)
+        return "TIFF", read_tiff(data), _decode_tiff(data, read_tiff_tags(data), name)
     if data.startswith(b"BM"):
         has_alpha = data[28:30] == b"\x20\0"  # 32 bits a pixel; OpenCV 4 leaves alpha out
         pixels = _decode_with_pillow(BmpImageFile, data, name) if has_alpha else decode_stored(data, name)
-        return "BMP", Header(Metadata()), pixels
+        return "BMP", read_bmp(data), pixels
     raise UserError(f"{name}: not a PNG, JPEG, WebP, TIFF or BMP image; replace the file")
 
 
@@ -215,44 +245,24 @@ def _decode_with_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: st
 def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, list[str]]:
     """Upright (H, W), RGB or RGBA in a depth that the type can hold, and what that cost."""
     alpha, notes = like.alpha, []
-    if like.depth == 16 and file_type not in ("PNG", "TIFF"):
+    if like.depth == 16 and not holds(file_type, Kind.DEPTH_16):
         image, alpha = to_8_bit(image), None if alpha is None else to_8_bit(alpha)
         notes.append(f"16 bits rounded to 8 for {file_type}")
-    if alpha is not None and file_type in ("JPEG", "BMP"):
+    if alpha is not None and not holds(file_type, Kind.ALPHA):
         alpha = None
         notes.append(f"alpha dropped for {file_type}")
     if not like.is_grey:
         return (image if alpha is None else np.dstack([image, alpha])), notes
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if alpha is None and file_type != "WebP":
+    if holds(file_type, Kind.GREY if alpha is None else Kind.GREY_WITH_ALPHA):
         return grey, notes
     notes.append(f"grey{'' if alpha is None else ' with alpha'} stored as equal colours in {file_type}")
     return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha]), notes
 
 
-def _metadata_for(file_type: str, metadata: Metadata, is_grey: bool) -> tuple[Metadata, list[str]]:
-    """What the type can hold beside such pixels, and the names of the rest."""
-    if file_type == "BMP":
-        names = (("EXIF", metadata.exif), ("ICC profile", metadata.icc), ("XMP", metadata.xmp))
-        return Metadata(), [name for name, value in names if value]
-    limits = {"JPEG": jpeg_limits, "TIFF": tiff_limits}
-    metadata, dropped = limits[file_type](metadata) if file_type in limits else (metadata, [])
-    # A profile of inks, or of one channel for three, would show other colours.
-    fitting = b"GRAY" if is_grey else b"RGB "
-    if metadata.icc and metadata.icc[16:20] != fitting:
-        kind = metadata.icc[16:20].decode("ascii", "replace").strip()
-        metadata = Metadata(metadata.exif, None, metadata.xmp)
-        dropped = [*dropped, f"ICC profile for {kind} colours"]
-    return metadata, dropped
-
-
 def _encode(pixels: Array, file_type: str, quality: int, path: Path) -> memoryview:
     height, width = pixels.shape[:2]
-    if max(height, width) > _LONGEST_SIDE.get(file_type, height + width):
-        raise UserError(
-            f"{path}: {file_type} holds {_LONGEST_SIDE[file_type]} pixels a side, not {width} x {height};"
-            " write PNG or TIFF"
-        )
+    require_size(path, height, width)
     options = {
         "JPEG": [
             cv2.IMWRITE_JPEG_QUALITY, quality,
@@ -281,7 +291,7 @@ def _carrying(encoded: memoryview, file_type: str, metadata: Metadata, pixels: A
         return webp_with(encoded, metadata, width, height, has_alpha)
     if file_type == "TIFF":
         return tiff_with(encoded, metadata, has_alpha)
-    return [encoded]
+    return bmp_with(encoded, metadata)
 
 
 def _upright(stored: Array, orientation: int) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from basicsr.utils.typed_path import typed_path
+
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -14,4 +16,4 @@ def shipped_weights() -> dict[str, Path]:
 
 def weight_file(named: str) -> Path:
     """The file that ``named`` means: the name of a network that the package ships weights of, or a path."""
-    return shipped_weights().get(named, Path(named))
+    return shipped_weights().get(named) or typed_path(named)

@@ -29,6 +29,7 @@ from basicsr.metrics.alignment import aligned_scores
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
+from basicsr.utils.typed_path import typed_path
 
 HEAD = ("1280x720", "ours", "direct formulation", "ratio", "goal", "met", "checked before")
 SIZE = (720, 1280)
@@ -44,7 +45,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each row; default: 3")
     parser.add_argument("--pairs", type=int, default=8, help="in the rows of folders; default: 8")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     if min(typed.rounds, typed.pairs) < 1:
         parser.error("--rounds and --pairs take 1 or more")

@@ -23,6 +23,7 @@ from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.restoration.guard import find_collapse
 from basicsr.storage import DiskStorage
 from basicsr.utils.image import READABLE, decode_rgb, to_chw, to_tensor, to_uint8
+from basicsr.utils.typed_path import typed_path
 
 SIDE = 160  # of the part of a photo that is damaged, in pixels
 Break = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -54,9 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("pairs", type=Path, nargs="+", help="folders with input/ and target/")
-    parser.add_argument("--weights", type=Path, help="also judge what this network makes of the inputs")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument("pairs", type=typed_path, nargs="+", help="folders with input/ and target/")
+    parser.add_argument("--weights", type=typed_path, help="also judge what this network makes of the inputs")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     run_command(lambda: run(typed.pairs, typed.weights, typed.write), debug=False)
 

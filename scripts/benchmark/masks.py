@@ -28,6 +28,7 @@ from basicsr.segmenters.everything import Everything, Options
 from basicsr.segmenters.upsampling import Frame
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
+from basicsr.utils.typed_path import typed_path
 
 HEAD = (
     "1280x720, 1024 points, 3072 masks",
@@ -94,7 +95,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     if typed.rounds < 1:
         parser.error(f"--rounds takes 1 or more, not {typed.rounds}")

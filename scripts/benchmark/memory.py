@@ -14,6 +14,7 @@ from torch import Tensor
 
 from basicsr.config.cli import run_command
 from basicsr.masks.pooling import mask_average_pool
+from basicsr.utils.typed_path import typed_path
 
 BATCH, SIZE = 32, 256
 REGIONS = (10, 100, 1000)
@@ -23,7 +24,9 @@ HEAD = ("regions", "label maps", "dense float stack", "peak growth of one MAP fo
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     parser.add_argument("--growth", type=int, metavar="REGIONS", help="only print the growth in bytes")
     typed = parser.parse_args()
     if typed.growth is not None:

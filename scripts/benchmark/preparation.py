@@ -26,6 +26,7 @@ from basicsr.segmenters import graph_regions
 from basicsr.storage import LmdbStorage
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.typed_path import typed_path
 
 GRAPH_HEAD = ("graph, 1280x720, one core", "time", "goal", "met", "regions")
 GRAPH_SECONDS = 2
@@ -41,7 +42,9 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the tables into this document, too"
+    )
     typed = parser.parse_args()
     if typed.rounds < 1:
         parser.error(f"--rounds takes 1 or more, not {typed.rounds}")

@@ -26,6 +26,7 @@ from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails, w
 from basicsr.segmenters.graph import graph_regions
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
+from basicsr.utils.typed_path import typed_path
 
 Picture = NDArray[np.uint8]
 SIZE = (1280, 720)
@@ -35,9 +36,9 @@ LEAST_SIDE = 480  # of photos that are taken: thumbnails of smaller ones would h
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
+    parser.add_argument("photos", type=typed_path, metavar="PHOTOS", help="folder of photos")
     parser.add_argument("--images", type=int, default=1000, help="in the report (default: 1000)")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the report here and keep it")
+    parser.add_argument("--keep", type=typed_path, metavar="FILE", help="write the report here and keep it")
     typed = parser.parse_args()
     run_command(lambda: measure(typed.photos, typed.images, typed.keep), debug=False)
 

@@ -22,6 +22,7 @@ from basicsr.segmenters.everything import Everything, Options
 from basicsr.segmenters.sam import Model, Precision, SamDecoder, load_sam
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
+from basicsr.utils.typed_path import typed_path
 
 HEAD = ("1280x720, whole image", "ours", "SamAutomaticMaskGenerator", "ratio", "goal", "met", "masks")
 MODELS: tuple[Model, ...] = ("vit_b", "vit_h")
@@ -32,12 +33,14 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="default: both")
-    parser.add_argument("--checkpoint", type=Path, help="official weights, for a single model")
+    parser.add_argument("--checkpoint", type=typed_path, help="official weights, for a single model")
     parser.add_argument("--points", type=int, default=32, metavar="N", help="points a side; default: 32")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="points at once; default: 64")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     if typed.checkpoint is not None and len(typed.models) != 1:
         parser.error("--checkpoint takes a single one of --models")

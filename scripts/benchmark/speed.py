@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from basicsr.config.cli import run_command
 from basicsr.utils.errors import UserError
+from basicsr.utils.typed_path import typed_path
 
 HEAD = ("compared: ours / reference", "ours", "reference", "ratio", "goal", "met", "checked before")
 
@@ -26,7 +27,9 @@ def main() -> None:
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: only MAP and networks"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     if typed.rounds < 1:
         parser.error(f"--rounds takes 1 or more, not {typed.rounds}")

@@ -22,6 +22,7 @@ from basicsr.config.cli import run_command
 from basicsr.synthesis import PRESETS, Draw, draw_pair, make_pair
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import to_chw, to_tensor
+from basicsr.utils.typed_path import typed_path
 
 HEAD = (
     "1280x720, 6 kernels of 65x65",
@@ -45,7 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds of each row; default: 7")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of ours")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, too")
+    parser.add_argument(
+        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+    )
     typed = parser.parse_args()
     if typed.rounds < 1:
         parser.error(f"--rounds takes 1 or more, not {typed.rounds}")

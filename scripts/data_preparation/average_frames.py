@@ -7,9 +7,9 @@ makes only what is missing.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
   python scripts/data_preparation/average_frames.py --frames clips --out datasets/Mine/train --n 7..13
@@ -22,10 +22,10 @@ def main() -> None:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--frames", type=Path, required=True, metavar="DIR", help="sharp frames, a folder for each clip"
+        "--frames", type=typed_path, required=True, metavar="DIR", help="sharp frames, a folder for each clip"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="gets input/, target/ and params.jsonl"
+        "--out", type=typed_path, required=True, metavar="DIR", help="gets input/, target/ and params.jsonl"
     )
     parser.add_argument(
         "--n", required=True, metavar="N or A..B", help="frames in a window, or the range it is drawn from"
@@ -37,7 +37,10 @@ def main() -> None:
     response = parser.add_mutually_exclusive_group()
     response.add_argument("--gamma", type=float, default=2.2, help="of the frames (default: 2.2)")
     response.add_argument(
-        "--crf", type=Path, metavar="FILE", help=".npy with the linear light of each value, 256 or 256 x 3"
+        "--crf",
+        type=typed_path,
+        metavar="FILE",
+        help=".npy with the linear light of each value, 256 or 256 x 3",
     )
     parser.add_argument(
         "--rounding", choices=["truncate", "nearest"], default="truncate",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/check_dataset.py datasets/GoPro"
 
@@ -13,7 +13,7 @@ EXAMPLE = "example: python scripts/data_preparation/check_dataset.py datasets/Go
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("folder", type=Path, help="data set, or one split of it")
+    parser.add_argument("folder", type=typed_path, help="data set, or one split of it")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
     typed = parser.parse_args()
 

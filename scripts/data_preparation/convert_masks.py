@@ -10,9 +10,9 @@ detectron2  npz with the key 'pred_masks', bool (N, H, W); written with scores o
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 FORMATS = ["labels", "npz", "grey", "coco", "detectron2"]
 EXAMPLES = """examples:
@@ -27,8 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder")
-    parser.add_argument("output", type=Path, metavar="OUT", help="file or folder")
+    parser.add_argument("source", type=typed_path, metavar="SOURCE", help="file or folder")
+    parser.add_argument("output", type=typed_path, metavar="OUT", help="file or folder")
     parser.add_argument("--from", required=True, dest="kind", choices=FORMATS)
     parser.add_argument("--to", required=True, choices=FORMATS)
     parser.add_argument(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/crop_patches.py datasets/GoPro/train"
 
@@ -13,9 +13,14 @@ EXAMPLE = "example: python scripts/data_preparation/crop_patches.py datasets/GoP
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("source", type=Path, help="split with target, input and masks, or a folder of images")
     parser.add_argument(
-        "output", nargs="?", type=Path, help="for a split, default: the split itself; for a folder, needed"
+        "source", type=typed_path, help="split with target, input and masks, or a folder of images"
+    )
+    parser.add_argument(
+        "output",
+        nargs="?",
+        type=typed_path,
+        help="for a split, default: the split itself; for a folder, needed",
     )
     parser.add_argument("--size", type=int, default=512, help="side of the windows in pixels (default: 512)")
     parser.add_argument("--step", type=int, default=256, help="from window to window (default: 256)")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/demo_dataset.py datasets/Demo"
 
@@ -14,7 +15,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path("datasets/Demo"), help="default: datasets/Demo"
+        "folder", nargs="?", type=typed_path, default=Path("datasets/Demo"), help="default: datasets/Demo"
     )
     folder = parser.parse_args().folder
 

@@ -8,9 +8,9 @@ missing.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = """example:
   python scripts/data_preparation/film_photos.py --sharp photos --out datasets/Mine/train --extent 2 30"""
@@ -21,9 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sharp", type=Path, required=True, metavar="DIR", help="sharp photos")
+    parser.add_argument("--sharp", type=typed_path, required=True, metavar="DIR", help="sharp photos")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="gets input, target and manifest.json"
+        "--out", type=typed_path, required=True, metavar="DIR", help="gets input, target and manifest.json"
     )
     parser.add_argument("--n", type=int, default=4, metavar="N", help="pairs a photo (default: 4)")
     parser.add_argument(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/gopro.py ~/downloads/GOPRO_Large datasets/GoPro"
 
@@ -13,9 +14,9 @@ EXAMPLE = "example: python scripts/data_preparation/gopro.py ~/downloads/GOPRO_L
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument("downloaded", type=typed_path, help="folder of the unpacked download")
     parser.add_argument(
-        "target", nargs="?", type=Path, default=Path("datasets/GoPro"), help="default: datasets/GoPro"
+        "target", nargs="?", type=typed_path, default=Path("datasets/GoPro"), help="default: datasets/GoPro"
     )
     parser.add_argument(
         "--blur", choices=["blur", "blur_gamma"], default="blur",
@@ -29,7 +30,7 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import gopro_splits
         from basicsr.preparation.place_pairs import place_pairs
-        from basicsr.preparation.reading import require_outside
+        from basicsr.utils.folders import require_outside
 
         require_outside(typed.target, typed.downloaded)
         splits = gopro_splits(typed.downloaded, typed.blur)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/make_lmdb.py datasets/REDS/val/input reds_input.lmdb"
 
@@ -13,8 +13,10 @@ EXAMPLE = "example: python scripts/data_preparation/make_lmdb.py datasets/REDS/v
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("source", type=Path, help="folder; in subfolders, keys are paths like clip/000001")
-    parser.add_argument("target", type=Path, help="LMDB folder to make")
+    parser.add_argument(
+        "source", type=typed_path, help="folder; in subfolders, keys are paths like clip/000001"
+    )
+    parser.add_argument("target", type=typed_path, help="LMDB folder to make")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
     typed = parser.parse_args()
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/realblur.py ~/downloads/RealBlur datasets/RealBlurJ"
 
@@ -13,9 +14,9 @@ EXAMPLE = "example: python scripts/data_preparation/realblur.py ~/downloads/Real
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument("downloaded", type=typed_path, help="folder of the unpacked download")
     parser.add_argument(
-        "target", nargs="?", type=Path, help="default: datasets/RealBlurJ or datasets/RealBlurR"
+        "target", nargs="?", type=typed_path, help="default: datasets/RealBlurJ or datasets/RealBlurR"
     )
     parser.add_argument(
         "--set", choices=["J", "R"], default="J", dest="camera",
@@ -29,7 +30,7 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import realblur_splits
         from basicsr.preparation.place_pairs import place_pairs
-        from basicsr.preparation.reading import require_outside
+        from basicsr.utils.folders import require_outside
 
         kind = f"RealBlur{typed.camera}"
         target = typed.target or Path("datasets") / kind

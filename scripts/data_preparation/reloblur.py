@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/reloblur.py ~/downloads/ReLoBlur datasets/ReLoBlur"
 
@@ -13,9 +14,13 @@ EXAMPLE = "example: python scripts/data_preparation/reloblur.py ~/downloads/ReLo
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("downloaded", type=Path, help="folder of the unpacked download")
+    parser.add_argument("downloaded", type=typed_path, help="folder of the unpacked download")
     parser.add_argument(
-        "target", nargs="?", type=Path, default=Path("datasets/ReLoBlur"), help="default: datasets/ReLoBlur"
+        "target",
+        nargs="?",
+        type=typed_path,
+        default=Path("datasets/ReLoBlur"),
+        help="default: datasets/ReLoBlur",
     )
     parser.add_argument(
         "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"
@@ -25,7 +30,7 @@ def main() -> None:
     def command() -> None:
         from basicsr.preparation.layouts import reloblur_splits
         from basicsr.preparation.place_pairs import place_pairs
-        from basicsr.preparation.reading import require_outside
+        from basicsr.utils.folders import require_outside
 
         require_outside(typed.target, typed.downloaded)
         splits = reloblur_splits(typed.downloaded)

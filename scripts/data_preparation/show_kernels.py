@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: python scripts/data_preparation/show_kernels.py kernels.png --preset realistic"
 
@@ -13,9 +13,11 @@ EXAMPLE = "example: python scripts/data_preparation/show_kernels.py kernels.png 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("output", type=Path, metavar="OUT.png")
+    parser.add_argument("output", type=typed_path, metavar="OUT.png")
     parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic"], default="realistic")
-    parser.add_argument("--kernels", type=Path, metavar="FOLDER", help=".mat, .npy or .png kernels instead")
+    parser.add_argument(
+        "--kernels", type=typed_path, metavar="FOLDER", help=".mat, .npy or .png kernels instead"
+    )
     parser.add_argument("--centre_kernels", action="store_true", help="shift those to their centroids")
     parser.add_argument("--count", type=int, default=64, help="kernels on the sheet (default: 64)")
     parser.add_argument("--seed", type=int, default=0)

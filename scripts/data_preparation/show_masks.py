@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = """example: python scripts/data_preparation/show_masks.py datasets/Demo/test/input
   datasets/Demo/test/grouped_masks results/masks"""
@@ -14,9 +14,11 @@ EXAMPLE = """example: python scripts/data_preparation/show_masks.py datasets/Dem
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of photos")
-    parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of masks, named like the photos")
-    parser.add_argument("output", type=Path, metavar="OUT", help="folder to write to")
+    parser.add_argument("images", type=typed_path, metavar="IMAGES", help="folder of photos")
+    parser.add_argument(
+        "labels", type=typed_path, metavar="LABELS", help="folder of masks, named like the photos"
+    )
+    parser.add_argument("output", type=typed_path, metavar="OUT", help="folder to write to")
     parser.add_argument(
         "--sheet", type=int, default=100, metavar="N", help="most photos on the sheet (default: 100)"
     )

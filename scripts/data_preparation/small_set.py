@@ -6,9 +6,9 @@ Files that are there are kept, so a run that was stopped goes on.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = """example:
   python scripts/data_preparation/small_set.py datasets/Small \\
@@ -22,15 +22,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("output", type=Path, metavar="OUT", help="e.g. datasets/Small")
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="sharp photos")
+    parser.add_argument("output", type=typed_path, metavar="OUT", help="e.g. datasets/Small")
+    parser.add_argument("--photos", type=typed_path, required=True, metavar="DIR", help="sharp photos")
     parser.add_argument(
-        "--labels", type=Path, required=True, metavar="DIR", help="their outlines, label maps"
+        "--labels", type=typed_path, required=True, metavar="DIR", help="their outlines, label maps"
     )
     parser.add_argument(
-        "--held_photos", type=Path, required=True, metavar="DIR", help="sharp photos to test on"
+        "--held_photos", type=typed_path, required=True, metavar="DIR", help="sharp photos to test on"
     )
-    parser.add_argument("--more_photos", type=Path, metavar="DIR", help="sharp photos without outlines")
+    parser.add_argument("--more_photos", type=typed_path, metavar="DIR", help="sharp photos without outlines")
     parser.add_argument(
         "--pairs", nargs="+", default=[], metavar="DIR=TIMES",
         help="real pairs, folders with input and target, and how often an epoch shows each of their crops",
@@ -51,12 +51,12 @@ def main() -> None:
             folder, _, times = text.rpartition("=")
             if not folder or not times.isdecimal() or int(times) < 1:
                 parser.error(f"--pairs takes DIR=TIMES, such as pairs/gopro=4, not {text}")
-            pairs[Path(folder)] = int(times)
+            pairs[typed_path(folder)] = int(times)
         for text in typed.held_pairs:
             name, _, folder = text.partition("=")
             if not name or not folder or "/" in name or name in ("train", "parts", "synthetic"):
                 parser.error(f"--held_pairs takes NAME=DIR, such as gopro=pairs/gopro, not {text}")
-            held[name] = Path(folder)
+            held[name] = typed_path(folder)
         job = SmallSet(
             typed.output,
             typed.photos,

@@ -7,9 +7,9 @@ alone.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from basicsr.config.cli import run_command
+from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
   python scripts/data_preparation/synthesize_blur.py --sharp photos --labels masks --out datasets/Mine/train
@@ -24,13 +24,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sharp", type=Path, required=True, metavar="DIR", help="sharp photos")
+    parser.add_argument("--sharp", type=typed_path, required=True, metavar="DIR", help="sharp photos")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR",
+        "--out", type=typed_path, required=True, metavar="DIR",
         help="gets input, target, grouped_masks, manifest.json and params.jsonl",
     )  # fmt: skip
     parser.add_argument(
-        "--labels", type=Path, metavar="DIR",
+        "--labels", type=typed_path, metavar="DIR",
         help="masks named like the photos: label maps, SAM-Deblur's masks, or .npz of Detectron2",
     )  # fmt: skip
     parser.add_argument(
@@ -54,7 +54,10 @@ def main() -> None:
         "--min_object_area", type=int, metavar="PIXELS", help="of an object (default: the preset's)"
     )
     parser.add_argument(
-        "--kernels", type=Path, metavar="FOLDER", help="draw from these .mat, .npy or .png kernels instead"
+        "--kernels",
+        type=typed_path,
+        metavar="FOLDER",
+        help="draw from these .mat, .npy or .png kernels instead",
     )
     parser.add_argument(
         "--centre_kernels", action="store_true", help="shift those so that their centroids are their middles"

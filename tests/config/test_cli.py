@@ -101,6 +101,11 @@ def raises(error: BaseException):
             1,
             "error: 1.state: No space left on device; free some space\n",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "xx.png"),
+            1,
+            "error: xx.png: File name too long; shorten the name\n",
+        ),
     ],
 )
 def test_mistake_of_the_user_ends_in_one_message_and_a_code(error, code, said, capsys, monkeypatch):

@@ -348,6 +348,30 @@ def test_only_the_folders_that_the_command_uses_must_exist(command, used, small,
     ]
 
 
+def test_paths_are_expanded_as_shells_do(small, write, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA", str(tmp_path / "data"))
+    for folder in ("data/gt", "data/lq", "data/$HOME"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "w.pth").touch()
+    small["datasets"]["train"] |= {"dataroot_gt": "$DATA/gt", "dataroot_lq": "~/data/lq"}
+    small["path"] = {"pretrain_network_g": "${HOME}/w.pth"}
+    write(small, "data/under.yml")
+    write({"base": "$DATA/under.yml", "manual_seed": 5}, "data/own.yml")
+    config = load_config("~/data/own.yml")
+    assert config.manual_seed == 5
+    assert config.path.pretrain_network_g == f"{tmp_path}/w.pth"
+    assert load_config("$DATA/own.yml") == config
+    fields = config.datasets["train"].registry.check(
+        "PairedImageDataset", config.datasets["train"].options, "", Mistakes()
+    )
+    assert fields == {"dataroot_gt": f"{tmp_path}/data/gt", "dataroot_lq": f"{tmp_path}/data/lq"}
+    small["datasets"]["train"] |= {"dataroot_gt": f"{tmp_path}/data/$HOME", "dataroot_lq": "$NOWHERE/lq"}
+    assert mistakes_of(write(small)) == ["datasets.train.dataroot_lq: no such folder (got '$NOWHERE/lq')"], (
+        "what is there is meant as it is written; what is not set is shown as it is"
+    )
+
+
 def test_absent_files_below_path_are_named(small, write):
     small["path"] = {"pretrain_network_g": "absent.pth", "resume_state": "1.state"}
     assert mistakes_of(write(small)) == [

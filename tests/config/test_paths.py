@@ -68,6 +68,13 @@ def test_iteration_is_read_back_from_the_name(paths):
             iteration_of(Path(name))
 
 
+def test_a_run_of_the_longest_name_is_put_aside_too(tmp_path):
+    folder = tmp_path / ("x" * 200)
+    for _ in range(3):
+        touch(folder / "metrics.json")
+        assert put_aside(folder).is_dir()
+
+
 def test_put_aside_keeps_every_earlier_run(tmp_path):
     folder = tmp_path / "results" / "run"
     assert put_aside(folder) is None and not folder.exists()

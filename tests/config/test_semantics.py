@@ -170,3 +170,13 @@ def test_names_that_become_folders_stay_inside_theirs(name: str):
     assert mistakes.lines == [
         f"name: becomes a folder's name: not empty, no slash, no dot in front (got {name!r})"
     ]
+
+
+@pytest.mark.parametrize(("name", "length"), [("x" * 201, 201), ("字" * 67, 201), ("x" * 300, 300)])
+def test_names_that_become_folders_leave_room_for_what_is_appended(name: str, length: int):
+    mistakes = Mistakes()
+    convert(name, Name, "name", mistakes)
+    what = f"becomes a folder's name: at most 200 bytes, found {length}"
+    assert mistakes.lines == [f"name: {what} (got {name!r})"]
+    mistakes = Mistakes()
+    assert convert("x" * 200, Name, "name", mistakes) == "x" * 200 and not mistakes.lines

@@ -163,6 +163,32 @@ def test_a_meta_file_selects_and_orders(paired_set, tmp_path):
         labelled(paired_set, meta_info_file=str(meta))
 
 
+def test_pairs_from_linux_and_macos_belong_together(paired_set, tmp_path):
+    """macOS writes an accent as a character of its own: other bytes, the same name."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for kind, name in (("target", composed), ("input", decomposed), ("grouped_masks", decomposed)):
+        (paired_set / kind / "photo_3.png").rename(paired_set / kind / f"{name}.png")
+    assert labelled(paired_set)[0]["key"] == composed
+    meta = tmp_path / "meta_info.txt"
+    meta.write_bytes(b"\xef\xbb\xbf" + f"{decomposed}.png (40,48,3)\nphoto_1\n".encode())
+    dataset = labelled(paired_set, meta_info_file=str(meta))
+    assert dataset.keys == [composed, "photo_1"]
+    torch.testing.assert_close(dataset[0]["lq"] - dataset[0]["gt"], torch.full((3, 40, 48), 3 / 255))
+
+
+def test_stems_with_dots_pair_whole(tmp_path):
+    for number in range(3):
+        for kind in ("gt", "lq"):
+            write_png(tmp_path / kind / f"frame.000{number}.png", np.full((4, 4, 3), number, np.uint8))
+    meta = tmp_path / "meta_info.txt"
+    meta.write_text("frame.0002\nframe.0001.png\n")
+    options = {"dataroot_gt": f"{tmp_path}/gt", "dataroot_lq": f"{tmp_path}/lq"}
+    assert PairedImageDataset(**options).keys == ["frame.0000", "frame.0001", "frame.0002"]
+    chosen = PairedImageDataset(**options, meta_info_file=str(meta))
+    assert chosen.keys == ["frame.0002", "frame.0001"]
+    assert chosen[0]["gt"].max().item() == pytest.approx(2 / 255)
+
+
 def test_file_name_templates_and_subfolders(tmp_path):
     image = np.zeros((4, 4, 3), np.uint8)
     for scene in ("a", "b"):

@@ -49,6 +49,15 @@ def test_the_average_is_preferred_and_either_can_be_asked_for(tmp_path):
     assert load_contents(tmp_path / "net.pth")["basicsr"]["network"] == {"type": "NAFNet", "width": 8}
 
 
+def test_a_file_may_have_the_longest_name(tmp_path):
+    source, loaded = net(), net()
+    for name in ("x" * 251 + ".pth", "x" * 249 + ".state"):
+        save_network(tmp_path / name, source, None)
+        load_network(loaded, tmp_path / name)
+        assert same(source, loaded)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"params": s}, lambda s: {"state_dict": s}])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_files_of_other_toolkits_are_unwrapped(tmp_path, wrap, prefix: str):

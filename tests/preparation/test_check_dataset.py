@@ -57,6 +57,22 @@ def test_a_split_alone_is_a_data_set(data_set):
     assert report.problems == {} and "test/input: 2 of 48x40 pixels" in report.lines
 
 
+def test_linked_splits_are_looked_at_and_hidden_ones_are_not(data_set, tmp_path):
+    (data_set / "test").rename(tmp_path / "elsewhere")
+    (data_set / "test").symlink_to(tmp_path / "elsewhere")
+    shutil.copytree(data_set / "train", data_set / ".trash")
+    report = check_dataset(data_set, 1)
+    assert report.problems == {} and "test/input: 2 of 48x40 pixels" in report.lines
+    assert not any("trash" in line for line in report.lines)
+
+
+def test_what_is_no_image_is_counted(data_set, caplog):
+    for name in ("a.xcf", "b.xcf", "notes.txt", ".c.psd"):
+        (data_set / "test" / "input" / name).touch()
+    assert check_dataset(data_set, 1).problems == {}
+    assert f"{data_set}/test/input: 2 files left out: .xcf (2)" in caplog.text
+
+
 def test_one_target_for_several_inputs_is_no_mistake(data_set):
     folder = data_set / "test"
     shutil.copy(folder / "target" / "t0.png", folder / "target" / "again.png")

@@ -28,6 +28,7 @@ from basicsr.preparation.photos import read_photo
 from basicsr.preparation.sharding import read_shard
 from basicsr.segmenters import Graph, Precomputed, graph_regions
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.files import temporary_beside
 from basicsr.utils.image import read_rgb, write_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +178,7 @@ def test_a_run_stopped_half_way_and_started_again_equals_an_uninterrupted_one(
         assert child.exitcode == -signal.SIGKILL
     assert len(list(out.rglob("*.png"))) == 3
     # what a kill in the middle of writing leaves: a temporary file, and a line without its end
-    (out / ".rocket.png.4711.part.png").write_bytes(b"half")
+    temporary_beside(out / "rocket.png").write_bytes(b"half")
     with (out / "regions_1of1.jsonl").open("a") as file:
         file.write('{"key":"rock')
     counts = run(photos, out)

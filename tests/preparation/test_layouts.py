@@ -115,6 +115,18 @@ def test_realblur_has_the_published_names(tmp_path):
     assert keys(realblur_splits(tmp_path, "R"))["test"] == ["RealBlur-R-scene050-gt_10"]
 
 
+def test_realblur_lists_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = realblur(tmp_path)
+    expected = realblur_splits(folder)
+    for split in ("train", "test"):
+        file = folder / f"RealBlur_J_{split}_list.txt"
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert realblur_splits(folder) == expected
+    file.write_text("a", encoding="utf-16")
+    with pytest.raises(UserError, match=r"RealBlur_J_test_list\.txt: the list is not UTF-8 text; save it"):
+        realblur_splits(folder)
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
@@ -164,8 +176,8 @@ def test_reloblur_pairs_that_miss_a_half_or_share_a_name(tmp_path):
 
 @pytest.mark.parametrize("find", [gopro_splits, reds_splits, realblur_splits, reloblur_splits])
 def test_a_folder_that_is_no_download_is_told_in_one_line(tmp_path, find):
-    for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(UserError, match="found no .*check the path") as told:
+    for folder, what in ((tmp_path, "found no"), (tmp_path / "absent", "no such folder")):
+        with pytest.raises(UserError, match=f"{what}.*check the path") as told:
             find(folder)
         assert str(folder) in str(told.value) and "\n" not in str(told.value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from basicsr.data.paired import PairedImageGroupMaskDataset, PairedImageMaskDataset
 from basicsr.masks import write_label_map
-from basicsr.preparation.small_set import BLURS, FIELDS, SmallSet, make_small_set
+from basicsr.preparation.small_set import BLURS, FIELDS, SmallSet, link_pairs, make_small_set
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 
@@ -96,6 +96,14 @@ def test_large_real_pairs_are_also_shown_at_half_their_size(job, splits):
     assert len(halved) == 6, "one window of 192 pixels, twice as often as the crops of the whole"
     means = whole.reshape(192, 2, 192, 2, 3).mean((1, 3))
     np.testing.assert_allclose(read_rgb(halved[0]), means, atol=0.51)
+
+
+def test_two_images_never_get_one_name(tmp_path):
+    for place in ("a_b.png", "a/b.png"):
+        write_png(tmp_path / "in/input" / place, photo(1, 8, 8))
+    with pytest.raises(UserError, match=r"a/b\.png and \S*a_b\.png: both would become \S*a_b\.png; rename"):
+        link_pairs(tmp_path / "in", tmp_path / "out", "", ("input",))
+    assert not (tmp_path / "out").exists()
 
 
 def test_pairs_without_a_sharp_side_are_one_line_before_anything_is_made(job, tmp_path):

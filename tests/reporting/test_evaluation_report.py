@@ -20,6 +20,7 @@ from basicsr.masks import read_label_map
 from basicsr.reporting.page import read_page
 from basicsr.test import test as run_test
 from basicsr.train import train as run_train
+from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_rgb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,12 @@ def test_pictures_and_report_are_a_choice(trained):
     options = "options/test/Demo/SegNAFNet.yml"
     run_test(Arguments(options, [*TINY, TRAINED, "val.report=false"], "none", False, debug=True))
     assert (RESULTS / "metrics.json").is_file() and not (RESULTS / "report.html").exists()
+
+
+def test_a_suffix_that_makes_names_too_long_is_told_before_the_work(trained, monkeypatch):
+    monkeypatch.setattr("basicsr.engine.evaluator.move_to", None)  # the first step of the work
+    with pytest.raises(UserError, match=r"the name has 2\d\d bytes, a file system holds 255; shorten"):
+        evaluate(f"val.suffix={'x' * 250}")
 
 
 def test_without_a_psnr_there_is_no_gain(trained):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import cv2
 import numpy as np
@@ -21,9 +23,10 @@ from basicsr.engine.checkpoint import save_network
 from basicsr.layers.normalization import IDENTITY, Normalization
 from basicsr.masks import read_label_map, write_label_map
 from basicsr.reporting.page import read_page
+from basicsr.restoration import Restorer
 from basicsr.restoration.onnx_export import export_onnx
 from basicsr.segmenters import graph_regions
-from basicsr.utils.image import READABLE, read_rgb, write_png
+from basicsr.utils.image import READABLE, encode_png, read_rgb, write_png
 from basicsr.utils.registry import ARCHS
 
 LEVELS = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}
@@ -244,6 +247,102 @@ def test_default_weights_come_with_the_package(work):
     assert facts["Network"] == "SegNAFNet" and facts["Weights"].endswith("SegNAFNet.safetensors")
 
 
+ODD_NAMES = (
+    "q'uo\"te.png", "100%.png", "%s {}.png", "a[b]*.png", "字.png", "-dash.png", "$HOME.png", "~.png",
+    "frame.0000.png", "#hash ?x&y=1;.png", "cafe\u0301.png", "new\nline.png", "\udcff.png",
+    "y" * 251 + ".png",
+)  # fmt: skip
+
+
+def test_every_name_and_every_size_that_a_photo_can_have(work, capsys):
+    """In one run; results and masks have the names of the photos, and the page shows and links each."""
+    photo = skimage.data.coffee()[:30, :40]
+    for name in ODD_NAMES:
+        write_png(work / "in" / name, photo)
+    write_png(work / "in" / "one.png", photo[:1, :1])
+    write_png(work / "in" / "wide.png", np.broadcast_to(photo[:1, :1], (1, 300, 3)).copy())
+    write_png(work / "in" / "flat.png", np.full((70, 60, 3), 128, np.uint8))
+    names = {path.name for path in (work / "in").iterdir()}
+    run("-i", "in", "-o", "out", "--weights", "seg.pth", "--save_masks", "masks")
+    assert {path.name for path in (work / "out").iterdir()} == names | {"report.html"}
+    assert {path.name for path in (work / "masks").iterdir()} == names | {"overlays"}
+    for name in names:
+        assert is_darker(read_rgb(work / "out" / name), read_rgb(work / "in" / name)), name
+    page = read_page(work / "out" / "report.html")
+    images = page["sets"][0]["images"]
+    assert {image["key"] for image in images} == names
+    for image in images:
+        linked = os.fsdecode(unquote_to_bytes(image["results"][0]["full"]))
+        assert (work / "out" / linked).samefile(work / "out" / image["key"])
+    assert "Traceback" not in capsys.readouterr().err
+
+    # those masks are found again by the same names, also where the network finds nothing of its own
+    write_label_map(work / "masks" / "flat.png", np.zeros((70, 60), np.int32))
+    run("-i", "in", "-o", "again", "--weights", "seg.pth", "--labels", "masks")
+    assert len(list((work / "again").glob("*.png"))) == len(names)
+
+
+def test_several_inputs(work):
+    photo = skimage.data.coffee()[:40, :60]
+    for place in ("a.png", "deep/b.png", "trip/a.png"):
+        write_png(work / place, photo)
+    run("-i", "a.png", "deep/b.png", "-i", "trip", "-o", "out", "--weights", "nafnet.pth")
+    for place in ("a.png", "b.png", "trip/a.png"):
+        assert is_darker(read_rgb(work / "out" / place), photo)
+    images = read_page(work / "out" / "report.html")["sets"][0]["images"]
+    assert [image["key"] for image in images] == ["a.png", "b.png", "trip/a.png"]
+    write_png(work / "out" / "a.png", photo)
+    run("-i", "a.png", "deep/b.png", "-o", "out", "--weights", "nafnet.pth")
+    assert np.array_equal(read_rgb(work / "out" / "a.png"), photo), "kept, as in a folder"
+
+
+def test_paths_are_expanded(work, monkeypatch):
+    monkeypatch.setenv("HOME", str(work))
+    monkeypatch.setenv("HERE", str(work / "in"))
+    write_png(work / "in" / "a.png", skimage.data.coffee()[:40, :60])
+    run("-i", "$HERE/a.png", "-o", "~/out/", "--weights", "~/nafnet.pth")
+    assert (work / "out" / "a.png").is_file()
+
+
+@pytest.mark.parametrize("folder", ["a: b", "[x]", "photos #1", "2024", "null"])
+def test_the_name_of_a_folder_of_labels_is_no_yaml(work, folder: str):
+    write_png(work / "a.png", skimage.data.coffee()[:40, :60])
+    write_label_map(work / folder / "a.png", np.ones((40, 60), np.int32))
+    run("-i", "a.png", "-o", "out", "--weights", "seg.pth", "--labels", folder, "--save_masks", "seen")
+    assert (read_label_map(work / "seen" / "a.png") == 1).all()
+
+
+def test_what_changes_its_type_says_so_in_log_and_report(work, capsys):
+    with Image.open(io.BytesIO(encode_png(skimage.data.coffee()[:40, :60]))) as picture:
+        (work / "in").mkdir()
+        picture.save(work / "in" / "a.mpo", "JPEG")
+    run("-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    said = "written as .jpg: .mpo files are read, not written"
+    assert f"in/a.mpo: {said}" in capsys.readouterr().out
+    (image,) = read_page(work / "out" / "report.html")["sets"][0]["images"]
+    assert said in image["results"][0]["notes"]
+    assert (work / "out" / "a.jpg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("target", "length", "message"),
+    [
+        ("b.jpg", 70_000, "JPEG holds 65500 pixels a side, not 70000 x 2; write PNG or TIFF"),
+        ("b.webp", 16_384, "WebP holds 16383 pixels a side, not 16384 x 2; write PNG or TIFF"),
+    ],
+)
+def test_what_the_type_cannot_hold_is_told_before_the_work(
+    work, capsys, monkeypatch, target: str, length: int, message: str
+):
+    def fail(*_: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(Restorer, "run", fail)
+    write_png(work / "a.png", np.zeros((2, length, 3), np.uint8))
+    code, said = fails(capsys, "-i", "a.png", "-o", target, "--weights", "nafnet.pth")
+    assert code == 1 and f"error: {target}: {message}" in said
+
+
 BAD = {
     "no such file": (["-i", "nowhere.png", "-o", "out"], "nowhere.png: no such file"),
     "nothing to restore": (["-i", "empty", "-o", "out"], "no photo or video in it"),
@@ -253,6 +352,7 @@ BAD = {
     "folder into a file": (["-i", "in", "-o", "there.png"], "there.png: is a file; give -o a folder"),
     "would overwrite": (["-i", "a.png", "-o", "there.png"], "exists already"),
     "unknown type": (["-i", "a.png", "-o", "a.heic"], "heic"),
+    "two results of one name": (["-i", "a.png", "in/a.png", "-o", "out"], "a.png and in/a.png: both would"),
     "unknown segmenter": (["-i", "a.png", "-o", "out", "--segmenter", "sum"], "Did you mean 'sam'"),
     "no weights of a network": (["-i", "a.png", "-o", "out", "--weights", "text.txt"], "text.txt"),
     "tile too small": (["-i", "a.png", "-o", "out", "--tile", "8"], "tile: 8 pixels"),

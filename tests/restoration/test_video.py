@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts
+from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts, written_video_suffix
 from basicsr.restoration.video_frames import FrameConversion
 from basicsr.utils.errors import UserError
 
@@ -372,6 +372,53 @@ def test_avi_is_read(tmp_path):
     assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 3
     with pytest.raises(UserError, match="no video is written as '.avi'"):
         run(source, tmp_path / "b.avi")
+
+
+def make_old_video(path: Path, codec: str, samples: np.ndarray | None = None) -> Path:
+    """A second of an old codec; ``samples`` int16 (1, 8000 * channels) are its sound."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=RATE, options={"b": "4000000"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        if samples is not None:
+            layout = {1: "mono", 2: "stereo"}[samples.size // 8000]
+            sound = container.add_stream("pcm_s16le", rate=8000, layout=layout)
+            frame = av.AudioFrame.from_ndarray(samples, "s16", layout)
+            frame.sample_rate = 8000
+        for number in range(RATE):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(scene(number), "rgb24")))
+        container.mux(video.encode())
+        if samples is not None:
+            container.mux(sound.encode(frame))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".avi", "mpeg4"), (".mpg", "mpeg1video"), (".mpeg", "mpeg1video"), (".mts", "mpeg2video"),
+     (".m2ts", "mpeg2video"), (".3gp", "mpeg4"), (".wmv", "wmv2"), (".flv", "flv")],
+)  # fmt: skip
+def test_what_is_only_read_becomes_mp4(tmp_path, suffix: str, codec: str):
+    source = make_old_video(tmp_path / f"a{suffix}", codec)
+    assert suffix in VIDEO_SUFFIXES and written_video_suffix(suffix) == ".mp4"
+    run(source, tmp_path / "b.mp4")
+    before, after = pictures_of(source).astype(int), pictures_of(tmp_path / "b.mp4")
+    assert before.shape == after.shape == (RATE, 48, 64, 3)
+    assert np.abs(after - before).mean() < 4
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_of_an_avi_that_names_no_channels_is_kept(tmp_path, channels: int):
+    samples = (np.sin(np.arange(8000 * channels) * 0.3) * 9000).astype(np.int16)[None]
+    run(make_old_video(tmp_path / "a.avi", "mpeg4", samples), tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        kept = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert np.array_equal(kept, samples)
+
+
+def test_a_video_may_have_the_longest_name(tmp_path):
+    source = make_video(tmp_path / ("x" * 251 + ".mp4"), [scene(number) for number in range(3)])
+    run(source, tmp_path / ("y" * 251 + ".mkv"))
+    assert len(pictures_of(tmp_path / ("y" * 251 + ".mkv"))) == 3
 
 
 def test_conversion_there_and_back_keeps_brightness():

@@ -54,6 +54,50 @@ def test_disk_follows_links_and_ends(tmp_path: Path):
     assert DiskStorage(tmp_path / "set", (".png",)).keys() == ["a", "scene/x"]
 
 
+def test_two_links_to_one_folder_are_two_folders(tmp_path: Path):
+    write_files(tmp_path / "elsewhere", "x.png")
+    (tmp_path / "set").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "elsewhere")
+    assert DiskStorage(tmp_path / "set", (".png",)).keys() == ["one/x", "two/x"]
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+def test_keys_have_one_unicode_form_whatever_the_file_system_made_of_them(tmp_path: Path):
+    write_files(tmp_path / "linux", f"{NFC}.png")
+    write_files(tmp_path / "mac", f"{NFD}/{NFD}.png")
+    linux, mac = (DiskStorage(tmp_path / name, (".png",)) for name in ("linux", "mac"))
+    assert linux.keys() == [NFC] and mac.keys() == [f"{NFC}/{NFC}"]
+    assert linux.read(NFD) == linux.read(NFC) == f"{NFC}.png".encode()
+    assert mac.read(f"{NFC}/{NFD}") == f"{NFD}/{NFD}.png".encode()
+    assert mac.describe(f"{NFC}/{NFC}") == str(tmp_path / "mac" / NFD / f"{NFD}.png")
+
+
+def test_two_names_that_only_look_the_same_are_told_apart(tmp_path: Path):
+    write_files(tmp_path, f"{NFC}.png", f"{NFD}.png")
+    with pytest.raises(UserError, match="have one key, .* differ in their Unicode form alone; keep one"):
+        DiskStorage(tmp_path, (".png",))
+
+
+@pytest.mark.parametrize("form", [NFC, NFD])
+def test_an_lmdb_is_read_whatever_the_form_of_its_keys(tmp_path: Path, form: str):
+    write_lmdb(tmp_path / "set", [(form, b"data", (1, 1, 1))])
+    for has_list in (True, False):
+        storage = LmdbStorage(tmp_path / "set")
+        assert storage.keys() == [NFC]
+        assert storage.read(NFC) == storage.read(NFD) == b"data"
+        if has_list:
+            (tmp_path / "set" / "meta_info.txt").unlink()
+
+
+def test_what_a_folder_has_besides_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_files(tmp_path, "a.png", "b.psd", "c.xcf", "d.xcf", "manifest.json")
+    DiskStorage(tmp_path, (".png",))
+    assert f"{tmp_path}: 3 files left out: .xcf (2), .psd (1)" in caplog.text
+
+
 def test_two_files_with_one_key_are_both_named(tmp_path: Path):
     write_files(tmp_path, "s/a.jpg", "s/a.png")
     with pytest.raises(UserError, match=r"^\S*a\.jpg and \S*a\.png have one key, 's/a'; keep one of them$"):
@@ -151,6 +195,40 @@ def test_names_are_read_with_or_without_a_shape_and_a_level(tmp_path: Path):
     assert read_meta_info(meta) == ["scene/c (1)", "a.v1", "b", "d (2)"]
 
 
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("frame.0000.png (4,6,3) 1", "frame.0000"),
+        ("frame.0000.png", "frame.0000"),
+        ("frame.0000", "frame.0000"),
+        ("frame.0000 (4,6,3)", "frame.0000"),
+        ("clip.v2/frame.0000.JPG", "clip.v2/frame.0000"),
+        ("masks/a.b.npz (4,6,3)", "masks/a.b"),
+        (f"{NFD}.png", NFC),
+    ],
+)
+def test_a_name_loses_the_suffix_of_an_image_and_nothing_else(tmp_path: Path, line: str, key: str):
+    (tmp_path / "meta_info.txt").write_text(f"{line}\n")
+    assert read_meta_info(tmp_path / "meta_info.txt") == [key]
+
+
+def test_a_stem_with_dots_survives_folder_and_lmdb(tmp_path: Path):
+    write_files(tmp_path / "disk", "frame.0000.png", "frame.0001.png")
+    disk = DiskStorage(tmp_path / "disk", (".png",))
+    write_lmdb(tmp_path / "lmdb", ((key, disk.read(key), (1, 1, 1)) for key in disk.keys()))  # noqa: SIM118
+    stored = LmdbStorage(tmp_path / "lmdb")
+    assert stored.keys() == disk.keys() == ["frame.0000", "frame.0001"]
+    assert stored.read("frame.0001") == b"frame.0001.png"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(database: Path):
+    meta = database / "meta_info.txt"
+    meta.write_bytes(b"\xef\xbb\xbf" + meta.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_meta_info(meta) == ["b", "a.v1", "scene/c (1)"]
+    storage = LmdbStorage(database)
+    assert [storage.read(key) for key in ENTRIES] == list(ENTRIES.values())
+
+
 @pytest.mark.parametrize(("data", "message"), [(b"\n \n", "lists no image"), (b"\xff\xfe", "not UTF-8 text")])
 def test_a_wrong_list_is_named(database: Path, data: bytes, message: str):
     (database / "meta_info.txt").write_bytes(data)
@@ -182,6 +260,12 @@ def test_what_fails_to_be_written_leaves_nothing(tmp_path: Path, keys: list[str]
     with pytest.raises(UserError, match=f"new: {message}"):
         write_lmdb(tmp_path / "new", ((key, b"x", (1, 1, 1)) for key in keys))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_lmdb_may_have_the_longest_name(tmp_path: Path):
+    path = tmp_path / ("x" * 255)
+    write_lmdb(path, [("a", b"one", (1, 1, 1))])
+    assert LmdbStorage(path).read("a") == b"one" and list(tmp_path.iterdir()) == [path]
 
 
 def test_open_storage_takes_the_named_backend(tmp_path: Path, database: Path):

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from basicsr.utils.files import write_atomically, write_bytes
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import (
+    leftovers,
+    require_short_names,
+    temporary_beside,
+    write_atomically,
+    write_bytes,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -95,3 +102,45 @@ def test_folder_that_is_a_file_is_an_error_with_a_name(tmp_path):
     with pytest.raises(OSError) as caught:
         write_bytes(tmp_path / "folder" / "x", b"")
     assert "folder" in str(caught.value.filename)
+
+
+LONG = "x" * 251 + ".png"
+
+
+@pytest.mark.parametrize("name", [LONG, "a." + "s" * 253, "é" * 127 + "x", "字" * 85])
+def test_every_name_that_can_be_stored_can_be_written(name: str, tmp_path):
+    assert len(name.encode()) == 255
+    write_bytes(tmp_path / name, b"x")
+    assert (tmp_path / name).read_bytes() == b"x" and names(tmp_path) == [name]
+
+
+def test_temporary_names_are_short_hidden_and_different(tmp_path):
+    temporary = {name: temporary_beside(tmp_path / name) for name in (LONG, "y" + LONG[1:], "a.png", "b.png")}
+    assert len(set(temporary.values())) == 4
+    for path in temporary.values():
+        assert path.parent == tmp_path and path.suffix == ".png"
+        assert path.name.startswith(".") and len(path.name) < 60
+
+
+def test_leftovers_are_those_of_the_named_files_by_any_process(tmp_path, monkeypatch):
+    targets = [tmp_path / LONG, tmp_path / "in.part" / "a.tar.gz", tmp_path / "none" / "b.png"]
+    (tmp_path / "in.part").mkdir()
+    expected = []
+    for pid in (1, 4_000_000):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        for target in targets[:2]:
+            expected.append(temporary_beside(target))
+            expected[-1].touch()
+        temporary_beside(tmp_path / "other.png").touch()
+    for name in ("a.png", ".hidden", ".x.part.png", ".part"):
+        (tmp_path / name).touch()
+    assert sorted(leftovers(targets)) == sorted(expected)
+
+
+def test_names_that_no_file_can_have_are_told_before_the_work(tmp_path):
+    require_short_names([tmp_path / LONG, tmp_path / ("é" * 127)])
+    for name, length in (("x" + LONG, 256), ("é" * 128, 256), ("字" * 100, 300)):
+        with pytest.raises(OSError):
+            (tmp_path / name).touch()
+        with pytest.raises(UserError, match=f"the name has {length} bytes, a file system holds 255; shorten"):
+            require_short_names([tmp_path / "a.png", tmp_path / name])

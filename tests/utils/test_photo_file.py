@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from basicsr.utils.errors import UserError
-from basicsr.utils.photo_file import read_photo_file, write_photo_file
+from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
 
 LOSSLESS = [".png", ".tif", ".bmp", ".webp"]
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -450,3 +450,26 @@ def test_type_is_told_by_content_not_by_name(tmp_path):
     Image.fromarray(smooth()).save(buffer, "PNG")
     (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
     assert read_photo_file(tmp_path / "a.jpg").file_type == "PNG"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".tiff", ".bmp"])
+def test_a_photo_may_have_the_longest_name(tmp_path, suffix: str):
+    path = tmp_path / ("x" * (255 - len(suffix)) + suffix)
+    save(tmp_path / "a.png", smooth())
+    photo = read_photo_file(tmp_path / "a.png")
+    write_photo_file(path, photo, photo.image)
+    assert read_photo_file(path).image.shape == photo.image.shape
+    assert {found.name for found in tmp_path.iterdir()} == {"a.png", path.name}
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"), [("a.jpg", 65_500), ("a.jpeg", 65_500), ("a.webp", 16_383), ("a.png", None)]
+)
+def test_the_longest_side_of_a_type(name: str, longest: int | None):
+    for height, width in ((1, longest or 1 << 20), (longest or 1 << 20, 1)):
+        require_size(Path(name), height, width)
+    if longest is not None:
+        with pytest.raises(
+            UserError, match=f"^{name}: .* holds {longest} pixels a side, not {longest + 1} x"
+        ):
+            require_size(Path(name), 1, longest + 1)
