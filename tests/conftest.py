@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -27,7 +28,11 @@ IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share the cores among the processes of pytest-xdist, and with what tests start."""
+    """Share the cores among the processes of pytest-xdist, and with what tests start.
+
+    What PyTorch traces of its compiler is left out: it is hundreds of lines below a test that fails.
+    """
+    logging.getLogger("torch.__trace").disabled = True
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         threads = max(1, usable_cores() // workers)
