@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from basicsr.config.schema import Component, Config
+from basicsr.utils.convert import NotInFiles
 from basicsr.utils.registry import ARCHS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, Nested, Registry
 
 Schema = dict[str, Any]
@@ -42,6 +43,9 @@ def _schema_of(kind: Any) -> Schema:
         nested = [rule.registry for rule in rules if isinstance(rule, Nested)]
         if nested:
             return _reference(nested[0])
+        left_out = [rule.choice for rule in rules if isinstance(rule, NotInFiles)]
+        if left_out:
+            return {"enum": [choice for choice in get_args(kind) if choice not in left_out]}
         bounds = [rule for rule in rules if isinstance(rule, msgspec.Meta)]
         return msgspec.json.schema(Annotated[kind, bounds[0]]) if bounds else _schema_of(kind)
     if get_origin(kind) in (Union, types.UnionType):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import UserError, require_choice
 
 VggType = Literal["vgg11", "vgg13", "vgg16", "vgg19"]
 
@@ -57,10 +57,12 @@ class VggFeatures(Frozen):
 
     Raises:
         UserError: a layer does not exist, or ``weights`` is not such a file.
+        ValueError: there is no such ``vgg_type``.
     """
 
     def __init__(self, layers: list[str], vgg_type: VggType, weights: str) -> None:
         super().__init__()
+        require_choice("vgg_type", vgg_type, CONVOLUTIONS)
         names = layer_names(vgg_type)
         unknown = [name for name in layers if name not in names]
         if unknown or not layers:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from basicsr.layers.pretrained import VggFeatures, VggType
 from basicsr.losses.pixel import require_same_shape
 from basicsr.utils.convert import ExistingFile
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import UserError, require_choice
 from basicsr.utils.registry import LOSSES
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -44,6 +44,7 @@ class PerceptualLoss(nn.Module):
 
     Raises:
         UserError: both terms are off, a layer does not exist, or the file does not hold such weights.
+        ValueError: there is no such ``vgg_type`` or ``criterion``.
     """
 
     mean: Tensor
@@ -61,6 +62,7 @@ class PerceptualLoss(nn.Module):
         criterion: Literal["l1", "l2", "fro"] = "l1",
     ) -> None:
         super().__init__()
+        require_choice("criterion", criterion, DISTANCES)
         if perceptual_weight == 0 and style_weight == 0:
             raise UserError("perceptual_weight: 0, and style_weight too; set one of them, or remove the loss")
         self.layer_weights = dict(layer_weights)

@@ -1,7 +1,10 @@
 """Losses that compare images pixel by pixel.
 
-Each takes ``pred`` and ``target`` (B, 3, H, W) RGB in [0, 1] and returns a scalar, computed in float32
-whatever their type. ``reduction`` is ``mean`` or ``sum``: training needs a scalar, so there is no ``none``.
+Each takes ``pred`` and ``target`` (B, 3, H, W) RGB in [0, 1], and optionally ``weight``, and computes in
+float32 whatever their type. ``weight`` multiplies the penalty of each value before anything is summed or
+averaged: ``mean`` is sum(weight * penalty) / number of values, whatever the weights add up to, so doubled
+weights double the loss. ``reduction: none`` returns the weighted penalties themselves. That is for Python
+code: training needs a scalar, so option files take ``mean`` and ``sum``.
 """
 
 from __future__ import annotations
@@ -14,13 +17,18 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
+from basicsr.utils.convert import NotInFiles
+from basicsr.utils.errors import require_choice
 from basicsr.utils.registry import LOSSES
 
-Reduction = Literal["mean", "sum"]
+Reduction = Annotated[
+    Literal["mean", "sum", "none"], NotInFiles("none", "training needs a scalar; take mean or sum")
+]
 
-REDUCTIONS: dict[Reduction, Callable[[Tensor], Tensor]] = {
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda values: values.mean(),
     "sum": lambda values: values.sum(),
+    "none": lambda values: values,
 }
 
 
@@ -36,20 +44,64 @@ def difference(pred: Tensor, target: Tensor) -> Tensor:
     return pred.float() - target.float()
 
 
-class PixelLoss(nn.Module):
-    """``loss_weight`` times the mean or the sum of a penalty on each value's difference."""
+def weighted(penalty: Tensor, weight: Tensor | None) -> Tensor:
+    """``weight * penalty``, in the shape and type of ``penalty``; None weighs all values alike.
 
-    def __init__(self, loss_weight: float = 1.0, reduction: Reduction = "mean") -> None:
+    Raises:
+        ValueError: ``weight`` does not broadcast to that shape.
+    """
+    if weight is None:
+        return penalty
+    try:
+        fits = torch.broadcast_shapes(weight.shape, penalty.shape) == penalty.shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        shapes = f"weight {tuple(weight.shape)}, the compared values {tuple(penalty.shape)}"
+        raise ValueError(f"the weight does not broadcast to what it weighs: {shapes}")
+    return penalty * weight.to(penalty.dtype)
+
+
+class ReducedLoss(nn.Module):
+    """``loss_weight`` times the mean or the sum of values, or the values themselves.
+
+    Args:
+        loss_weight: factor.
+        reduction: ``mean``, ``sum`` or ``none``.
+
+    Raises:
+        ValueError: another ``reduction``.
+    """
+
+    def __init__(self, loss_weight: float, reduction: str) -> None:
         super().__init__()
+        require_choice("reduction", reduction, REDUCTIONS)
         self.loss_weight = loss_weight
         self.reduce = REDUCTIONS[reduction]
+
+
+class PixelLoss(ReducedLoss):
+    """A penalty on the difference of each value."""
+
+    def __init__(self, loss_weight: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(loss_weight, reduction)
 
     def penalty(self, difference: Tensor) -> Tensor:
         """The penalty of each value; same shape."""
         raise NotImplementedError
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        return self.loss_weight * self.reduce(self.penalty(difference(pred, target)))
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Scalar, or (B, 3, H, W) with ``reduction: none``.
+
+        Args:
+            pred, target: (B, 3, H, W).
+            weight: broadcasts to their shape, e.g. (B, 1, H, W).
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        penalty = self.penalty(difference(pred, target))
+        return self.loss_weight * self.reduce(weighted(penalty, weight))
 
 
 @LOSSES.register
@@ -86,12 +138,12 @@ class CharbonnierLoss(PixelLoss):
 
 
 @LOSSES.register
-class PSNRLoss(nn.Module):
+class PSNRLoss(ReducedLoss):
     """Negative PSNR in dB: 10 log10(mse of an image + 1e-8), mean over the batch (NAFNet, SAM-Deblur).
 
     Args:
         loss_weight: factor.
-        reduction: only ``mean``; published option files name it.
+        reduction: over the images of the batch; published option files name ``mean``.
         toY: compare luma (16..235, divided by 255) instead of RGB.
     """
 
@@ -100,17 +152,25 @@ class PSNRLoss(nn.Module):
     def __init__(
         self,
         loss_weight: float = 1.0,
-        reduction: Literal["mean"] = "mean",
+        reduction: Reduction = "mean",
         toY: bool = False,  # noqa: N803 - published option name
     ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
+        super().__init__(loss_weight, reduction)
         luma = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255
         self.register_buffer("luma", luma if toY else None, persistent=False)
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Scalar, or (B,) with ``reduction: none``.
+
+        Args:
+            pred, target: (B, 3, H, W).
+            weight: of the squared errors; broadcasts to (B, 3, H, W), with ``toY`` to (B, 1, H, W).
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
         error = difference(pred, target)
         if self.luma is not None:
             error = (error * self.luma).sum(1, keepdim=True)  # the offset of 16 cancels in the difference
-        mse = error.square().mean((1, 2, 3))
-        return self.loss_weight * 10 / math.log(10) * (mse + 1e-8).log().mean()
+        mse = weighted(error.square(), weight).mean((1, 2, 3))
+        return self.loss_weight * 10 / math.log(10) * self.reduce((mse + 1e-8).log())

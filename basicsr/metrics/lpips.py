@@ -15,6 +15,7 @@ from basicsr.layers.pretrained import AlexFeatures, Frozen, VggFeatures, load_we
 from basicsr.metrics.psnr_ssim import comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.devices import choose_device
+from basicsr.utils.errors import require_choice
 from basicsr.utils.image import Array
 from basicsr.utils.registry import METRICS
 
@@ -41,6 +42,7 @@ class LPIPS:
 
     Raises:
         UserError: one of the files does not hold such weights, or there is no such device.
+        ValueError: there is no such ``net``.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LPIPS:
         net: LPIPSNet = "alex",
         device: str = "auto",
     ) -> None:
+        require_choice("net", net, WIDTHS)
         self.device = choose_device(device)
         self.distance = PerceptualDistance(backbone, heads, net).to(self.device)
 

@@ -105,6 +105,23 @@ class Template:
             mistakes.add(where, "expected one `{}`, which stands for the file stem", template)
 
 
+@dataclass(frozen=True)
+class NotInFiles:
+    """Marks a choice of a `Literal` that Python code may take and option files may not.
+
+    Args:
+        choice: which one.
+        reason: why, and the way on.
+    """
+
+    choice: str
+    reason: str
+
+    def check(self, value: object, where: str, mistakes: Mistakes) -> None:
+        if value == self.choice:
+            mistakes.add(where, self.reason, value)
+
+
 Name = Annotated[str, FolderName()]
 FileTemplate = Annotated[str, Template()]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -239,7 +256,8 @@ def _convert_leaf(
     except msgspec.ValidationError as error:
         what = str(error)
         if get_origin(kind) is Literal:
-            choices = [str(choice) for choice in get_args(kind)]
+            hidden = [rule.choice for rule in rules if isinstance(rule, NotInFiles)]
+            choices = [str(choice) for choice in get_args(kind) if choice not in hidden]
             near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
             what = f"expected one of {', '.join(choices)}" + (f". Did you mean '{near[0]}'?" if near else "")
         mistakes.add(where, what + advice, value)

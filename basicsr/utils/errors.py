@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something outside the program is wrong (a file, a checkpoint). Commands print it and exit with 1."""
@@ -27,3 +29,14 @@ class OptionError(UserError):
             super().__init__(only if only.startswith(source) else f"{source}: {only}")
         else:
             super().__init__("\n  ".join([f"{source}: {len(mistakes)} mistakes", *mistakes]))
+
+
+def require_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ValueError unless ``value`` is one of ``choices``; for arguments that Python code passes.
+
+    Args:
+        name: of the argument.
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

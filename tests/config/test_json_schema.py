@@ -192,6 +192,7 @@ def test_what_the_loader_takes_is_valid(change, small, validator):
         {"train": {"optim_g": {"betas": [0.9]}}},
         {"train": {"optim_g": {"betas": [0.9, 0.9, 0.9]}}},
         {"train": {"pixel_opt": {"reduction": "median"}}},
+        {"train": {"pixel_opt": {"reduction": "none"}}},
         {"datasets": {"train": {"mean": [0, 1]}}},
         {"datasets": {"train": {"dataroot_mask": "masks"}}},
         {"datasets": {"train": {"dataroot_gt": 3}}},

@@ -216,3 +216,9 @@ class TestRefused:
         loss = PerceptualLoss({"pool1": 1.0}, vgg11, "vgg11")
         with pytest.raises(ValueError, match=r"\(2, 3, 8, 8\).*\(1, 3, 8, 8\)"):
             loss(torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+
+    def test_names_that_python_code_got_wrong(self, vgg11: str) -> None:
+        with pytest.raises(ValueError, match="criterion: expected one of l1, l2, fro, got 'l3'"):
+            PerceptualLoss({"conv1_1": 1.0}, vgg11, "vgg11", criterion="l3")
+        with pytest.raises(ValueError, match="vgg_type: expected one of vgg11, .*, got 'vgg12'"):
+            PerceptualLoss({"conv1_1": 1.0}, vgg11, "vgg12")

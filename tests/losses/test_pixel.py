@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
+from basicsr.config.load import load_config
 from basicsr.losses import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
 from basicsr.metrics import calculate_psnr
 from basicsr.utils.errors import OptionError
@@ -99,10 +102,85 @@ def test_losses_have_no_state(name: str) -> None:
     assert not list(loss.parameters())
 
 
-@pytest.mark.parametrize(("name", "choices"), [("L1Loss", "mean, sum"), ("PSNRLoss", "mean")])
-def test_a_loss_without_reduction_cannot_be_trained(name: str, choices: str) -> None:
-    with pytest.raises(OptionError, match=rf"reduction: expected one of {choices}.*'none'"):
+@pytest.mark.parametrize("kind", FORMULAS)
+@pytest.mark.parametrize("shape", [(2, 3, 8, 9), (2, 1, 8, 9), (1, 3, 1, 1), (9,), ()])
+def test_a_weight_multiplies_each_penalty_before_it_is_reduced(kind, shape, images) -> None:
+    """In particular the mean divides by the number of values, not by the sum of the weights."""
+    pred, target = images
+    weight = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    penalties = weight.double() * FORMULAS[kind](pred.double() - target.double())
+    for reduction, reduced in (("mean", penalties.mean()), ("sum", penalties.sum()), ("none", penalties)):
+        loss = kind(0.5, reduction)(pred, target, weight)
+        assert loss.shape == reduced.shape and loss.dtype == torch.float32
+        torch.testing.assert_close(loss.double(), 0.5 * reduced)
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_without_reduction_there_is_a_value_for_each_value(kind, images) -> None:
+    pred, target = images
+    expected = 2 * FORMULAS[kind](pred.double() - target.double())
+    torch.testing.assert_close(kind(2.0, "none")(pred, target).double(), expected)
+
+
+@pytest.mark.parametrize("luma", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_loss_weighs_the_squared_errors_of_an_image(luma: bool, channels: int, images) -> None:
+    pred, target = images
+    weight = torch.rand(2, 1 if luma else channels, 8, 9, generator=torch.Generator().manual_seed(1))
+    error = pred.double() - target.double()
+    if luma:
+        factors = torch.tensor([65.481, 128.553, 24.966], dtype=torch.float64) / 255
+        error = torch.einsum("bchw,c->bhw", error, factors)[:, None]
+    mse = (weight.double() * error**2).mean((1, 2, 3))
+    decibels = 10 * torch.log10(mse + 1e-8)
+    for reduction, reduced in (
+        ("mean", decibels.mean()),
+        ("sum", decibels.sum()),
+        ("none", decibels),
+    ):
+        loss = PSNRLoss(0.5, reduction, toY=luma)(pred, target, weight)
+        assert loss.shape == reduced.shape
+        torch.testing.assert_close(loss.double(), 0.5 * reduced)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_weights_are_applied_in_float32(name: str, images) -> None:
+    weight = torch.rand(2, 1, 8, 9, generator=torch.Generator().manual_seed(1)).bfloat16()
+    loss = LOSSES.build(name, {})(*images, weight)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, LOSSES.build(name, {})(*images, weight.float()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (4, 2, 3, 8, 9), (2, 2, 8, 9)])
+def test_a_weight_that_does_not_broadcast_is_named_with_both_shapes(name: str, shape, images) -> None:
+    said = f"weight {shape}, the compared values (2, 3, 8, 9)"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        LOSSES.build(name, {})(*images, torch.ones(shape))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loss_without_reduction_cannot_be_trained(name: str) -> None:
+    with pytest.raises(OptionError, match=r"reduction: .* a scalar; take mean or sum \(got 'none'\)"):
         LOSSES.build(name, {"reduction": "none"})
+    with pytest.raises(OptionError, match=r"reduction: expected one of mean, sum\. "):
+        LOSSES.build(name, {"reduction": "median"})
+
+
+def test_an_option_file_that_trains_without_reduction_is_refused_before_the_run(tmp_path) -> None:
+    demo = Path(__file__).resolve().parents[2] / "options/train/Demo/SegNAFNet.yml"
+    path = tmp_path / "map.yml"
+    path.write_text(f"base: {demo}\ntrain:\n  pixel_opt: {{type: L1Loss, reduction: none}}\n")
+    with pytest.raises(OptionError) as caught:
+        load_config(path, [], "train")
+    lines = [line for line in caught.value.mistakes if "reduction" in line]
+    assert lines == ["train.pixel_opt.reduction: training needs a scalar; take mean or sum (got 'none')"]
+
+
+@pytest.mark.parametrize("kind", [L1Loss, MSELoss, CharbonnierLoss, PSNRLoss])
+def test_an_unknown_reduction_names_the_choices(kind) -> None:
+    with pytest.raises(ValueError, match="reduction: expected one of mean, sum, none, got 'average'"):
+        kind(reduction="average")
 
 
 def test_published_options_of_psnr_loss() -> None:

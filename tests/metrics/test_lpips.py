@@ -143,3 +143,7 @@ class TestRefused:
     def test_a_device_that_is_not_there(self, files) -> None:
         with pytest.raises(UserError, match="cannot use 'nowhere'"):
             LPIPS(*files["alex"], device="nowhere")
+
+    def test_a_network_that_python_code_got_wrong(self, files) -> None:
+        with pytest.raises(ValueError, match="net: expected one of alex, vgg, got 'squeeze'"):
+            LPIPS(*files["alex"], "squeeze", device="cpu")
