@@ -4,6 +4,9 @@ Mittal, Soundararajan and Bovik, "Making a Completely Blind Image Quality Analyz
 Letters, 2013). Blocks of 96x96 luma pixels are described by generalised Gaussians fitted to their locally
 normalised values and to the products of neighbours, at two scales; the score is the distance between the mean
 and covariance of these features and those of pristine photos. Lower is better.
+
+``niqe_pristine.npz`` holds the parameters that the authors published; ``niqe_pristine_notice.txt`` is their
+notice.
 """
 
 from __future__ import annotations
@@ -19,12 +22,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.metrics.psnr_ssim import Border, comparable
+from basicsr.metrics.psnr_ssim import Border, ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_bytes
-from basicsr.utils.image import Array
 from basicsr.utils.registry import METRICS
 
 Values = NDArray[np.float64]
@@ -35,6 +37,7 @@ SHARP = 0.75  # of the sharpest block of a pristine photo
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbour
 # MATLAB's imresize by 1/2: the cubic (a = -1/2) stretched to 8 pixels
 HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
+PUBLISHED = Path(__file__).with_name("niqe_pristine.npz")
 WAY_ON = "make some with scripts/fit_niqe.py"
 
 
@@ -49,22 +52,23 @@ class Pristine(NamedTuple):
 class NIQE:
     """NIQE of the restored image's luma (BT.601, 16..235, rounded).
 
-    Figures compare with published ones only with the published parameter file, never between two fits.
+    Figures compare with published ones only with the published parameters, never between two fits.
 
     Args:
-        parameters: `.npz` from ``scripts/fit_niqe.py`` (keys ``mu_pris_param``, ``cov_pris_param``), or the
-            published ``modelparameters.mat`` (``mu_prisparam``, ``cov_prisparam``).
+        parameters: null takes the published ones. Else `.npz` from ``scripts/fit_niqe.py`` (keys
+            ``mu_pris_param``, ``cov_pris_param``), or `.mat` with the names of the published
+            ``modelparameters.mat`` (``mu_prisparam``, ``cov_prisparam``).
         crop_border: pixels left out at each side.
 
     Raises:
         UserError: ``parameters`` is not such a file.
     """
 
-    def __init__(self, parameters: ExistingFile, crop_border: Border = 0) -> None:
-        self.pristine = read_pristine(Path(parameters))
+    def __init__(self, parameters: ExistingFile | None = None, crop_border: Border = 0) -> None:
+        self.pristine = read_pristine(PUBLISHED if parameters is None else Path(parameters))
         self.crop_border = crop_border
 
-    def __call__(self, restored: Array) -> float:
+    def __call__(self, restored: ImageLike) -> float:
         """Score of (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
 
         Raises:
@@ -77,7 +81,7 @@ class NIQE:
         return math.sqrt(max(0.0, float(difference @ pooled @ difference)))
 
 
-def niqe_luma(image: Array, crop_border: int = 0) -> Values:
+def niqe_luma(image: ImageLike, crop_border: int = 0) -> Values:
     """(H, W, 3) RGB -> (H, W) luma in 16..235, rounded to whole numbers as published."""
     luma, _, _ = comparable(image, image, crop_border, "HWC", True)
     return np.round(luma).astype(np.float64)
