@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.metrics.psnr_ssim import REACH, WINDOW, comparable, ssim_bands
+from basicsr.metrics.psnr_ssim import REACH, WINDOW, ImageLike, comparable, ssim_bands
 from basicsr.utils.image import Array
 from basicsr.utils.registry import METRICS
 
@@ -47,7 +47,7 @@ class AlignedScores(NamedTuple):
 
 
 @METRICS.register
-def calculate_psnr_aligned(restored: Array, gt: Array) -> float:
+def calculate_psnr_aligned(restored: ImageLike, gt: ImageLike) -> float:
     """PSNR in dB after alignment.
 
     Args:
@@ -61,7 +61,7 @@ def calculate_psnr_aligned(restored: Array, gt: Array) -> float:
 
 
 @METRICS.register
-def calculate_ssim_aligned(restored: Array, gt: Array) -> float:
+def calculate_ssim_aligned(restored: ImageLike, gt: ImageLike) -> float:
     """SSIM after alignment: 11x11 windows inside the image, each channel alone.
 
     Args:
@@ -73,13 +73,13 @@ def calculate_ssim_aligned(restored: Array, gt: Array) -> float:
     return masked_ssim(align(restored, gt))
 
 
-def aligned_scores(restored: Array, gt: Array) -> AlignedScores:
+def aligned_scores(restored: ImageLike, gt: ImageLike) -> AlignedScores:
     """`calculate_psnr_aligned` and `calculate_ssim_aligned` for one alignment, which is most of the work."""
     aligned = align(restored, gt)
     return AlignedScores(masked_psnr(aligned), masked_ssim(aligned))
 
 
-def align(restored: Array, gt: Array) -> Aligned:
+def align(restored: ImageLike, gt: ImageLike) -> Aligned:
     """Bring ``restored`` to the brightness and the place of ``gt``.
 
     The identity is taken where ECC finds no homography, or one that leaves no pixel.

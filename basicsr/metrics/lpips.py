@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.layers.pretrained import AlexFeatures, Frozen, VggFeatures, load_weights
-from basicsr.metrics.psnr_ssim import comparable
+from basicsr.metrics.psnr_ssim import ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import require_choice
@@ -56,7 +56,7 @@ class LPIPS:
         self.device = choose_device(device)
         self.distance = PerceptualDistance(backbone, heads, net).to(self.device)
 
-    def __call__(self, restored: Array, gt: Array) -> float:
+    def __call__(self, restored: ImageLike, gt: ImageLike) -> float:
         """Distance of two images (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
 
         Raises:

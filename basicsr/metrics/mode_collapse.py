@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from basicsr.metrics.psnr_ssim import Border, calculate_psnr
-from basicsr.utils.image import Array
+from basicsr.metrics.psnr_ssim import Border, ImageLike, calculate_psnr
 from basicsr.utils.registry import METRICS
 
 
 @METRICS.register
 def calculate_mcr(
-    restored: Array, gt: Array, lq: Array, threshold: float = 3.0, crop_border: Border = 0
+    restored: ImageLike, gt: ImageLike, lq: ImageLike, threshold: float = 3.0, crop_border: Border = 0
 ) -> float:
     """1.0 if restoring lost more than ``threshold`` dB of PSNR, else 0.0; the mean is the mode collapse rate.
 

@@ -1,7 +1,7 @@
 """PSNR and the SSIM definitions behind published deblurring numbers.
 
-Images are RGB, uint8 in 0..255 or float in 0..1. The number reported for a set is the mean over its images,
-not the metric of the mean error.
+Images are RGB, uint8 in 0..255 or float in 0..1, as NumPy arrays or as tensors on any device. The number
+reported for a set is the mean over its images, not the metric of the mean error.
 
 The value range follows the published rule: it is 1 when no value of the *restored* image exceeds 1, else 255.
 So a black uint8 result is judged with the range 1 (-20.00 dB against a constant 10), and there exchanging the
@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import cv2
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
+from torch import Tensor
 
+from basicsr.utils.errors import require_choice
 from basicsr.utils.image import Array
 from basicsr.utils.registry import METRICS
 
 Border = Annotated[int, Meta(ge=0)]
+ImageLike = Array | Tensor
 InputOrder = Literal["HWC", "CHW"]
 Plane = NDArray[np.float64]
 Mix = NDArray[np.float64] | None
 
+_TYPES = ("uint8", "float32", "float64")
 WINDOW = 11
 REACH = WINDOW // 2
 SIGMA = 1.5
@@ -35,8 +39,8 @@ BAND = 64  # rows at once: the intermediate planes of a band stay in the cache
 
 @METRICS.register
 def calculate_psnr(
-    restored: Array,
-    gt: Array,
+    restored: ImageLike,
+    gt: ImageLike,
     crop_border: Border = 0,
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
@@ -50,7 +54,8 @@ def calculate_psnr(
         test_y_channel: compare luma only, in float32 as published.
 
     Raises:
-        ValueError: shapes or types differ or are not supported, or nothing is left inside the border.
+        ValueError: shapes or types differ or are not supported, there is no such ``input_order``, or nothing
+            is left inside the border.
     """
     restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     difference = np.subtract(restored, gt, dtype=np.float32 if test_y_channel else np.float64)
@@ -60,8 +65,8 @@ def calculate_psnr(
 
 @METRICS.register
 def calculate_input_psnr(
-    lq: Array,
-    gt: Array,
+    lq: ImageLike,
+    gt: ImageLike,
     crop_border: Border = 0,
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
@@ -72,8 +77,8 @@ def calculate_input_psnr(
 
 @METRICS.register
 def calculate_ssim(
-    restored: Array,
-    gt: Array,
+    restored: ImageLike,
+    gt: ImageLike,
     crop_border: Border = 0,
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
@@ -101,8 +106,8 @@ def calculate_ssim(
 
 @METRICS.register
 def calculate_input_ssim(
-    lq: Array,
-    gt: Array,
+    lq: ImageLike,
+    gt: ImageLike,
     crop_border: Border = 0,
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
@@ -114,8 +119,8 @@ def calculate_input_ssim(
 
 @METRICS.register
 def calculate_ssim_2d(
-    restored: Array,
-    gt: Array,
+    restored: ImageLike,
+    gt: ImageLike,
     crop_border: Border = 0,
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
@@ -137,19 +142,19 @@ def calculate_ssim_2d(
 
 
 def comparable(
-    restored: Array, gt: Array, crop_border: int, input_order: InputOrder, luma: bool
+    restored: ImageLike, gt: ImageLike, crop_border: int, input_order: InputOrder, luma: bool
 ) -> tuple[Array, Array, float]:
     """Both images as (H, W, 3), or (H, W) float32 luma, without the border; and the value range.
 
     Raises:
         ValueError: as `calculate_psnr`.
     """
+    require_choice("input_order", input_order, get_args(InputOrder))
+    restored, gt = _as_array(restored), _as_array(gt)
     if restored.shape != gt.shape:
         raise ValueError(f"the images differ in shape: restored {restored.shape}, gt {gt.shape}")
     if restored.dtype != gt.dtype:
         raise ValueError(f"the images differ in type: restored {restored.dtype}, gt {gt.dtype}")
-    if restored.dtype not in (np.uint8, np.float32, np.float64):
-        raise ValueError(f"images must be uint8 (0..255), float32 or float64 (0..1), got {restored.dtype}")
     if input_order == "CHW" and restored.ndim == 3:
         restored, gt = np.moveaxis(restored, 0, -1), np.moveaxis(gt, 0, -1)
     if restored.ndim != 3 or restored.shape[2] != 3:
@@ -164,6 +169,15 @@ def comparable(
         white = 255.0 if restored.dtype == np.uint8 else peak
         return _luma(restored, white), _luma(gt, white), 255.0
     return restored, gt, peak
+
+
+def _as_array(image: ImageLike) -> Array:
+    if not isinstance(image, (np.ndarray, Tensor)):
+        raise ValueError(f"images must be NumPy arrays or tensors, got {type(image).__name__}")
+    dtype = str(image.dtype).removeprefix("torch.")
+    if dtype not in _TYPES:
+        raise ValueError(f"images must be uint8 (0..255), float32 or float64 (0..1), got {dtype}")
+    return image.detach().cpu().numpy() if isinstance(image, Tensor) else image
 
 
 def _luma(image: Array, white: float) -> NDArray[np.float32]:
