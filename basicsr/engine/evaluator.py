@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -20,8 +19,10 @@ from basicsr.data.loader import batches
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.inference import windows_of
 from basicsr.engine.trainer import move_to
+from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects
+from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names
 from basicsr.utils.image import to_uint8, write_png
 
@@ -65,10 +66,15 @@ class Evaluation:
     kept: list[Any] = field(default_factory=list)
 
     @property
-    def mean(self) -> dict[str, float]:
-        """Arithmetic mean of each metric over the images."""
+    def summaries(self) -> dict[str, Summary]:
+        """What each metric says of the set."""
         names = [name for name in self.rows[0] if name != "key"] if self.rows else []
-        return {name: float(np.mean([row[name] for row in self.rows])) for name in names}
+        return {name: Summary.of(row[name] for row in self.rows) for name in names}
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Arithmetic mean of the finite values of each metric over the images."""
+        return {name: summary.mean for name, summary in self.summaries.items()}
 
 
 def build_metrics(options: Mapping[str, MetricOptions]) -> dict[str, Metric]:
@@ -99,6 +105,9 @@ def evaluate(
 
     Returns:
         The same on every process. ``model`` is left in the mode it was in.
+
+    Raises:
+        UserError: a metric cannot judge an image, e.g. one smaller than its window; both are named.
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
@@ -131,7 +140,7 @@ def evaluate(
                 seen = {role: _unrounded(image) for role, image in images.items()}
             key = batch["key"][0]
             values = {
-                metric: function(seen["restored"], seen["gt"], seen["lq"])
+                metric: _judge(metric, function, f"{name}, image {key}", seen)
                 for metric, function in metrics.items()
             }
             if picture is not None:
@@ -151,6 +160,14 @@ def interleave(shares: list[list[Any]]) -> list[Any]:
     """Shares of the processes, as `ShareSampler` made them -> items in the order of the data set."""
     longest = max(len(share) for share in shares)
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
+
+
+def _judge(name: str, metric: Metric, of: str, images: Mapping[str, Image]) -> float:
+    try:
+        return metric(images["restored"], images["gt"], images["lq"])
+    except ValueError as error:
+        way_on = "change its options, or leave the image or the metric out"
+        raise UserError(f"val.metrics.{name}: {error} ({of}); {way_on}") from error
 
 
 def _unrounded(image: torch.Tensor) -> Image:

@@ -229,8 +229,14 @@ class Validate(Hook):
                 picture if self.options.save_img else None,
             )
             if self.events is not None:
-                self.events.write("val", trainer.iteration, {"dataset": name, **result.mean})
-                shown = " ".join(f"{metric} {value:.4f}" for metric, value in result.mean.items())
+                summaries = result.summaries
+                counts = {
+                    f"{metric}_{what}": count
+                    for metric, item in summaries.items()
+                    for what, count in item.left_out.items()
+                }
+                self.events.write("val", trainer.iteration, {"dataset": name, **result.mean, **counts})
+                shown = " ".join(f"{metric} {item:.4f}" for metric, item in summaries.items())
                 logger().info(f"validation {name} iter {trainer.iteration}: {shown or 'no metrics'}")
 
 

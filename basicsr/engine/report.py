@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from basicsr.config.paths import ResultPaths
 from basicsr.engine.evaluator import Evaluation
@@ -14,8 +15,13 @@ from basicsr.utils.log import json_safe, logger
 
 
 def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
-    """Write ``metrics.json`` (infinite values are null) and ``metrics.csv`` (a row an image)."""
-    content = {item.name: {"mean": item.mean, "images": item.rows} for item in evaluations}
+    """Write ``metrics.json`` and ``metrics.csv`` (a row an image, infinite values are ``inf``).
+
+    In the JSON a data set has the ``mean`` of each metric over the finite values, the ``images``, where
+    others are null, and by metric how many were ``left_out``: ``{"psnr": {"infinite": 1}}``; ``undefined``
+    is not a number.
+    """
+    content = {item.name: _summarised(item) for item in evaluations}
     write_bytes(paths.metrics_json, (json.dumps(json_safe(content), indent=2) + "\n").encode())
     buffer = io.StringIO()
     names = list(dict.fromkeys(name for item in evaluations for row in item.rows for name in row))
@@ -24,6 +30,15 @@ def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None
     for item in evaluations:
         writer.writerows({"dataset": item.name, **row} for row in item.rows)
     write_bytes(paths.metrics_csv, buffer.getvalue().encode())
+
+
+def _summarised(evaluation: Evaluation) -> dict[str, Any]:
+    left_out = {name: item.left_out for name, item in evaluation.summaries.items()}
+    return {
+        "mean": evaluation.mean,
+        "left_out": {name: counts for name, counts in left_out.items() if counts},
+        "images": evaluation.rows,
+    }
 
 
 def publish_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
@@ -36,11 +51,12 @@ def publish_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> No
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """A line a data set: its number of images and the mean of each metric."""
-    names = list(dict.fromkeys(name for item in evaluations for name in item.mean))
+    """A line a data set: its number of images and the summary of each metric."""
+    names = list(dict.fromkeys(name for item in evaluations for name in item.summaries))
     cells = [["dataset", "images", *names]]
     for item in evaluations:
-        means = [f"{item.mean[name]:.4f}" if name in item.mean else "" for name in names]
+        summaries = item.summaries
+        means = [f"{summaries[name]:.4f}" if name in summaries else "" for name in names]
         cells.append([item.name, str(len(item.rows)), *means])
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = [

@@ -45,15 +45,19 @@ def read_events(path: Path) -> list[Event]:
 
 
 def panels_of(events: list[Event]) -> list[Panel]:
-    """Loss, learning rate, and PSNR with a line for each validation set; no panel without numbers."""
+    """Loss, learning rate, and PSNR with a line for each validation set; no panel without numbers.
+
+    The title of the PSNR says so where images with an infinite one are left out of it.
+    """
     train = [event for event in events if event["kind"] == "train"]
     validation = [event for event in events if event["kind"] == "val"]
     sets = dict.fromkeys(event["dataset"] for event in validation)
+    left_out = ", without infinite ones" if any(event.get("psnr_infinite") for event in validation) else ""
     panels = [
         Panel("loss", {"loss": _points(train, "loss")}),
         Panel("learning rate", {"learning rate": _points(train, "lr")}),
         Panel(
-            "validation PSNR in dB",
+            f"validation PSNR in dB{left_out}",
             {
                 name: _points([event for event in validation if event["dataset"] == name], "psnr")
                 for name in sets

@@ -37,7 +37,18 @@ function format(value, unit, signed = false) {
 const known = (value) => value !== undefined && !Number.isNaN(value);
 /** b - a, where equal infinities differ by nothing. */
 const difference = (a, b) => (a === b ? 0 : b - a);
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** The mean of the finite values, and in words what it leaves out; of nothing but equal infinities, these. */
+function summarise(values) {
+  const finite = values.filter(Number.isFinite);
+  const undefinedOnes = values.filter(Number.isNaN).length;
+  const infinite = values.length - finite.length - undefinedOnes;
+  const told = [];
+  if (infinite) told.push(`${infinite.toLocaleString("en")} infinite`);
+  if (undefinedOnes) told.push(`${undefinedOnes.toLocaleString("en")} undefined`);
+  const alike = values.length > 0 && values.every((value) => value === values[0]);
+  const mean = finite.length ? finite.reduce((sum, value) => sum + value, 0) / finite.length : alike ? values[0] : NaN;
+  return { mean, leftOut: told.join(", ") };
+}
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const unitOf = (metric) => report.units[metric];
 const titleOf = (metric) => {
@@ -92,6 +103,7 @@ function gainOf(image, left = pair.left, right = pair.right, metric = report.gai
   const [a, b] = [left.values(image)[metric], right.values(image)[metric]];
   return a === undefined || b === undefined ? undefined : difference(a, b);
 }
+const gainsOf = (members, left, right) => members.map((image) => gainOf(image, left, right)).filter((gain) => gain !== undefined);
 const gainName = () => `${titleOf(report.gain)} ${pair.left === INPUT ? "gain" : "difference"}`;
 const isCollapsed = (image, run) => gainOf(image, INPUT, run) < COLLAPSE;
 const sizeOf = (image) => `${image.size[0]} × ${image.size[1]}`;
@@ -114,21 +126,32 @@ function showHead() {
   }
 }
 
-function meansOf(source, members) {
-  const values = {};
+/** The summary of each metric that all images have. */
+function summariesOf(source, members) {
+  const summaries = {};
   for (const metric of metricNames) {
     const found = members.map((image) => source.values(image)[metric]).filter((value) => value !== undefined);
-    if (found.length === members.length) values[metric] = mean(found);
+    if (found.length === members.length) summaries[metric] = summarise(found);
   }
-  return values;
+  return summaries;
 }
 
 const cell = (text, className = "") => make("td", { textContent: text, className });
+/** A mean; what it leaves out stands below it. */
+function summaryCell(text, leftOut, className = "number") {
+  const shown = cell(text, className);
+  if (leftOut) shown.append(make("span", { className: "quiet left-out", textContent: leftOut }));
+  return shown;
+}
 const head = (text, scope, className = "") => make("th", { textContent: text, scope, className });
 
-/** The best of several values, by the only directions that are known: rates fall, PSNR and SSIM rise. */
-function isBest(metric, value, values) {
-  const rivals = values.filter(known);
+/**
+ * The best of several means, by the only directions that are known: rates fall, PSNR and SSIM rise. None is
+ * where they leave out different images.
+ */
+function isBest(metric, value, summaries) {
+  if (summaries.some((summary) => summary?.leftOut)) return false;
+  const rivals = summaries.map((summary) => summary?.mean).filter(known);
   if (rivals.length < 2 || !known(value)) return false;
   if (unitOf(metric) === "rate") return value === Math.min(...rivals);
   return /psnr|ssim/.test(metric) && value === Math.max(...rivals);
@@ -144,18 +167,20 @@ function showTables() {
     const members = images.filter((image) => image.set === set);
     const body = make("tbody", {}, make("tr", { className: "set" }, head(`${set.name}`, "rowgroup"), ...columns.map(() => cell(""))));
     body.querySelector("th").append(make("span", { className: "quiet", textContent: ` ${plural(members.length, "image")}` }));
-    const rows = [INPUT, ...runs].map((source) => [source, meansOf(source, members)]);
-    for (const [source, means] of rows) {
-      if (source === INPUT && !Object.keys(means).length) continue;
+    const rows = [INPUT, ...runs].map((source) => [source, summariesOf(source, members)]);
+    for (const [source, summaries] of rows) {
+      if (source === INPUT && !Object.keys(summaries).length) continue;
       const row = make("tr", {}, head(source.name, "row"));
       for (const metric of metricNames) {
+        const { mean, leftOut } = summaries[metric] ?? {};
         const rivals = rows.filter(([other]) => other !== INPUT).map(([, values]) => values[metric]);
-        const best = source !== INPUT && isBest(metric, means[metric], rivals);
-        row.append(cell(format(means[metric], unitOf(metric)), best ? "number best" : "number"));
+        const best = source !== INPUT && isBest(metric, mean, rivals);
+        row.append(summaryCell(format(mean, unitOf(metric)), leftOut, best ? "number best" : "number"));
       }
       if (withGain) {
-        const gains = source === INPUT ? [] : members.map((image) => gainOf(image, INPUT, source)).filter(known);
-        row.append(cell(gains.length ? format(mean(gains), unitOf(report.gain), true) : "", "number"));
+        const gains = source === INPUT ? [] : gainsOf(members, INPUT, source);
+        const { mean, leftOut } = summarise(gains);
+        row.append(gains.length ? summaryCell(format(mean, unitOf(report.gain), true), leftOut) : cell(""));
       }
       body.append(row);
     }
@@ -178,8 +203,10 @@ function showPaperTable() {
   for (const source of sources) {
     const row = make("tr", {}, head(source.name, "row"));
     for (const set of report.sets) {
-      const means = meansOf(source, images.filter((image) => image.set === set));
-      row.append(cell(shown.map((metric) => short(metric, means[metric])).join(" / "), "number"));
+      const summaries = summariesOf(source, images.filter((image) => image.set === set));
+      const told = shown.filter((metric) => summaries[metric]?.leftOut).map((metric) => `${titleOf(metric)}: ${summaries[metric].leftOut}`);
+      const text = shown.map((metric) => short(metric, summaries[metric]?.mean)).join(" / ");
+      row.append(summaryCell(text, told.join("; ")));
     }
     body.append(row);
   }
@@ -262,22 +289,22 @@ function showGains() {
   byId("gains-title").textContent =
     pair.left === INPUT ? `${titleOf(report.gain)} gain over the input` : `${titleOf(report.gain)}: ${pair.right.name} against ${pair.left.name}`;
   for (const set of report.sets) {
-    const gains = images.filter((image) => image.set === set).map((image) => gainOf(image)).filter(known);
+    const gains = gainsOf(images.filter((image) => image.set === set));
     if (!gains.length) continue;
+    const { mean, leftOut } = summarise(gains);
     byId("gains").hidden = false;
     const figure = make("figure");
     place.append(figure);
     if (report.sets.length > 1) figure.append(make("h3", { textContent: set.name }));
     const better = gains.filter((gain) => gain > 0).length;
-    const told = [`${format(mean(gains), unitOf(report.gain), true)} ${unitOf(report.gain) || ""} on average`];
+    const told = [`${format(mean, unitOf(report.gain), true)} ${unitOf(report.gain) || ""} on average`];
     told.push(`${better.toLocaleString("en")} of ${plural(gains.length, "image")} better`);
     if (gains.some(Number.isFinite)) {
       const [picture, collapsed] = histogram(gains, Math.max(figure.clientWidth, 280));
       figure.append(picture);
       if (collapsed !== undefined) told.push(`${collapsed.toLocaleString("en")} lost more than 3 dB`);
     }
-    const infinite = gains.filter((gain) => !Number.isFinite(gain)).length;
-    if (infinite) told.push(`${infinite} infinite, not drawn`);
+    if (leftOut) told.push(`${leftOut}, left out`);
     figure.append(make("figcaption", { textContent: told.join(" · ") }));
   }
 }

@@ -40,7 +40,8 @@ class OverSeeds:
     """One metric of one row on one set.
 
     Args:
-        values: of each seed, the mean over the images; None where it is infinite or was not measured.
+        values: of each seed, the mean over the images with a finite value; None where there is none, or where
+            it was not measured.
         mean: over the seeds; None where a value is.
         deviation: sample standard deviation over the seeds; None where a value is, or with one seed.
     """
@@ -59,6 +60,25 @@ class OverSeeds:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Values of images that the mean of one test leaves out.
+
+    Args:
+        row, set, metric: of which test.
+        seed: of its training.
+        what: ``infinite``, or ``undefined`` (not a number).
+        count: how many.
+    """
+
+    row: str
+    seed: int
+    set: str
+    metric: str
+    what: str
+    count: int
+
+
+@dataclass(frozen=True)
 class RowsTable:
     """PSNR in dB, SSIM, and the mode collapse rate as a share.
 
@@ -67,12 +87,14 @@ class RowsTable:
         budget: of each training.
         input: set -> metric -> value of the degraded images themselves.
         rows: row -> set -> metric -> values.
+        left_out: what the means leave out.
     """
 
     seeds: list[int]
     budget: Budget
     input: dict[str, dict[str, float | None]]
     rows: dict[str, dict[str, dict[str, OverSeeds]]]
+    left_out: list[LeftOut]
 
 
 def read_table(results: Mapping[str, Sequence[Path]], seeds: Sequence[int], budget: Budget) -> RowsTable:
@@ -102,7 +124,15 @@ def read_table(results: Mapping[str, Sequence[Path]], seeds: Sequence[int], budg
         for row, paths in results.items()
     }
     inputs = {name: _input_values(item["mean"]) for name, item in sets.items()}
-    return RowsTable(list(seeds), budget, inputs, rows)
+    left_out = [
+        LeftOut(row, seed, name, metric, what, count)
+        for row, paths in results.items()
+        for seed, path in zip(seeds, paths, strict=False)
+        for name, item in tests[path].items()
+        for metric, counts in item.get("left_out", {}).items()
+        for what, count in counts.items()
+    ]
+    return RowsTable(list(seeds), budget, inputs, rows, left_out)
 
 
 def to_json(table: RowsTable) -> str:
@@ -111,7 +141,7 @@ def to_json(table: RowsTable) -> str:
 
 
 def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
-    """The table for people: the input, then a line a row; below it seeds and budget.
+    """The table for people: the input, then a line a row; below it seeds, budget, and what means leave out.
 
     Args:
         titles: of the rows.
@@ -129,7 +159,12 @@ def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
     if len(table.seeds) == 1:
         over = f"One training (seed {seeds})"
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{text}\n\n{over}, each of {table.budget}; PSNR in dB.\n"
+    notes = [
+        f"\n{titles[item.row]}, {item.set}, seed {item.seed}: "
+        f"the mean of {item.metric} leaves out {item.count} {item.what} value(s).\n"
+        for item in table.left_out
+    ]
+    return f"{text}\n\n{over}, each of {table.budget}; PSNR in dB.\n" + "".join(notes)
 
 
 def _cell(values: Mapping[str, OverSeeds]) -> str:

@@ -63,6 +63,12 @@ def test_each_validation_set_has_its_line_and_what_is_missing_is_left_out():
     assert panels[1].lines == {"Demo": [(1, 30.0)], "GoPro": [(1, 20.0), (2, 21.0)]}
 
 
+def test_the_curve_says_that_it_leaves_out_perfect_images():
+    panels = panels_of([val(1, 30.0), val(2, 31.0) | {"psnr_infinite": 1}])
+    assert [panel.title for panel in panels] == ["validation PSNR in dB, without infinite ones"]
+    assert panels[0].lines == {"Demo": [(1, 30.0), (2, 31.0)]}
+
+
 def test_curves_lie_in_the_experiment(tmp_path):
     paths = ExperimentPaths(tmp_path / "R & D")
     assert write_curves(paths) == []

@@ -254,6 +254,44 @@ def test_values_that_are_no_numbers(visit, value: float):
         assert sorted(shown_keys(page)) == ["a", "b", "c"]
 
 
+def cells(page, table: str) -> list[list[str]]:
+    """What the body of a table says, row by row."""
+    rows = page.locator(f"{table} tbody tr").all_inner_texts()
+    return [[cell.strip() for cell in row.split("\t")] for row in rows]
+
+
+def test_one_perfect_image_hides_no_other(visit, tmp_path):
+    """Means are over finite values, with the count of the others beside them, in every table."""
+    before = {"a": 28.0, "b": 29.0, "c": 30.0}
+    for name, after in {"A": (30.0, math.inf, 34.0), "B": (29.0, 33.0, math.nan)}.items():
+        images = [make_image(key, before[key], psnr) for key, psnr in zip(before, after, strict=True)]
+        write_report(tmp_path / name / "report.html", make_report(*images, title=name))
+    page = visit(tmp_path / "A" / "report.html")
+    rows = cells(page, "table.metrics")[1:]
+    assert rows == [
+        ["input", "29.00", "", ""],
+        ["restored", "32.00\n1 infinite", "0.9000", "+3.00\n1 infinite"],
+    ]
+    caption = page.locator("#histograms figcaption").inner_text()
+    assert caption.startswith("+3.00 dB on average") and caption.endswith("1 infinite, left out")
+
+    compare([tmp_path / "A", tmp_path / "B"], tmp_path / "compare.html")
+    page = visit(tmp_path / "compare.html")
+    rows = cells(page, "table.metrics")[2:]
+    assert rows == [
+        ["A", "32.00\n1 infinite", "0.9000", "+3.00\n1 infinite"],
+        ["B", "31.00\n1 undefined", "0.9000", "+2.50\n1 undefined"],
+    ]
+    assert page.locator("table.metrics .best").all_text_contents() == ["0.9000", "0.9000"], "PSNR has none"
+    paper = [["A", "32.00 / .900\nPSNR: 1 infinite"], ["B", "31.00 / .900\nPSNR: 1 undefined"]]
+    assert cells(page, "table.paper")[1:] == paper
+
+
+def test_a_set_of_perfect_images_has_an_infinite_mean(visit):
+    page = visit(make_report(make_image("a", 30.0, math.inf), make_image("b", 31.0, math.inf)))
+    assert cells(page, "table.metrics")[2][1] == "\u221e\n2 infinite"
+
+
 def test_names_are_text_and_never_markup(visit):
     key = """dir/<img src=x onerror="document.title='bad'">&amp;'</script>\u00e9"""
     page = visit(make_report(make_image(key, notes=[key]), title=key))

@@ -96,6 +96,20 @@ def test_what_was_not_measured_or_is_infinite_is_left_open(tmp_path):
     assert text.splitlines()[2:4] == ["| input | – / – / 0.00 % |", "| w/o SAM | – / 0.8500 ± 0.0707 / – |"]
 
 
+def test_what_the_means_leave_out_stands_below_the_table(results):
+    path = results["SegNAFNet"][2]
+    content = json.loads(path.read_text())
+    content["A"]["left_out"] = {"psnr": {"infinite": 2}}
+    path.write_text(json.dumps(content))
+    table = read_table(results, [0, 1, 7], BUDGET)
+    text = to_markdown(table, ROWS)
+    assert text.endswith("dB.\n\nOurs, A, seed 7: the mean of psnr leaves out 2 infinite value(s).\n")
+    (noted,) = json.loads(to_json(table))["left_out"]
+    assert noted == {
+        "row": "SegNAFNet", "seed": 7, "set": "A", "metric": "psnr", "what": "infinite", "count": 2,
+    }  # fmt: skip
+
+
 def test_tests_that_do_not_compare_are_one_line(results, tmp_path):
     def message(sets: Means, folder: str) -> str:
         other = write(tmp_path / folder / "metrics.json", sets)
