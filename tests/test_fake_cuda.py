@@ -202,6 +202,6 @@ def test_averaging_waits_for_nothing():
     average = Ema(model, 0.9)
     with Waits() as waits:
         for _ in range(2):
-            average.after_step(SimpleNamespace(model=model))
+            average.after_step(SimpleNamespace(model=model, was_skipped=False))
     assert average.state_dict() == {"n_averaged": 2}
     assert waits.places == set()
