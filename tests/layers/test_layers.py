@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr.layers.local_pool import LocalAvgPool2d, to_local
-from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
+from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MapFeatures, MaskAveragePool
 from basicsr.layers.norm import LayerNorm2d
-from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.layers.padding import SizeRule, crop_to, repeat_edge
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.utils.registry import ARCHS
 
@@ -108,6 +108,7 @@ def test_windows_are_fixed_at_one_and_a_half_times_the_training_size():
     assert sorted(windows) == [(24, 12), (48, 24), (48, 24), (96, 48), (96, 48)]
     assert set(net.state_dict()) == names
     assert net.training
+    assert not any(module._forward_pre_hooks for module in net.modules()), "nothing is left behind"
 
 
 def test_map_is_dropped_out_in_training_only():
@@ -133,10 +134,37 @@ def test_map_runs_in_float32_under_autocast():
     torch.testing.assert_close(pooled, features)
 
 
-@pytest.mark.parametrize("options", [{"mask_dropout": 1.5}, {"mask_value": 0.0}, {"mask_value": 2.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mask_dropout": 1.5},
+        {"mask_dropout": 1.01},
+        {"mask_dropout": -0.01},
+        {"mask_value": 0.0},
+        {"mask_value": -0.5},
+        {"mask_value": 1.01},
+    ],
+)
 def test_map_refuses_values_outside_its_ranges(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         MaskAveragePool(**options)
+
+
+@pytest.mark.parametrize("options", [{"mask_dropout": 0}, {"mask_dropout": 1}, {"mask_value": 1}])
+def test_map_takes_the_ends_of_its_ranges(options):
+    MaskAveragePool(**options)
+
+
+def test_published_masks_were_divided_by_255():
+    assert 1 / PUBLISHED_MASK_VALUE == 255
+
+
+def test_map_takes_means_of_a_whole_image_for_a_part_of_it():
+    means = torch.tensor([[[9.0, 1.0, 2.0], [8.0, 3.0, 4.0]]])
+    labels = torch.tensor([[[0, 1], [2, 2]]])
+    for unit in (MaskAveragePool(mask_dropout=1.0).train(), MaskAveragePool().eval()):
+        pooled = unit(torch.rand(1, 2, 2, 2), labels, means)
+        assert pooled.tolist() == [[[[9, 1], [2, 2]], [[8, 3], [4, 4]]]]
 
 
 def test_map_names_shapes_that_do_not_fit():
@@ -152,3 +180,42 @@ def test_map_features_are_constant_inside_a_region():
     for half in (features[:, :, :3], features[:, :, 3:]):
         # Every pixel looks up the same mean.
         assert torch.equal(half.flatten(2).amin(2), half.flatten(2).amax(2))
+
+
+def test_map_features_are_two_convolutions_pooled_by_its_rule():
+    """Three by three with a margin of zeros, then one by one, as the published weights have them."""
+    unit = MapFeatures(mask_dropout=0.25, mask_value=0.5).double().eval()
+    assert (unit.pool.mask_dropout, unit.pool.mask_value) == (0.25, 0.5)
+    shapes = {name: tuple(weight.shape) for name, weight in unit.named_parameters()}
+    assert shapes == {
+        "pre_seg.weight": (2, 3, 3, 3),
+        "pre_seg.bias": (2,),
+        "pre_seg_in.weight": (2, 2, 1, 1),
+        "pre_seg_in.bias": (2,),
+    }
+    image = torch.rand(1, 3, 5, 6, dtype=torch.float64)
+    padded = torch.nn.functional.pad(image, (1, 1, 1, 1))
+    windows = padded.unfold(2, 3, 1).unfold(3, 3, 1)
+    first = torch.einsum("bchwij,ocij->bohw", windows, unit.pre_seg.weight) + unit.pre_seg.bias[:, None, None]
+    second = torch.einsum("bchw,oc->bohw", first, unit.pre_seg_in.weight[..., 0, 0])
+    expected = second + unit.pre_seg_in.bias[:, None, None]
+    torch.testing.assert_close(unit.features(image), expected)
+    labels = torch.randint(0, 3, (1, 5, 6), dtype=torch.int32)
+    torch.testing.assert_close(unit(image, labels), mask_average_pool(unit.features(image), labels, 0.5))
+
+
+@given(
+    size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    more=st.tuples(*[st.integers(0, 4)] * 4),
+)
+def test_edges_are_repeated_on_each_side_as_often_as_asked(size, more):
+    image = torch.rand(2, *size)
+    bottom, right, top, left = more
+    expected = torch.nn.functional.pad(image[None], (left, right, top, bottom), mode="replicate")[0]
+    assert torch.equal(repeat_edge(image, bottom, right, top, left), expected)
+    assert torch.equal(repeat_edge(image, bottom, right), expected[:, top:, left:])
+
+
+def test_sizes_need_no_multiple_unless_a_network_says_so():
+    image = torch.rand(1, 3, 5, 7)
+    assert torch.equal(SizeRule().pad(image), image)
