@@ -201,9 +201,27 @@ def test_more_regions_than_a_map_holds_are_refused():
         relabel(each_its_own)
 
 
+def test_as_many_regions_as_a_map_holds_are_kept():
+    """Sixteen masks in all 65,536 combinations: 65,535 regions, and a pixel under none."""
+    each_its_own = np.arange(256 * 256).reshape(256, 256)
+    bits = (each_its_own >> np.arange(16)[:, None, None]) & 1 == 1
+    assert np.array_equal(np.unique(from_stack(bits)), np.arange(MAX_REGIONS + 1))
+    one_more = np.zeros((256, 257), np.bool_)
+    one_more[0, 256] = True
+    wider = np.concatenate([np.pad(bits, ((0, 0), (0, 0), (0, 1))), one_more[None]])
+    with pytest.raises(UserError, match="more than 65535 regions"):
+        from_stack(wider)
+
+
 @pytest.mark.parametrize(
     "masks",
-    [np.zeros((2, 4, 4), np.uint8), np.zeros((4, 4), np.bool_), np.zeros((2, 3, 4, 4), np.bool_)],
+    [
+        np.zeros((2, 4, 4), np.uint8),
+        np.zeros((4, 4), np.bool_),
+        np.zeros((2, 3, 4, 4), np.bool_),
+        np.zeros((2, 0, 4), np.bool_),
+        np.zeros((2, 4, 0), np.bool_),
+    ],
 )
 def test_what_is_no_stack_is_named(masks):
     with pytest.raises(UserError, match=r"^a: expected a boolean stack [^\n]*found \w+ \(.*\)[^\n]*$"):

@@ -129,6 +129,8 @@ def test_the_example_of_coco():
     [
         ({"counts": [4]}, r"expected 'size': \[height, width\], found None"),
         ({"size": [2], "counts": [4]}, r"expected 'size': \[height, width\], found \[2\]"),
+        ({"size": [True, 2], "counts": [2]}, r"expected 'size': \[height, width\], found \[True, 2\]"),
+        ({"size": [2, 2, 1], "counts": [4]}, r"expected 'size': \[height, width\], found \[2, 2, 1\]"),
         ({"size": [2, 0], "counts": []}, r"expected 'size': \[height, width\], found \[2, 0\]"),
         ({"size": [2, 2]}, "expected 'counts', integers or a string, found NoneType"),
         ({"size": [2, 2], "counts": [1.5, 2.5]}, "expected 'counts', integers or a string, found list"),
@@ -136,6 +138,8 @@ def test_the_example_of_coco():
         ({"size": [2, 2], "counts": ""}, "runs of 0 pixels for 2 x 2"),
         ({"size": [2, 2], "counts": [5, -1]}, "a run of -1 pixels"),
         ({"size": [2, 2], "counts": "4\n"}, r"'\\n' is no character"),
+        ({"size": [2, 2], "counts": "4/"}, "'/' is no character"),
+        ({"size": [2, 2], "counts": "4p"}, "'p' is no character"),
         ({"size": [2, 2], "counts": "4P"}, "cut short"),
     ],
 )

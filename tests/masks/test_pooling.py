@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr.masks.label_map import from_stack, read_label_map
-from basicsr.masks.pooling import drop_regions, mask_average_pool
+from basicsr.masks.pooling import (
+    drop_regions,
+    look_up,
+    mask_average_pool,
+    region_means,
+    region_sums,
+    table_rows,
+)
 
 
 def published_formula(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -139,3 +146,23 @@ def test_stacks_of_masks_go_through_the_label_map():
     features = torch.arange(16, dtype=torch.float64).reshape(1, 1, 4, 4)
     expected = published_formula(features[0], torch.from_numpy(masks).double())
     torch.testing.assert_close(mask_average_pool(features, labels)[0], expected)
+
+
+def test_sums_of_parts_add_up_to_those_of_the_image():
+    features = torch.randn(2, 3, 9, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labels = torch.stack([random_labels(1), random_labels(2)])
+    sums, areas = region_sums(features, labels, 6)
+    assert sums.shape == (2, 3, 6) and areas.shape == (2, 1, 6) and areas.sum() == 2 * 9 * 7
+    parts = [region_sums(features[..., part], labels[..., part], 6) for part in (slice(3), slice(3, None))]
+    torch.testing.assert_close(sums, parts[0][0] + parts[1][0])
+    assert torch.equal(areas, parts[0][1] + parts[1][1])
+    pooled = look_up(region_means(sums, areas, 0.5), labels)
+    torch.testing.assert_close(pooled, mask_average_pool(features, labels, 0.5), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*jit.trace.* is deprecated")
+def test_a_table_has_a_row_for_each_id_and_in_a_traced_graph_for_each_that_there_can_be():
+    labels = random_labels(0)[None]
+    assert table_rows(labels) == 6
+    traced = torch.jit.trace(lambda x: x.new_zeros(table_rows(x)), (labels,), check_trace=False)
+    assert traced(labels).shape == (65536,)
