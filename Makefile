@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-all lint benchmark schema
+.PHONY: demo test test-slow test-all lint benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -40,6 +40,14 @@ benchmark: $(VENV)/installed-dev
 
 schema: $(VENV)/installed
 	$(RUN) scripts/option_schema.py
+
+# How strong the tests of a folder are: make mutate ROOM=masks, or ROOM=masks NUMBER=60 SEED=1 (docs/testing.md)
+NUMBER ?= 40
+SEED ?= 0
+mutate: $(VENV)/installed-dev
+	@test -n "$(ROOM)" || { echo "which folder of basicsr? make mutate ROOM=masks"; exit 2; }
+	$(RUN) -m pip install --quiet -e ".[mutate]"
+	$(RUN) scripts/mutate.py $(ROOM) --number $(NUMBER) --seed $(SEED)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
