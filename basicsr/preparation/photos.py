@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.storage import DiskStorage
-from basicsr.utils.image import READABLE, decode_rgb
+from basicsr.utils.decode import decode
+from basicsr.utils.image import READABLE, as_rgb, to_8_bit
 
 
 class Photo(NamedTuple):
@@ -38,11 +38,10 @@ def read_photo(data: bytes, name: str) -> Photo:
         name: file or key, for the error.
 
     Raises:
-        UserError: not an image, cut short, or neither 8 nor 16 bits a channel.
+        UserError: as in `decode`.
     """
-    image = decode_rgb(data, name)
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert stored is not None  # or there would be no image either
+    stored = decode(data, name)
+    image = as_rgb(stored)
     notes = []
     if stored.ndim == 2:
         notes.append("grey, taken as three equal channels")
@@ -50,5 +49,5 @@ def read_photo(data: bytes, name: str) -> Photo:
         notes.append("alpha dropped")
     if image.dtype == np.uint16:
         notes.append("16 bits rounded to 8")
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        image = to_8_bit(image)
     return Photo(image, notes)

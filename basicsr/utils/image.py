@@ -1,4 +1,7 @@
-"""Images between bytes, HWC RGB arrays and tensors: the only place that knows of BGR and ranges."""
+"""Images between bytes, HWC RGB arrays and tensors.
+
+Nothing but this file and `basicsr.utils.decode` knows of BGR and of ranges.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from basicsr.utils.decode import Array as Array
+from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
-from basicsr.utils.photo_metadata import jpeg_segments
 
-Array = NDArray[Any]
 # What image files are called; their content decides how they are read. HEIC needs the extra 'heic'.
 READABLE = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp",
@@ -23,39 +25,31 @@ READABLE = (
 
 
 def decode_rgb(data: bytes, name: str) -> Array:
-    """Encoded image -> (H, W, 3) uint8 or uint16 RGB; grey becomes three equal channels, alpha is dropped.
+    """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; grey becomes equal channels, alpha is dropped.
 
     Args:
         name: file or key, for the error.
 
     Raises:
-        UserError: ``data`` is not a complete image.
+        UserError: as in `decode`.
     """
-    bgr = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, name)
-    _check_depth(bgr, name)
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return as_rgb(decode(data, name))
 
 
-def decode_stored(data: bytes, name: str) -> Array:
-    """Encoded image -> (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, not turned by its EXIF.
-
-    Raises:
-        UserError: not a complete image, or neither 8 nor 16 bits a channel.
-    """
-    image = _decode(data, cv2.IMREAD_UNCHANGED, name)
-    _check_depth(image, name)
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+def as_rgb(pixels: Array) -> Array:
+    """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA -> (H, W, 3) RGB; grey becomes equal channels."""
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return pixels if pixels.shape[2] == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
 
 
 def decode_single(data: bytes, name: str) -> Array:
-    """Encoded image with one channel -> (H, W), in the depth of the file.
+    """Encoded image with one channel -> (H, W), uint8 or uint16.
 
     Raises:
-        UserError: not an image, or it has colours that differ.
+        UserError: as in `decode`, or it has colours that differ.
     """
-    image = _decode(data, cv2.IMREAD_UNCHANGED, name)
+    image = decode(data, name)
     if image.ndim == 3:
         if not (image[..., :1] == image[..., :3]).all():
             raise UserError(
@@ -63,35 +57,6 @@ def decode_single(data: bytes, name: str) -> Array:
             )
         image = image[..., 0]
     return image
-
-
-def _decode(data: bytes, flags: int, name: str) -> Array:
-    # The error here names the file; OpenCV would print a second one that does not.
-    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
-    set_log_level(0)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UserError(f"{name}: not an image, or cut short; replace the file")
-    # OpenCV fills what is missing of a JPEG with grey and says nothing.
-    if data[:2] == b"\xff\xd8" and not _has_jpeg_end(data):
-        raise UserError(f"{name}: the JPEG is cut short; replace the file")
-    return image
-
-
-def _has_jpeg_end(data: bytes) -> bool:
-    """The end marker comes behind the start of the pixels; phones append films and depth maps to it."""
-    scan = max((end for _, _, end in jpeg_segments(data)), default=0)
-    return data.rfind(b"\xff\xd9", scan) >= 0
-
-
-def _check_depth(image: Array, name: str) -> None:
-    if image.dtype not in (np.uint8, np.uint16):
-        raise UserError(
-            f"{name}: pixels of type {image.dtype} are not supported; save it with 8 or 16 bits a channel"
-        )
 
 
 def encode_png(image: Array, compression: int = 3) -> bytes:

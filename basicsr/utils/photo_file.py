@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
+from basicsr.utils.decode import as_stored, decode_photo
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_atomically
-from basicsr.utils.image import Array, decode_stored, to_8_bit
+from basicsr.utils.image import Array, to_8_bit
 from basicsr.utils.photo_metadata import (
-    TIFF_EXTRA_SAMPLES,
-    Header,
     Kind,
     Metadata,
     Pieces,
@@ -26,12 +21,6 @@ from basicsr.utils.photo_metadata import (
     holds,
     jpeg_with,
     png_with,
-    read_bmp,
-    read_jpeg,
-    read_png,
-    read_tiff,
-    read_tiff_tags,
-    read_webp,
     tiff_with,
     webp_with,
 )
@@ -46,11 +35,6 @@ _ENCODER = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp", "TIFF": ".tiff", "BM
 _LONGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _WEBP_LOSSLESS = 101
 _DEFLATE, _DIFFERENCES = 8, 2  # TIFF compression and predictor
-# EXIF orientation -> rows and columns change places, then rows are reversed, then columns.
-_TURNS = {
-    1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
-    5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class PhotoFile:
         image: (H, W, 3) RGB, uint8 or uint16, upright; three equal channels where the file is grey.
         alpha: (H, W) in the depth of ``image``, upright, or None.
         is_grey: the file stores one colour channel.
-        file_type: PNG, JPEG, WebP, TIFF or BMP, by content.
+        file_type: by content, one of those of `basicsr.utils.decode.Decoded`.
         is_lossless: the file type or, for WebP, this file keeps pixels exactly.
         metadata: EXIF (with the orientation of the stored pixels), colour profile, resolution and all else.
         notes: what of the file is not in here.
@@ -82,19 +66,16 @@ class PhotoFile:
 
 
 def read_photo_file(path: Path) -> PhotoFile:
-    """Read a PNG, JPEG, WebP, TIFF or BMP; of an animation or several pages the first.
+    """Read a photo of any type that `basicsr.utils.decode` reads; of an animation or several pages the first.
 
     Raises:
-        UserError: missing, not such an image, cut short, or neither 8 nor 16 bits a channel.
+        UserError: missing, or as in `basicsr.utils.decode.decode`.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    file_type, header, stored = _decode(data, str(path))
-    orientation = 1 if file_type == "TIFF" else header.metadata.orientation  # its decoders have turned it
-    upright = _upright(stored, orientation)
-    del stored
+    file_type, upright, header = decode_photo(data, str(path))
     notes = [f"{header.more} in the file left out; the first picture is taken"] if header.more else []
     if header.is_cmyk:
         notes.append("CMYK converted to RGB without its profile")
@@ -114,7 +95,7 @@ def read_photo_file(path: Path) -> PhotoFile:
         alpha=alpha,
         is_grey=upright.ndim == 2 or header.is_grey,
         file_type=file_type,
-        is_lossless=header.is_lossless or file_type in ("PNG", "TIFF", "BMP"),
+        is_lossless=header.is_lossless or file_type in ("PNG", "TIFF", "BMP", "GIF", "PNM"),
         metadata=header.metadata,
         notes=tuple(notes),
     )
@@ -145,7 +126,7 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
     metadata, dropped = fitting(like.metadata, file_type, is_grey=pixels.ndim == 2)
     notes += dropped
     if metadata.exif:
-        pixels = _as_stored(pixels, metadata.orientation)
+        pixels = as_stored(pixels, metadata.orientation)
     keeps_webp = file_type == "WebP" and like.file_type == "WebP" and like.is_lossless
     encoded = _encode(pixels, file_type, _WEBP_LOSSLESS if keeps_webp else quality, path)
     pieces = _carrying(encoded, file_type, metadata, pixels)
@@ -193,53 +174,6 @@ def require_size(path: Path, height: int, width: int) -> None:
         raise UserError(
             f"{path}: {file_type} holds {longest} pixels a side, not {width} x {height}; write PNG or TIFF"
         )
-
-
-def _decode(data: bytes, name: str) -> tuple[str, Header, Array]:
-    """File type, header and pixels: (H, W), RGB or RGBA, a TIFF upright and all others as stored."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG", read_png(data), decode_stored(data, name)
-    if data.startswith(b"\xff\xd8"):
-        return "JPEG", read_jpeg(data), decode_stored(data, name)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WebP", read_webp(data), decode_stored(data, name)
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF", read_tiff(data), _decode_tiff(data, read_tiff_tags(data), name)
-    if data.startswith(b"BM"):
-        has_alpha = data[28:30] == b"\x20\0"  # 32 bits a pixel; OpenCV 4 leaves alpha out
-        pixels = _decode_with_pillow(BmpImageFile, data, name) if has_alpha else decode_stored(data, name)
-        return "BMP", read_bmp(data), pixels
-    raise UserError(f"{name}: not a PNG, JPEG, WebP, TIFF or BMP image; replace the file")
-
-
-def _decode_tiff(data: bytes, tags: Image.Exif, name: str) -> Array:
-    """Upright (H, W), RGB or RGBA.
-
-    OpenCV reads 8-bit alpha premultiplied and inks as if they were alpha, Pillow rounds 16-bit colours to 8;
-    each gets what it reads rightly.
-    """
-    bits = max(np.atleast_1d(tags.get(ExifTags.Base.BitsPerSample, 1)))
-    channels = tags.get(ExifTags.Base.SamplesPerPixel, 1)
-    if bits <= 8 and channels in (2, 4):
-        return _decode_with_pillow(TiffImageFile, data, name)
-    if bits > 8 and channels > 1:
-        rgb = tags.get(ExifTags.Base.PhotometricInterpretation) == 2 and channels in (3, 4)
-        interleaved = tags.get(ExifTags.Base.PlanarConfiguration, 1) == 1
-        if not rgb or not interleaved or tags.get(TIFF_EXTRA_SAMPLES) == 1:
-            raise UserError(
-                f"{name}: a {bits}-bit TIFF has to be interleaved RGB, with straight or no alpha; save it so"
-            )
-    return decode_stored(data, name)
-
-
-def _decode_with_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> Array:
-    try:
-        # Not through Image.open, which warns of large pictures and refuses larger ones.
-        picture: Image.Image = opener(io.BytesIO(data), name)
-        picture.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{name}: not an image, or cut short; replace the file") from error
-    return np.asarray(picture.convert("RGB" if picture.mode in ("RGB", "RGBX", "CMYK", "YCbCr") else "RGBA"))
 
 
 def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, list[str]]:
@@ -292,16 +226,3 @@ def _carrying(encoded: memoryview, file_type: str, metadata: Metadata, pixels: A
     if file_type == "TIFF":
         return tiff_with(encoded, metadata, has_alpha)
     return bmp_with(encoded, metadata)
-
-
-def _upright(stored: Array, orientation: int) -> Array:
-    transpose, rows, columns = _TURNS[orientation]
-    turned = stored.swapaxes(0, 1) if transpose else stored
-    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
-
-
-def _as_stored(upright: Array, orientation: int) -> Array:
-    """The inverse of `_upright`."""
-    transpose, rows, columns = _TURNS[orientation]
-    turned = upright[:: -1 if rows else 1, :: -1 if columns else 1]
-    return np.ascontiguousarray(turned.swapaxes(0, 1) if transpose else turned)

@@ -109,6 +109,13 @@ def read_jpeg(data: bytes) -> Header:
     )
 
 
+def jpeg_orientation(data: bytes) -> int:
+    """1 to 8 as in EXIF, the same as of `read_jpeg`, without a look at what follows the segments."""
+    blocks = (data[start:end] for marker, start, end in jpeg_segments(data) if marker == 0xE1)
+    exif = next((block for block in blocks if block.startswith(_EXIF)), b"")
+    return exif_block.orientation(exif.removeprefix(_EXIF))
+
+
 def jpeg_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
     """What fits into the segments of a JPEG, and the names of what does not."""
     comments = tuple(comment for comment in metadata.comments if len(comment) <= _SEGMENT)

@@ -26,7 +26,7 @@ from basicsr.utils.photo_metadata.model import (
 )
 from basicsr.utils.photo_metadata.photoshop import split_resources
 
-TIFF_EXTRA_SAMPLES = 338
+_EXTRA_SAMPLES = 338
 _IPTC, _CREDENTIALS, _LAYERS = 33723, 52545, 37724
 _BLOCKS = {34675: Kind.ICC, 700: Kind.XMP, _IPTC: Kind.IPTC, 34377: Kind.PHOTOSHOP}
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
@@ -136,7 +136,7 @@ def tiff_with(encoded: memoryview, metadata: Metadata, has_alpha: bool) -> Piece
         if block:
             merged[tag] = block
     if has_alpha:
-        merged[TIFF_EXTRA_SAMPLES] = 2  # straight alpha
+        merged[_EXTRA_SAMPLES] = 2  # straight alpha
     # Pillow counts these from the end of the directory, where the old file follows without its first 8 bytes.
     offsets = np.atleast_1d(tags[ExifTags.Base.StripOffsets])
     merged[ExifTags.Base.StripOffsets] = tuple(int(offset) - _HEAD for offset in offsets)

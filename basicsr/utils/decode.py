@@ -1,0 +1,404 @@
+"""Encoded images -> pixels: what each file type means, decided once for data sets and photos alike.
+
+* Of several pages, frames or pictures the first is taken; of a HEIC the one that it calls primary.
+* Pixels are upright: turned by EXIF, by the tag of a TIFF, by the boxes of AVIF and HEIC (whose EXIF does not
+  turn, by their specifications).
+* Colours are those of the file, without its profile. Inks (CMYK) become RGB, palettes are looked up,
+  premultiplied alpha becomes straight.
+* 1 to 7 bits become 8, and 9 to 15 bits 16, so that the largest value stays the largest.
+
+OpenCV reads what it reads rightly, as it is fast and keeps 16 bits; Pillow reads the rest, and tifffile those
+few TIFFs that neither can.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from tifffile import COMPRESSION, PHOTOMETRIC
+
+from basicsr.utils.errors import UserError
+from basicsr.utils.extras import optional_import
+from basicsr.utils.photo_metadata import (
+    Header,
+    jpeg_orientation,
+    jpeg_segments,
+    read_bmp,
+    read_from_pillow,
+    read_jpeg,
+    read_png,
+    read_tiff,
+    read_webp,
+)
+
+Array = NDArray[Any]
+_LARGEST = 1 << 30  # pixels; OpenCV's limit, for all
+# EXIF orientation -> rows and columns change places, then rows are reversed, then columns.
+_TURNS = {
+    1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
+    5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+_PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)")
+_JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
+_ROUNDED = "more than 8 bits rounded to 8"
+_limit_of_pillow = threading.Lock()
+
+
+class Decoded(NamedTuple):
+    """An image with all that its file says.
+
+    Attributes:
+        file_type: PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, JPEG 2000, AVIF or HEIC, by content.
+        pixels: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, upright.
+        header: what lies around the pixels; its orientation is that of the stored pixels.
+    """
+
+    file_type: str
+    pixels: Array
+    header: Header
+
+
+class _Stored(NamedTuple):
+    """Pixels as a decoder gives them.
+
+    Attributes:
+        pixels: as in `Decoded`, but for the orientation.
+        orientation: the turn that is left to be done, 1 to 8 as in EXIF.
+        header: where the decoder of the pixels has read it, too.
+        notes: what the pixels have lost.
+    """
+
+    pixels: Array
+    orientation: int = 1
+    header: Header | None = None
+    notes: tuple[str, ...] = ()
+
+
+def decode(data: bytes, name: str) -> Array:
+    """Encoded image -> (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, upright.
+
+    Args:
+        name: file or key, for the error.
+
+    Raises:
+        UserError: no image of a type that is read here, damaged, cut short, neither 8 nor 16 bits a channel,
+            or larger than memory; or a HEIC, for which the package pillow-heif is missing.
+    """
+    stored = _decode(data, _file_type(data, name), name)
+    return upright(stored.pixels, stored.orientation)
+
+
+def decode_photo(data: bytes, name: str) -> Decoded:
+    """`decode`, with all that the file says besides.
+
+    Raises:
+        UserError: as in `decode`.
+    """
+    file_type = _file_type(data, name)
+    stored = _decode(data, file_type, name)
+    header = stored.header or _HEADERS[file_type](data)
+    header = replace(header, notes=(*header.notes, *stored.notes))
+    return Decoded(file_type, upright(stored.pixels, stored.orientation), header)
+
+
+def upright(stored: Array, orientation: int) -> Array:
+    """Turn stored pixels (H, W, ..) as an EXIF orientation of 1 to 8 says."""
+    transpose, rows, columns = _TURNS[orientation]
+    turned = stored.swapaxes(0, 1) if transpose else stored
+    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
+def as_stored(image: Array, orientation: int) -> Array:
+    """The inverse of `upright`."""
+    transpose, rows, columns = _TURNS[orientation]
+    turned = image[:: -1 if rows else 1, :: -1 if columns else 1]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if transpose else turned)
+
+
+def _file_type(data: bytes, name: str) -> str:
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8"):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WebP"
+    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "TIFF"
+    if data.startswith(b"BM"):
+        return "BMP"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if re.match(rb"P[1-6][\s#]", data):
+        return "PNM"
+    if data.startswith((_JPEG_2000, _CODESTREAM)):
+        return "JPEG 2000"
+    if data[4:8] == b"ftyp":
+        # Brands: the one that rules, a version, and those that hold as well.
+        brands = data[8 : int.from_bytes(data[:4], "big")]
+        if b"avif" in brands or b"avis" in brands:
+            return "AVIF"
+        if brands.startswith((b"hei", b"hev", b"mif1", b"msf1")):
+            return "HEIC"
+    *others, last = _DECODERS
+    raise UserError(f"{name}: not a {', '.join(others)} or {last} image; replace the file")
+
+
+def _decode(data: bytes, file_type: str, name: str) -> _Stored:
+    try:
+        return _DECODERS[file_type](data, name)
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"{name}: too large for the memory; restore or train on a part of it") from error
+    except Exception as error:  # decoders raise errors of any kind for damaged bytes
+        raise UserError(f"{name}: not an image, or cut short; replace the file") from error
+
+
+def _decode_png(data: bytes, name: str) -> _Stored:
+    return _Stored(_by_opencv(data, name), read_png(data).metadata.orientation)
+
+
+def _decode_jpeg(data: bytes, name: str) -> _Stored:
+    _check_jpeg(data, name)
+    return _Stored(_by_opencv(data, name), jpeg_orientation(data))
+
+
+def _decode_webp(data: bytes, name: str) -> _Stored:
+    return _Stored(_by_opencv(data, name), read_webp(data).metadata.orientation)
+
+
+def _check_jpeg(data: bytes, name: str) -> None:
+    """OpenCV fills what is missing of a JPEG with grey and says nothing."""
+    # The end marker comes behind the start of the pixels; phones append films and depth maps to it.
+    scan = max((end for _, _, end in jpeg_segments(data)), default=0)
+    if data.rfind(b"\xff\xd9", scan) < 0:
+        raise UserError(f"{name}: the JPEG is cut short; replace the file")
+
+
+def _decode_bmp(data: bytes, name: str) -> _Stored:
+    """Pillow reads all kinds; OpenCV looks up OS/2 palettes, scales 5 bits and reads alpha in other ways."""
+    is_plain = int.from_bytes(data[14:18], "little") >= 40 and data[28:30] == b"\x18\0"  # 24 bits a pixel
+    return _Stored(
+        _by_opencv(data, name) if is_plain else _pixels_of(_by_pillow(BmpImageFile, data, name), name)
+    )
+
+
+def _decode_gif(data: bytes, name: str) -> _Stored:
+    return _with_header(_by_pillow(GifImageFile, data, name), "GIF", name)
+
+
+def _decode_pnm(data: bytes, name: str) -> _Stored:
+    """Pillow rounds colours of 16 bits to 8, OpenCV does not scale by the largest value."""
+    numbers = _PNM_NUMBERS.match(data)
+    largest = int(numbers[3]) if numbers else 1
+    if data[:2] in (b"P3", b"P6") and 255 < largest <= 65535:
+        return _Stored(_full_range(_by_opencv(data, name), largest), header=read_from_pillow({}, "PNM"))
+    return _with_header(_by_pillow(PpmImageFile, data, name), "PNM", name)
+
+
+def _decode_jpeg_2000(data: bytes, name: str) -> _Stored:
+    """Pillow rounds colours of more than 8 bits to 8; OpenCV reads 16 bits, but no grey with alpha."""
+    size = data.find(_CODESTREAM)
+    channels, bits = data[size + 41], (data[size + 42] & 0x7F) + 1
+    picture = _by_pillow(Jpeg2KImageFile, data, name)
+    stored = _with_header(picture, "JPEG 2000", name)
+    if bits == 16 and channels in (3, 4):
+        return stored._replace(pixels=_by_opencv(data, name))
+    return stored._replace(notes=(_ROUNDED,)) if bits > 8 and channels > 1 else stored
+
+
+def _decode_avif(data: bytes, name: str) -> _Stored:
+    stored = _with_header(_by_pillow(AvifImageFile, data, name), "AVIF", name)
+    flags = data.find(b"av1C") + 6  # AV1 in ISOBMFF, section 2.3
+    return stored._replace(notes=(_ROUNDED,)) if data[flags] & 0x40 else stored
+
+
+def _decode_heic(data: bytes, name: str) -> _Stored:
+    heif = optional_import("pillow_heif", f"{name}: reading HEIC", "pip install sam-deblur[heic]")
+    picture = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    _check_size(picture.size, name)
+    heif.set_orientation(picture.info)  # its pixels are upright already
+    pixels = np.array(picture)
+    if pixels.dtype == np.uint16:
+        pixels = _from_shifted(pixels, picture.info["bit_depth"])
+    if picture.mode.startswith("RGBa"):
+        pixels = _straight(pixels)
+    header = read_from_pillow(
+        picture.info,
+        "HEIC",
+        is_grey=pixels.ndim == 2,
+        more="further pictures" if len(picture) > 1 else "",
+    )
+    return _Stored(pixels, header=header)
+
+
+def _decode_tiff(data: bytes, name: str) -> _Stored:
+    """The first page, by whom reads its kind rightly.
+
+    OpenCV reads 8-bit alpha premultiplied, inks as if they were alpha, planes of 16 bits wrongly and small
+    tiles not at all; Pillow rounds 16-bit colours to 8, and reads neither CIELAB nor big-endian BigTIFF.
+    """
+    page = _tiff_page(data)
+    bits, channels, colours = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
+    if page.sampleformat not in (1, 4) or bits > 16:  # neither whole numbers nor untyped ones
+        raise UserError(_unsupported(page.dtype, name))
+    in_planes = page.planarconfig == 2 and channels > 1
+    is_ink = colours == PHOTOMETRIC.SEPARATED
+    pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
+    if (bits <= 8 or is_ink) and colours != PHOTOMETRIC.CIELAB and pillow_opens:
+        pixels = _pixels_of(_by_pillow(TiffImageFile, data, name), name)
+        return _Stored(pixels, notes=(_ROUNDED,) if bits > 8 else ())
+    is_simple = colours in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+    if channels > 4 or not (is_simple or (bits <= 8 and channels == 3)):
+        kind = f"a {bits}-bit TIFF with {channels} channels of {colours.name} colours"
+        raise UserError(f"{name}: {kind} is not supported; save it as RGB or grey")
+    opencv_reads = (1, 3) if bits <= 8 else (1,) if in_planes else (1, 3, 4)
+    stored = (
+        _Stored(_by_opencv(data, name)) if channels in opencv_reads else _by_tifffile(page, in_planes, name)
+    )
+    pixels = stored.pixels
+    if bits > 8:
+        pixels = _from_shifted(pixels, bits)
+        pixels = ~pixels if colours == PHOTOMETRIC.MINISWHITE else pixels
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extrasamples:
+        extra = int(page.extrasamples[0])  # 0: nobody knows what; 1: premultiplied alpha; 2: alpha
+        pixels = pixels[..., :3] if extra == 0 else _straight(pixels) if extra == 1 else pixels
+    return stored._replace(pixels=pixels)
+
+
+_DECODERS: dict[str, Callable[[bytes, str], _Stored]] = {
+    "PNG": _decode_png, "JPEG": _decode_jpeg, "WebP": _decode_webp, "TIFF": _decode_tiff, "BMP": _decode_bmp,
+    "GIF": _decode_gif, "PNM": _decode_pnm, "JPEG 2000": _decode_jpeg_2000, "AVIF": _decode_avif,
+    "HEIC": _decode_heic,
+}  # fmt: skip
+_HEADERS: dict[str, Callable[[bytes], Header]] = {
+    "PNG": read_png, "JPEG": read_jpeg, "WebP": read_webp, "TIFF": read_tiff, "BMP": read_bmp,
+}  # fmt: skip
+
+
+def _by_opencv(data: bytes, name: str) -> Array:
+    # The error here names the file; OpenCV would print a second one that does not.
+    set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
+    set_log_level(0)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError("not decoded")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UserError(_unsupported(image.dtype, name))
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _by_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
+    """The loaded first picture of a file; not by `Image.open`, which refuses large ones."""
+    try:
+        return _loaded(opener, data, name)
+    except Image.DecompressionBombError:
+        # It also refuses large tiles, with no other way around.
+        with _limit_of_pillow:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return _loaded(opener, data, name)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+
+
+def _loaded(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = opener(io.BytesIO(data), name)
+        _check_size(picture.size, name)
+        picture.load()
+    return picture
+
+
+def _with_header(picture: ImageFile.ImageFile, file_type: str, name: str) -> _Stored:
+    pixels = _pixels_of(picture, name)
+    more = "further pictures" if getattr(picture, "n_frames", 1) > 1 else ""
+    header = read_from_pillow(picture.info, file_type, picture.mode in ("1", "L", "LA", "I", "I;16"), more)
+    return _Stored(pixels, header.metadata.orientation, header)
+
+
+def _pixels_of(picture: Image.Image, name: str) -> Array:
+    mode = picture.mode
+    if mode.startswith("I;16") or (mode == "I" and isinstance(picture, PpmImageFile)):
+        return np.asarray(picture).astype(np.uint16)
+    if mode in ("I", "F", "LAB"):
+        raise UserError(_unsupported(mode, name))
+    if picture.has_transparency_data:
+        return np.array(picture.convert("RGBA"))
+    return np.array(picture.convert("L" if mode in ("1", "L") else "RGB"))
+
+
+def _tiff_page(data: bytes) -> tifffile.TiffPage:
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # the error here names the file
+    page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
+    assert isinstance(page, tifffile.TiffPage)
+    return page
+
+
+def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored:
+    tag = page.tags.get(274)
+    orientation = tag.value if tag and tag.value in _TURNS else 1
+    _check_size((page.imagewidth, page.imagelength), name)
+    try:
+        read = page.asarray()
+    except ValueError as error:  # for most compressions it needs more packages
+        what = f"a {page.bitspersample}-bit TIFF of this kind with compression {COMPRESSION(page.compression).name}"
+        raise UserError(
+            f"{name}: {what} is not supported, or damaged; save it without compression"
+        ) from error
+    channels = page.samplesperpixel
+    pixels = (
+        read.reshape(channels, page.imagelength, page.imagewidth).transpose(1, 2, 0) if in_planes else read
+    )
+    pixels = pixels.astype(f"u{pixels.itemsize}")  # in the byte order of the machine
+    return _Stored(pixels[..., [0, 0, 0, 1]] if channels == 2 else pixels, orientation)
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > _LARGEST:
+        raise UserError(f"{name}: {width} x {height} pixels are more than 2^30; cut it into parts")
+
+
+def _unsupported(kind: object, name: str) -> str:
+    return f"{name}: pixels of type {kind} are not supported; save it with 8 or 16 bits a channel"
+
+
+def _from_shifted(pixels: Array, bits: int) -> Array:
+    """Values of 9 to 16 bits in the upper bits of uint16 -> uint16 with 65535 for the largest."""
+    return pixels if bits == 16 else _full_range(pixels >> (16 - bits), (1 << bits) - 1)
+
+
+def _full_range(pixels: Array, largest: int) -> Array:
+    """Values of 0 to ``largest`` -> uint16, rounded."""
+    scaled = (pixels.astype(np.uint32) * 65535 + largest // 2) // largest
+    return scaled.clip(0, 65535).astype(np.uint16)
+
+
+def _straight(pixels: Array) -> Array:
+    """RGBA with colours that are multiplied by alpha -> without, rounded; 0 where alpha is 0."""
+    largest = int(np.iinfo(pixels.dtype).max)
+    alpha = pixels[..., 3:].astype(np.uint64)
+    colours = (pixels[..., :3].astype(np.uint64) * largest + alpha // 2) // np.maximum(alpha, 1)
+    return np.dstack([np.where(alpha > 0, colours.clip(0, largest), 0).astype(pixels.dtype), pixels[..., 3]])
