@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Callable
@@ -58,6 +59,8 @@ _TURNS = {
 }  # fmt: skip
 _PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)")
 _JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_RAW, _LZW, _PACKBITS, _DEFLATE = 1, 5, 32773, (8, 32946)  # compressions of TIFF
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
 
@@ -173,6 +176,8 @@ def _decode(data: bytes, file_type: str, name: str) -> _Stored:
 
 
 def _decode_png(data: bytes, name: str) -> _Stored:
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
     return _Stored(_by_opencv(data, name), read_png(data).metadata.orientation)
 
 
@@ -260,20 +265,26 @@ def _decode_tiff(data: bytes, name: str) -> _Stored:
     bits, channels, colours = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
     if page.sampleformat not in (1, 4) or bits > 16:  # neither whole numbers nor untyped ones
         raise UserError(_unsupported(page.dtype, name))
+    if page.compression in (_RAW, *_DEFLATE):
+        _check_room(page.imagewidth * page.imagelength * channels * bits // 8, data)
     in_planes = page.planarconfig == 2 and channels > 1
     is_ink = colours == PHOTOMETRIC.SEPARATED
-    pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
-    if (bits <= 8 or is_ink) and colours != PHOTOMETRIC.CIELAB and pillow_opens:
-        pixels = _pixels_of(_by_pillow(TiffImageFile, data, name), name)
-        return _Stored(pixels, notes=(_ROUNDED,) if bits > 8 else ())
     is_simple = colours in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+    for_pillow = bits <= 8 or is_ink or (bits == 16 and channels == 1 and is_simple)
+    pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
+    if for_pillow and pillow_opens and colours != PHOTOMETRIC.CIELAB:
+        pixels = _pixels_of(_by_pillow(TiffImageFile, data, name), name)
+        if bits == 16 and colours == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
+            pixels = ~pixels
+        return _Stored(pixels, notes=(_ROUNDED,) if is_ink and bits > 8 else ())
     if channels > 4 or not (is_simple or (bits <= 8 and channels == 3)):
         kind = f"a {bits}-bit TIFF with {channels} channels of {colours.name} colours"
         raise UserError(f"{name}: {kind} is not supported; save it as RGB or grey")
     opencv_reads = (1, 3) if bits <= 8 else (1,) if in_planes else (1, 3, 4)
-    stored = (
-        _Stored(_by_opencv(data, name)) if channels in opencv_reads else _by_tifffile(page, in_planes, name)
-    )
+    if channels in opencv_reads and page.compression in (_RAW, _LZW, _PACKBITS, *_DEFLATE):
+        stored = _Stored(_by_opencv(data, name))
+    else:
+        stored = _by_tifffile(page, in_planes, name)
     pixels = stored.pixels
     if bits > 8:
         pixels = _from_shifted(pixels, bits)
@@ -363,9 +374,10 @@ def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored
     try:
         read = page.asarray()
     except ValueError as error:  # for most compressions it needs more packages
-        what = f"a {page.bitspersample}-bit TIFF of this kind with compression {COMPRESSION(page.compression).name}"
+        what = f"a {page.bitspersample}-bit TIFF of {page.samplesperpixel} channels"
+        how = f"{'in planes, ' if in_planes else ''}{COMPRESSION(page.compression).name}"
         raise UserError(
-            f"{name}: {what} is not supported, or damaged; save it without compression"
+            f"{name}: {what} ({how}) is not supported, or damaged; save it without compression"
         ) from error
     channels = page.samplesperpixel
     pixels = (
@@ -373,6 +385,12 @@ def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored
     )
     pixels = pixels.astype(f"u{pixels.itemsize}")  # in the byte order of the machine
     return _Stored(pixels[..., [0, 0, 0, 1]] if channels == 2 else pixels, orientation)
+
+
+def _check_room(decoded: int, data: bytes) -> None:
+    """Tell a damaged size before memory is filled for it: deflate makes at most 1032 bytes of one (zlib)."""
+    if decoded > 1032 * len(data):
+        raise ValueError("cut short")
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:

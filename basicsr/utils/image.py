@@ -25,7 +25,7 @@ READABLE = (
 
 
 def decode_rgb(data: bytes, name: str) -> Array:
-    """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; grey becomes equal channels, alpha is dropped.
+    """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; grey as equal channels, without alpha.
 
     Args:
         name: file or key, for the error.
