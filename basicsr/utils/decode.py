@@ -42,6 +42,7 @@ from basicsr.utils.photo_metadata import (
     Header,
     jpeg_orientation,
     jpeg_segments,
+    png_chunks,
     read_bmp,
     read_from_pillow,
     read_jpeg,
@@ -177,6 +178,9 @@ def _decode(data: bytes, file_type: str, name: str) -> _Stored:
 
 def _decode_png(data: bytes, name: str) -> _Stored:
     width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    # OpenCV takes memory for what a chunk says that it holds.
+    if any(end > len(data) for _, _, end in png_chunks(data)):
+        raise ValueError("cut short")
     _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
     return _Stored(_by_opencv(data, name), read_png(data).metadata.orientation)
 

@@ -43,6 +43,15 @@ _SAYS_NOTHING = {
 }
 
 
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """``(name, start, end)`` of what the chunks of a PNG hold up to IEND; a cut file ends within one."""
+    name, position = b"", _SIGNATURE
+    while name != b"IEND" and position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        yield name, position + 8, position + 8 + length
+        position += 12 + length
+
+
 def read_png(data: bytes) -> Header:
     """Header of a PNG; what is damaged is left out and said."""
     chunks, notes = _sound_chunks(data)
@@ -132,19 +141,14 @@ class _Text(NamedTuple):
 def _sound_chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     """(name, payload) of the chunks, without the pixels; and notes on damage and on what follows the end."""
     chunks, notes = [], []
-    view, position = memoryview(data), _SIGNATURE
-    while position + 12 <= len(view):
-        length, key = struct.unpack_from(">I4s", view, position)
-        payload = view[position + 8 : position + 8 + length]
-        position += 12 + length
+    view = memoryview(data)
+    for key, start, end in png_chunks(data):
+        payload = view[start:end]
         if key == b"IEND":
-            notes += behind_the_picture(view[position:])
-            break
-        if key in (b"IDAT", b"fdAT"):
+            notes += behind_the_picture(view[end + 4 :])
+        if key in (b"IEND", b"IDAT", b"fdAT"):
             continue
-        is_sound = position <= len(view) and view[position - 4 : position] == struct.pack(
-            ">I", zlib.crc32(payload, zlib.crc32(key))
-        )
+        is_sound = view[end : end + 4] == struct.pack(">I", zlib.crc32(payload, zlib.crc32(key)))
         if is_sound and len(payload) == _LENGTHS.get(key, len(payload)):
             chunks.append((key, bytes(payload)))
         elif key not in _STRUCTURE:  # a decoder's business
