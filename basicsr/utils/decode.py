@@ -162,7 +162,9 @@ def _file_type(data: bytes, name: str) -> str:
         if brands.startswith((b"hei", b"hev", b"mif1", b"msf1")):
             return "HEIC"
     *others, last = _DECODERS
-    raise UserError(f"{name}: not a {', '.join(others)} or {last} image; replace the file")
+    raise UserError(
+        f"{name}: not an image of a type that is read ({', '.join(others)}, {last}); replace the file"
+    )
 
 
 def _decode(data: bytes, file_type: str, name: str) -> _Stored:

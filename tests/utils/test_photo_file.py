@@ -425,7 +425,7 @@ def test_other_things_are_one_line_with_the_name(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         read_photo_file(tmp_path)
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(UserError, match="text.png: not a PNG"):
+    with pytest.raises(UserError, match="text.png: not an image"):
         read_photo_file(tmp_path / "text.png")
     for kind in (np.float16, np.float32, np.uint32, np.int16):
         tifffile.imwrite(tmp_path / "f.tif", smooth().astype(kind), photometric="rgb")
