@@ -58,7 +58,7 @@ def mask_field(name: str, root: str, backend: Backend) -> Field:
 
 
 def label_field(name: str, root: str, backend: Backend) -> Field:
-    """A label map: 16-bit PNG, 8-bit grey PNG or published npz, told apart by content."""
+    """A label map in any format of `decode_label_map`, told apart by content."""
     return Field(name, root, open_storage(root, backend, (".png", ".npz")), decode_label_map, _to_int_tensor)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.masks.legacy import Masks, as_planes, grey_to_labels, published_grey, read_published_npz
+from basicsr.utils.decode import decode_indices, is_palette_png
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import decode_single, encode_png
@@ -129,9 +130,10 @@ def encode_label_map(labels: NDArray[Any], name: str = "labels") -> bytes:
 
 
 def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> LabelMap:
-    """Bytes of a mask file -> label map; the content decides which of three formats it is.
+    """Bytes of a mask file -> label map; the content decides which of four formats it is.
 
-    A PNG of 16 bits is a label map. A PNG of 8 bits is SAM-Deblur's grey image, in which every distinct
+    A grey PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
+    whose colours only show them. A grey PNG of 8 bits is SAM-Deblur's grey image, in which every distinct
     value, 0 included, is a region. An ``.npz`` file is SAM-Deblur's stack of masks, joined by ``overlap``
     (see `from_stack`).
 
@@ -144,10 +146,20 @@ def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> Labe
     if data.startswith(b"PK"):
         return from_stack(read_published_npz(data, name), overlap, name)
     if not data.startswith(b"\x89PNG"):
-        known = "a grey PNG of 16 bits (label map) or 8 bits (SAM-Deblur), or an .npz stack"
+        known = "a PNG of 16 bits or with a palette (label map), grey of 8 bits (SAM-Deblur), or an .npz stack"
         raise UserError(f"{name}: not a mask file; expected {known}")
-    image = decode_single(data, name)
-    return grey_to_labels(image, name) if image.dtype == np.uint8 else check_label_map(image, name)
+    ids = decode_ids(data, name)
+    is_published = ids.dtype == np.uint8 and not is_palette_png(data)
+    return grey_to_labels(ids, name) if is_published else check_label_map(ids, name)
+
+
+def decode_ids(data: bytes, name: str) -> NDArray[Any]:
+    """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or what is grey.
+
+    Raises:
+        UserError: no image, damaged, or with colours that are no palette's.
+    """
+    return decode_indices(data, name) if is_palette_png(data) else decode_single(data, name)
 
 
 def read_label_map(path: Path, overlap: Overlap = "exact") -> LabelMap:

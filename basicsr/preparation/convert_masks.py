@@ -21,6 +21,7 @@ from basicsr.masks import (
     read_published_npz,
     to_stack,
 )
+from basicsr.masks.label_map import decode_ids
 from basicsr.masks.legacy import as_planes
 from basicsr.preparation.coco import encode_coco
 from basicsr.preparation.reading import read_bytes
@@ -100,9 +101,12 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
         if conversion.rule is not None:
             masks = to_stack(from_stack(masks, conversion.rule, name))
     else:
-        image = decode_single(data, name)
         # numbered by hand or by another tool, a label map with few regions may well have 8 bits
-        labels = grey_to_labels(image, name) if conversion.source == "grey" else check_label_map(image, name)
+        labels = (
+            grey_to_labels(decode_single(data, name), name)
+            if conversion.source == "grey"
+            else check_label_map(decode_ids(data, name), name)
+        )
         if conversion.target == "labels":
             return encode_label_map(labels, name)
         masks = to_stack(labels)

@@ -31,7 +31,7 @@ class Precomputed:
 
     Args:
         folder: files named like the photos: ``.npz`` (SAM-Deblur), ``.json`` (COCO run lengths) or ``.png``
-            (label map, or SAM-Deblur's grey image).
+            (label map, also with a palette, or SAM-Deblur's grey image).
 
     Raises:
         UserError: no such file in the folder, or two of them for one photo.

@@ -7,8 +7,8 @@
   premultiplied alpha becomes straight.
 * 1 to 7 bits become 8, and 9 to 15 bits 16, so that the largest value stays the largest.
 
-OpenCV reads what it reads rightly, as it is fast and keeps 16 bits; Pillow reads the rest, and tifffile those
-few TIFFs that neither can.
+OpenCV reads what it reads rightly, as it is fast and keeps 16 bits; simplejpeg reads JPEGs, as it tells of
+damage; Pillow reads the rest, and tifffile those few TIFFs that neither can.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import simplejpeg
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -32,6 +33,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import COMPRESSION, PHOTOMETRIC
@@ -59,9 +61,12 @@ _TURNS = {
     5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
 }  # fmt: skip
 _PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _RAW, _LZW, _PACKBITS, _DEFLATE = 1, 5, 32773, (8, 32946)  # compressions of TIFF
+# The one warning of libjpeg that some cameras cause, and that says nothing of the pixels.
+_HARMLESS = "Invalid SOS parameters for sequential JPEG"
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
 
@@ -106,7 +111,22 @@ def decode(data: bytes, name: str) -> Array:
         UserError: no image of a type that is read here, damaged, cut short, neither 8 nor 16 bits a channel,
             or larger than memory; or a HEIC, for which the package pillow-heif is missing.
     """
-    stored = _decode(data, _file_type(data, name), name)
+    stored = _by_decoder(_DECODERS[_file_type(data, name)], data, name)
+    return upright(stored.pixels, stored.orientation)
+
+
+def is_palette_png(data: bytes) -> bool:
+    """Whether encoded bytes are a PNG whose pixels are indices of a palette."""
+    return data.startswith(_PNG) and data[25:26] == b"\x03"
+
+
+def decode_indices(data: bytes, name: str) -> Array:
+    """PNG with a palette of 1, 2, 4 or 8 bits -> its indices, uint8 (H, W), upright.
+
+    Raises:
+        UserError: as in `decode`.
+    """
+    stored = _by_decoder(_decode_png_indices, data, name)
     return upright(stored.pixels, stored.orientation)
 
 
@@ -117,7 +137,7 @@ def decode_photo(data: bytes, name: str) -> Decoded:
         UserError: as in `decode`.
     """
     file_type = _file_type(data, name)
-    stored = _decode(data, file_type, name)
+    stored = _by_decoder(_DECODERS[file_type], data, name)
     header = stored.header or _HEADERS[file_type](data)
     header = replace(header, notes=(*header.notes, *stored.notes))
     return Decoded(file_type, upright(stored.pixels, stored.orientation), header)
@@ -138,7 +158,7 @@ def as_stored(image: Array, orientation: int) -> Array:
 
 
 def _file_type(data: bytes, name: str) -> str:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(_PNG):
         return "PNG"
     if data.startswith(b"\xff\xd8"):
         return "JPEG"
@@ -167,9 +187,9 @@ def _file_type(data: bytes, name: str) -> str:
     )
 
 
-def _decode(data: bytes, file_type: str, name: str) -> _Stored:
+def _by_decoder(decoder: Callable[[bytes, str], _Stored], data: bytes, name: str) -> _Stored:
     try:
-        return _DECODERS[file_type](data, name)
+        return decoder(data, name)
     except UserError:
         raise
     except MemoryError as error:
@@ -187,16 +207,24 @@ def _decode_png(data: bytes, name: str) -> _Stored:
     return _Stored(_by_opencv(data, name), read_png(data).metadata.orientation)
 
 
+def _decode_png_indices(data: bytes, name: str) -> _Stored:
+    picture = _by_pillow(PngImageFile, data, name)
+    return _Stored(np.array(picture), read_png(data).metadata.orientation)
+
+
 def _decode_jpeg(data: bytes, name: str) -> _Stored:
-    _check_jpeg(data, name)
-    return _Stored(_by_opencv(data, name), jpeg_orientation(data))
+    pixels = _by_turbojpeg(data, name)
+    if pixels is None:
+        _check_jpeg_end(data, name)
+        pixels = _by_opencv(data, name)
+    return _Stored(pixels, jpeg_orientation(data))
 
 
 def _decode_webp(data: bytes, name: str) -> _Stored:
     return _Stored(_by_opencv(data, name), read_webp(data).metadata.orientation)
 
 
-def _check_jpeg(data: bytes, name: str) -> None:
+def _check_jpeg_end(data: bytes, name: str) -> None:
     """OpenCV fills what is missing of a JPEG with grey and says nothing."""
     # The end marker comes behind the start of the pixels; phones append films and depth maps to it.
     scan = max((end for _, _, end in jpeg_segments(data)), default=0)
@@ -323,6 +351,33 @@ def _by_opencv(data: bytes, name: str) -> Array:
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _by_turbojpeg(data: bytes, name: str) -> Array | None:
+    """The pixels of a JPEG as stored; None for inks, and for headers that it does not take.
+
+    It has the decoder of OpenCV, which gives the same pixels, but it hands on what the decoder warns of.
+
+    Raises:
+        UserError: too large, or a part of the picture is damaged or missing.
+    """
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except (ValueError, KeyError):
+        return None
+    _check_size((width, height), name)
+    order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "RGB")
+    try:
+        pixels: Array = simplejpeg.decode_jpeg(data, order)
+    except ValueError as error:
+        if not str(error).startswith(_HARMLESS):
+            raise UserError(
+                f"{name}: the JPEG is damaged or cut short ({error}); replace the file"
+            ) from error
+        pixels = simplejpeg.decode_jpeg(data, order, strict=False)
+    if order == "CMYK":
+        return None
+    return pixels[..., 0] if order == "GRAY" else pixels
 
 
 def _by_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
