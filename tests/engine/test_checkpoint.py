@@ -128,6 +128,46 @@ def test_a_network_with_more_inputs_does_at_first_what_the_one_without_did(tmp_p
         torch.testing.assert_close(masked(*inputs), plain(inputs[0][:, :3]))
 
 
+def test_only_convolutions_with_more_inputs_are_widened(tmp_path):
+    """And those by zeros behind the file's channels; anything else that does not fit stays as it is."""
+    file = {
+        "wider": nn.Conv2d(3, 4, 3),
+        "narrower": nn.Conv2d(5, 4, 3),
+        "of_another_size": nn.Conv2d(3, 4, 1),
+        "with_more_outputs": nn.Conv2d(3, 5, 3),
+        "flat": nn.Linear(3, 4),
+        "long": nn.Conv1d(3, 4, 3),
+    }
+    network = {
+        "wider": nn.Conv2d(5, 4, 3),
+        "narrower": nn.Conv2d(3, 4, 3),
+        "of_another_size": nn.Conv2d(5, 4, 3),
+        "with_more_outputs": nn.Conv2d(5, 4, 3),
+        "flat": nn.Linear(5, 4),
+        "long": nn.Conv1d(5, 4, 3),
+    }
+    net = nn.ModuleDict(network)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    torch.save({"params": nn.ModuleDict(file).state_dict()}, tmp_path / "net.pth")
+    line = load_network(net, tmp_path / "net.pth", strict=False)
+    assert line.count("further input channels of wider.weight start at zero") == 1
+    widened = network["wider"].weight
+    assert torch.equal(widened[:, :3], file["wider"].weight)
+    assert widened[:, 3:].eq(0).all()
+    for name in network.keys() - {"wider"}:
+        assert torch.equal(net.state_dict()[f"{name}.weight"], before[f"{name}.weight"]), name
+    for name in network.keys() - {"with_more_outputs"}:
+        assert torch.equal(network[name].bias, file[name].bias), name
+
+
+@pytest.mark.parametrize(("count", "end"), [(10, "; "), (11, ", ..; ")])
+def test_ten_names_of_a_kind_are_listed(tmp_path, count: int, end: str):
+    torch.save({"params": {"other.weight": torch.zeros(1)}}, tmp_path / "net.pth")
+    wanted = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(count)))
+    names = ", ".join(f"{number}.weight" for number in range(10))
+    assert f"{count} missing: {names}{end}" in message_of(load_network, wanted, tmp_path / "net.pth")
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("code from a file was run",))

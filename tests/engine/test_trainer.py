@@ -281,6 +281,45 @@ def test_every_network_takes_the_channels_of_its_inputs_by_default(name: str):
     check_channels(ARCHS.build(name, {"net": {"type": "NAFNet"}} if name == "WithMAP" else {}), "network_g")
 
 
+def test_without_mixup_a_batch_reaches_network_and_loss_as_it_is():
+    seen = []
+
+    class Spy(nn.Module):
+        image_inputs, takes_labels = ("lq",), False
+
+        def forward(self, *images: torch.Tensor) -> torch.Tensor:
+            seen.extend(images)
+            return images[0].mean()
+
+    batch = batch_of(0)
+    ImageRestorationModel({"g": Spy()}, {"l_pix": Spy()}).training_step(batch)
+    assert torch.equal(seen[0], batch["lq"]) and torch.equal(seen[2], batch["gt"])
+
+
+def test_mixup_draws_its_shares_from_the_beta_distribution_of_1_2():
+    """Its variance is 1 / (4 (2 a + 1)); a batch of two shows the share where its samples change places."""
+
+    class Spy(nn.Module):
+        image_inputs, takes_labels = ("lq",), False
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shares.append(float(x.flatten()[0]))
+            return x
+
+    shares: list[float] = []
+    batch = {"lq": torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1), "gt": torch.zeros(2, 1, 1, 1)}
+    model = ImageRestorationModel({"g": Spy()}, {"l_pix": L1Loss()}, mixup=True)
+    torch.manual_seed(0)
+    for _ in range(2000):
+        model.training_step(batch)
+    mixed = torch.tensor([share for share in shares if share != 1])
+    assert 0.4 < len(mixed) / len(shares) < 0.6, "half of the orders of two leave them in place"
+    variance = 1 / (4 * (2 * 1.2 + 1))
+    # The mean of 1000 strays by sd / sqrt(1000), their variance by less than sqrt(2 / 1000) of itself.
+    assert mixed.mean().item() == pytest.approx(0.5, abs=4 * (variance / 1000) ** 0.5)
+    assert mixed.var().item() == pytest.approx(variance, rel=4 * (2 / 1000) ** 0.5)
+
+
 def test_inputs_are_gathered_by_what_the_network_says_it_eats():
     batch = {"lq": torch.rand(1, 3, 4, 4), "mask": torch.rand(1, 1, 4, 4), "labels": torch.ones(1, 4, 4)}
     plain, cat, seg = (

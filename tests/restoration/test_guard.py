@@ -7,7 +7,17 @@ import pytest
 import skimage.data
 import torch
 
-from basicsr.restoration.guard import BLOCK, Findings, Guard, find_collapse, put_back
+from basicsr.restoration.guard import (
+    BLOCK,
+    CHROMA,
+    CONTRAST,
+    DRIFT,
+    OUTSIDE,
+    Findings,
+    Guard,
+    find_collapse,
+    put_back,
+)
 from basicsr.synthesis import blur_image, linear_motion
 from basicsr.utils.image import read_rgb, to_chw, to_tensor
 
@@ -99,6 +109,133 @@ def test_policies(pair):
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
     assert findings.mended == 0 and findings.replaced == BLOCK**2
     assert "1.56 %" in " ".join(findings.notes()).replace("1.56%", "1.56 %")
+
+
+def checkers(amplitude: float) -> torch.Tensor:
+    """(1, 1, 64, 64): as often up as down, so the mean is 0 and the standard deviation the amplitude."""
+    y, x = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
+    return (amplitude * (1 - 2.0 * ((x + y) % 2)))[None, None]
+
+
+@pytest.mark.parametrize("sign", ["drift", "contrast", "colour"])
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+def test_limits_are_those_of_the_mean_and_the_deviation_of_a_block(sign: str, factor: float):
+    limit = {"drift": DRIFT, "contrast": CONTRAST, "colour": CHROMA}[sign] * factor
+    change = {
+        "drift": torch.full((1, 1, BLOCK, BLOCK), limit),
+        "contrast": checkers(limit),
+        # red against green: their mean, the grey, stays
+        "colour": torch.cat([checkers(limit), checkers(-limit), checkers(0)], 1),
+    }[sign]
+    lq = torch.full((1, 3, BLOCK, BLOCK), 0.5)
+    assert found(lq, lq + change) == ({sign} if factor > 1 else set())
+    assert found(lq, lq - change) == ({sign} if factor > 1 else set())
+    if sign != "drift":
+        assert found(lq + change, lq) == set(), "less of it is no sign"
+
+
+def test_contrast_is_seen_on_plain_walls_of_any_grey():
+    """Rounding can make the variance of a plain block less than 0."""
+    for grey in np.linspace(0.3, 0.7, 101):
+        lq = torch.full((1, 3, BLOCK, BLOCK), float(grey))
+        assert found(lq, lq + checkers(0.28)) == {"contrast"}, grey
+
+
+@pytest.mark.parametrize(("beyond", "share", "signs"), [
+    (0.11, OUTSIDE + 1 / BLOCK, {"range"}),
+    (0.11, OUTSIDE, set()),
+    (0.09, 1.0, set()),
+])  # fmt: skip
+@pytest.mark.parametrize("white", [True, False])
+def test_values_well_beyond_the_range_are_a_sign_from_a_share_on(beyond, share, signs, white: bool):
+    lq = torch.full((1, 3, BLOCK, BLOCK), 1.0 if white else 0.0)
+    restored = lq.clone()
+    restored[..., : round(share * BLOCK), :] += beyond if white else -beyond
+    assert found(lq, restored) == signs
+
+
+def test_a_replaced_block_fades_in_a_straight_line_over_32_pixels():
+    lq, restored = torch.zeros(1, 3, 192, 192), torch.ones(1, 3, 192, 192)
+    bad = torch.zeros(3, 3, dtype=torch.bool)
+    bad[1, 1] = True
+    mixed = put_back(lq, restored, bad)
+    away = torch.arange(64.0)
+    fade = ((away + 1) / 33).clamp(max=1)
+    row = torch.cat([fade.flip(0), torch.zeros(64), fade])
+    # a mean of 33 numbers of 24 bits, twice
+    for line in (mixed[0, 0, 96], mixed[0, 2, :, 96]):
+        torch.testing.assert_close(line, row, rtol=0, atol=2 * 33 * 2**-24)
+    corner = 1 - (1 - fade[:, None]) * (1 - fade)
+    torch.testing.assert_close(mixed[0, 1, 128:, 128:], corner, rtol=0, atol=4 * 33 * 2**-24)
+
+
+def test_at_the_border_a_bad_block_is_the_input_to_the_last_pixel():
+    lq, restored = torch.zeros(1, 3, 70, 200), torch.ones(1, 3, 70, 200)
+    bad = torch.zeros(2, 4, dtype=torch.bool)
+    bad[:, 3] = True
+    mixed = put_back(lq, restored, bad)
+    assert (mixed[..., 192:] == 0).all() and (mixed[..., :160] == 1).all()
+
+
+def test_only_retry_restores_once_more_and_only_where_there_is_another_way(pair):
+    lq, sharp = pair
+    broken = sharp.clone()
+    broken[..., :BLOCK, :BLOCK] = 1 - lq[..., :BLOCK, :BLOCK]
+    calls = []
+
+    def again() -> torch.Tensor:
+        calls.append(1)
+        return sharp
+
+    for policy in ("off", "keep", "input"):
+        Guard(policy).check(lq, broken, again, Findings())
+    Guard("retry").check(lq, sharp, again, Findings())
+    assert not calls, "nor where nothing is bad"
+    findings = Findings()
+    result = Guard("retry").check(lq, broken, None, findings)
+    assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
+    assert (findings.mended, findings.replaced) == (0, BLOCK**2)
+    Guard("retry").check(lq, broken, again, Findings())
+    assert calls == [1]
+
+
+def test_a_second_try_counts_where_it_is_good_and_the_input_where_both_are_bad(pair):
+    """Two bad blocks far apart; the second try mends one of them and spoils a third, which was good."""
+    lq, sharp = pair
+    left, right, third = (
+        np.s_[..., :BLOCK, :BLOCK],
+        np.s_[..., -BLOCK:, -BLOCK:],
+        np.s_[..., -BLOCK:, :BLOCK],
+    )
+    first, second = sharp.clone(), sharp.clone()
+    first[left], first[right], second[right], second[third] = torch.nan, 5.0, torch.nan, torch.inf
+    findings = Findings()
+    result = Guard("retry").check(lq, first, lambda: second, findings)
+    assert result.isfinite().all()
+    for place, expected in ((left, sharp), (right, lq), (third, sharp)):
+        torch.testing.assert_close(result[place], expected[place])
+    assert (findings.bad, findings.mended, findings.replaced) == (2 * BLOCK**2, BLOCK**2, BLOCK**2)
+
+
+def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
+    """Of 100 x 130 pixels the lower right block has 36 x 2, the upper right one 64 x 2."""
+    lq = torch.full((1, 3, 100, 130), 0.5)
+    restored = lq.clone()
+    restored[..., 64:, 128:] = torch.nan
+    restored[..., :64, 128:] = 1
+    findings = Findings()
+    Guard("input").check(lq, restored, None, findings)
+    assert (findings.pixels, findings.bad, findings.replaced) == (13000, 200, 200)
+    assert dict(findings.signs) == {"not finite": 72, "drift": 128}
+    total = Findings()
+    total.add(findings)
+    total.add(Findings(pixels=7000, mended=100, bad=100))
+    assert (total.pixels, total.bad, total.replaced, total.mended) == (20000, 300, 200, 100)
+    assert total.notes() == [
+        "guard: 1.50% of the area left the photo (drift 0.64%, not finite 0.36%)",
+        "guard: 0.50% was good at the second try",
+        "guard: 1.00% was replaced by the input",
+    ]
 
 
 @pytest.mark.data

@@ -55,6 +55,9 @@ class PassOn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :3]
 
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        return (torch.zeros(1, 3, height, width),)
+
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 5000), (5000, 17), (40, 33)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -200,6 +203,107 @@ def test_the_second_try_pools_locally():
     result = Restorer(Net()).run(image)
     assert np.array_equal(result.image, image)
     assert result.findings.mended == 100 * 130 and result.findings.replaced == 0
+
+
+class Counted(PassOn):
+    """Leaves the photo, but not in float32 if ``amp`` is all that is wrong with it."""
+
+    def __init__(self, only_with_amp: bool) -> None:
+        super().__init__()
+        self.only_with_amp, self.calls = only_with_amp, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x if self.only_with_amp and not torch.is_autocast_enabled("cpu") else x + 5
+
+
+def test_without_global_pooling_and_amp_there_is_no_second_way():
+    net = Counted(only_with_amp=False)
+    result = Restorer(net, RestoreOptions(device="cpu")).run(noise(70, 80))
+    assert net.calls == 1 and result.findings.replaced == 70 * 80
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_the_second_try_is_in_float32(amp: str):
+    image = noise(70, 80)
+    result = Restorer(Counted(only_with_amp=True), RestoreOptions(amp=amp, device="cpu")).run(image)
+    assert np.array_equal(result.image, image)
+    assert result.findings.mended == 70 * 80 and result.findings.replaced == 0
+
+
+@pytest.mark.parametrize(
+    ("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_amp_is_the_precision_of_convolutions(amp: str, dtype: torch.dtype):
+    seen = []
+
+    class Net(PassOn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.same = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(self.same(x).dtype)
+            return x
+
+    Restorer(Net(), RestoreOptions(amp=amp, device="cpu", guard="off")).restore(noise(8, 8))
+    assert seen == [dtype]
+
+
+@pytest.mark.parametrize(("channels", "width"), [(16, 16), (None, 32)])
+def test_tiles_are_taken_where_a_photo_needs_more_than_half_of_the_free_memory(monkeypatch, channels, width):
+    """48 bytes for each pixel and channel of the first convolution; 32 channels where there is none."""
+    net = PassOn()
+    if channels is not None:
+        net.layers = nn.ModuleList([nn.Linear(3, 3), nn.Conv2d(3, channels, 1), nn.Conv2d(channels, 99, 1)])
+    needed = 20 * 800 * 48 * width
+    for free, tile in ((2 * needed, None), (2 * needed - 1, 768)):
+        monkeypatch.setattr("basicsr.restoration.restorer.free_memory", lambda device, free=free: free)
+        image = noise(20, 800)
+        result = Restorer(net, RestoreOptions(device="cpu")).run(image)
+        assert result.tile == tile and np.array_equal(result.image, image)
+
+
+@pytest.mark.parametrize("options", [{"tile": 64}, {"tile": 0}, {"tile": "auto"}, {"overlap": 0}])
+def test_ends_of_the_options_are_taken(options):
+    RestoreOptions(**options)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"tile": 63}, "tile: 63 pixels; take at least 64, 0"),
+    ({"tile": -1}, "tile: -1 pixels"),
+    ({"overlap": -1}, "overlap: -1 pixels"),
+])  # fmt: skip
+def test_other_options_are_named(options, said: str):
+    with pytest.raises(UserError, match=said):
+        RestoreOptions(**options)
+
+
+@pytest.mark.parametrize(("asked", "overlap", "count"), [(16, 16, 4), (32, 32, 6), (500, 32, 6)])
+def test_tiles_overlap_as_asked_and_by_half_at_most(asked: int, overlap: int, count: int):
+    """200 columns, each of its own number, in tiles of 64: ceil((200 - overlap) / (64 - overlap)) of them."""
+    seen = []
+
+    class Net(PassOn):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(round(float(x[0, 0, 0, 0] * 255)))
+            return x
+
+    image = np.arange(200, dtype=np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
+    Restorer(Net(), RestoreOptions(tile=64, overlap=asked, guard="off", device="cpu")).restore(image)
+    assert len(seen) == count and (seen[0], seen[-1]) == (0, 136)
+    assert np.diff(seen).max() <= 64 - overlap
+
+
+def test_no_label_map_is_made_where_the_mask_is_given(monkeypatch):
+    def refuse(image: np.ndarray) -> np.ndarray:
+        raise AssertionError("no regions are needed")
+
+    monkeypatch.setattr("basicsr.restoration.restorer.graph_regions", refuse)
+    mask = np.full((16, 16), 90, np.uint8)
+    assert Restorer(mild("NAFNet", mask=True)).run(noise(16, 16), mask=mask).labels is None
+    Restorer(mild("NAFNet", mask=True)).run(noise(16, 16), quadrants(16, 16))
+    Restorer(mild("NAFNet")).run(noise(16, 16))
 
 
 def test_masks_are_found_where_none_are_given():

@@ -133,6 +133,27 @@ def test_varying_frame_rate_keeps_each_time(tmp_path, suffix):
     assert [round(1000 * frame.time) for frame in frames_of(tmp_path / f"b{suffix}")] == times
 
 
+def test_frames_of_one_time_are_told_apart_by_the_smallest_step(tmp_path):
+    times = [0, 40, 40, 80]
+    source = make_video(
+        tmp_path / "a.mkv", [scene(n) for n in range(4)], times=times, codec="ffv1", pixels="bgr0"
+    )
+    assert [frame.pts for frame in frames_of(source)] == times
+    run(source, tmp_path / "b.mkv")
+    assert [frame.pts for frame in frames_of(tmp_path / "b.mkv")] == [0, 40, 41, 80]
+
+
+def test_frames_without_time_stamps_follow_at_the_frame_rate(tmp_path):
+    """A bare H.264 stream has none."""
+    source = make_video(tmp_path / "a.h264", [scene(number) for number in range(8)])
+    assert {frame.pts for frame in frames_of(source)} == {None}
+    facts = video_facts(source)
+    assert (facts.frames, facts.seconds, facts.has_audio) == (None, None, False)
+    run(source, tmp_path / "b.mkv")
+    stored = [frame.time for frame in frames_of(tmp_path / "b.mkv")]
+    assert stored == pytest.approx([number / RATE for number in range(8)], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("colours", "matrix"),
     [
@@ -215,6 +236,21 @@ def test_odd_size_is_padded_for_h264_and_kept_for_vp9(tmp_path):
     assert np.abs(stored[:, 47] - stored[:, 46]).mean() < 3
     assert run(source, tmp_path / "b.webm") == []
     assert pictures_of(tmp_path / "b.webm").shape == (8, 47, 63, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(47, 64), (48, 63)])
+def test_one_odd_side_is_padded_alone_by_its_last_row_or_column(tmp_path, height: int, width: int):
+    steep = scene(0, height, width)
+    steep[:, -1] = 255  # what would be seen of a row or column from anywhere else
+    steep[-1] = 255
+    source = make_video(tmp_path / "a.mkv", [steep], codec="ffv1", pixels="bgr0")
+    (note,) = run(source, tmp_path / "b.mp4", crf=1)
+    assert note.startswith(f"size 64 x 48 for {width} x {height}: ")
+    (stored,) = pictures_of(tmp_path / "b.mp4").astype(int)
+    assert stored.shape == (48, 64, 3)
+    added = stored[height:] if height % 2 else stored[:, width:]
+    assert added.min() > 235, "white like the last row and column, and not one more"
+    assert np.abs(stored[: height - 4, : width - 4] - steep[: height - 4, : width - 4]).mean() < 3
 
 
 @pytest.mark.parametrize(("rotation", "turns"), [(90, 1), (-90, 3), (180, 2)])
