@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.fft import next_fast_len
 from scipy.signal import fftconvolve
 from torch import Tensor
 
 from basicsr.synthesis import camera_shake
 from basicsr.synthesis.composition import (
+    _fast_length,
     blur_regions,
     complete_background,
     convolve_valid,
@@ -183,6 +185,24 @@ def test_holes_are_filled_from_their_surroundings():
     assert (filled[:, 20, 15] < filled[:, 20, 34]).all()
     wall = torch.where(hole, torch.tensor(9.0), torch.full((3, 40, 50), 0.4))
     torch.testing.assert_close(complete_background(wall, hole), torch.full((3, 40, 50), 0.4))
+
+
+@pytest.mark.parametrize(("rim", "stays_out"), [(2, True), (3, False)])
+def test_two_pixels_beside_a_hole_are_not_trusted(rim: int, stays_out: bool):
+    """Outlines are rarely drawn to the pixel: the object still shows beside them."""
+    hole = torch.zeros(40, 50, dtype=torch.bool)
+    hole[10:30, 15:35] = True
+    image = torch.full((3, 40, 50), 0.4)
+    image[:, 10 - rim : 30 + rim, 15 - rim : 35 + rim] = 9.0
+    filled = complete_background(image, hole)
+    assert (filled[:, hole].max() < 0.41) == stays_out
+    assert torch.equal(filled[:, ~hole], image[:, ~hole]), "but stay"
+
+
+def test_transforms_have_the_next_length_that_is_fast():
+    """A product of 2, 3 and 5, as SciPy has it for real input."""
+    for length in range(1, 300):
+        assert _fast_length(length) == next_fast_len(length, real=True)
 
 
 def test_empty_objects_change_nothing(image, objects, kernels):

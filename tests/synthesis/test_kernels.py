@@ -14,6 +14,7 @@ from scipy.io import savemat
 from basicsr.preparation.show_kernels import show_kernels
 from basicsr.synthesis import PRESETS, KernelFolder, camera_shake, draw_pair
 from basicsr.synthesis.kernel_folder import read_kernel
+from basicsr.synthesis.kernels import centred
 from basicsr.synthesis.motion import fitting, random_walk, shake_path, straight_path
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import encode_png, read_rgb
@@ -56,6 +57,84 @@ def test_shake_grows_with_exposure_and_in_proportion_to_the_focal_length():
 
     assert extent(0.05, 1000) < extent(0.2, 1000) < extent(0.5, 1000)
     assert extent(0.2, 2000) == pytest.approx(2 * extent(0.2, 1000))
+
+
+class OneAmplitude:
+    """In place of a generator: of all amplitudes, only this one is 1."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def normal(self, size: tuple[int, ...]) -> np.ndarray:
+        amplitudes = np.zeros(size)
+        amplitudes.reshape(-1, size[-1])[self.number] = 1
+        return amplitudes
+
+
+def test_shake_has_the_spectrum_of_its_description():
+    """Mean squares of angles and of their changes are integrals over the spectrum: power as 1 / f^2 from 0.5
+    to 20 Hz, of which a hundredth (a tenth of the amplitude) is even from 8 to 12 Hz instead.
+    """
+    exposure, focal_length, tremor = 0.4, 1000.0, 0.01  # angles so small that a tangent is its angle
+    paths = np.stack([shake_path(OneAmplitude(n), exposure, focal_length, tremor) for n in range(2 * 49)])
+    np.testing.assert_array_equal(paths[..., 0], paths[..., 1])
+    angles = np.rad2deg(np.arctan(paths[..., 0] / focal_length))
+    np.testing.assert_allclose((angles**2).sum(0), tremor**2, rtol=1e-9)
+    low, high = 1 / 20, 1 / 0.5  # with u = 1 / f, power as 1 / f^2 is even in u
+    drift, band = 1 / np.linspace(low, high, 20001), np.linspace(8, 12, 2001)
+    for lag in (50, 200, 500):
+        change = ((angles[:, lag:] - angles[:, :-lag]) ** 2).sum(0)
+        time = exposure * lag / angles.shape[1]
+        powers = [np.mean(2 - 2 * np.cos(2 * np.pi * time * part)) for part in (drift, band)]
+        # 40 frequencies stand for all those of the drift
+        np.testing.assert_allclose(change, tremor**2 * (0.99 * powers[0] + 0.01 * powers[1]), rtol=0.05)
+
+
+def test_a_straight_path_has_constant_speed_around_its_middle():
+    path = straight_path(10.0, np.pi / 6)
+    np.testing.assert_allclose(path.mean(0), 0, atol=1e-12)
+    steps = np.diff(path, axis=0)
+    direction = np.array([np.cos(np.pi / 6), -np.sin(np.pi / 6)])  # counter-clockwise, y down
+    np.testing.assert_allclose(steps, np.broadcast_to(10 / len(path) * direction, steps.shape), atol=1e-12)
+
+
+def test_a_path_along_one_axis_becomes_a_kernel_along_it():
+    path = straight_path(6.0, 0.0)
+    kernel, same = fitting(lambda: path, 9)
+    assert same is path
+    assert kernel[4].sum() == pytest.approx(1) and (kernel[4] > 0).sum() == 7
+    upright, _ = fitting(lambda: straight_path(6.0, np.pi / 2), 9)
+    np.testing.assert_allclose(upright, kernel.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(("reach", "fits"), [(4.0, True), (4.001, False)])
+def test_a_path_fits_when_no_point_is_beyond_the_middle_of_the_last_pixel(reach: float, fits: bool):
+    for axis in (0, 1):
+        ends = np.zeros((2, 2))
+        ends[:, axis] = (-reach, reach)
+        kernel = centred(ends[:, 0], ends[:, 1], 9)
+        assert (kernel is not None) == fits
+
+
+def test_the_defaults_of_camera_shake_are_those_of_the_presets():
+    preset = PRESETS["sbdd"]
+    kernel = camera_shake(np.random.default_rng(5), 0.2)
+    asked = camera_shake(
+        np.random.default_rng(5), 0.2, preset.focal_length, preset.tremor, preset.kernel_size
+    )
+    np.testing.assert_array_equal(kernel, asked)
+
+
+def test_a_folder_is_told_by_the_names_and_sizes_of_its_files(tmp_path):
+    (tmp_path / "a.npy").write_bytes(npy(np.ones((3, 3))))
+    assert KernelFolder(tmp_path)[0].shape == (65, 65)
+    one = KernelFolder(tmp_path).fingerprint()
+    assert len(one) == 16 and int(one, 16) >= 0
+    assert KernelFolder(tmp_path, 9, centre=True).fingerprint() == one
+    (tmp_path / "a.npy").write_bytes(npy(np.ones((3, 5))))
+    two = KernelFolder(tmp_path).fingerprint()
+    (tmp_path / "a.npy").rename(tmp_path / "b.npy")
+    assert len({one, two, KernelFolder(tmp_path).fingerprint()}) == 3
 
 
 def test_a_motion_that_never_fits_is_one_clear_line():

@@ -131,6 +131,53 @@ def test_white_areas_are_raised_and_their_shape_is_kept():
     assert torch.equal(raise_highlights(few, few, 4.0), few)
 
 
+@pytest.mark.parametrize(("white", "enough"), [(9, False), (10, True)])
+def test_highlights_are_raised_from_one_white_pixel_in_1000_on(white: int, enough: bool):
+    image = torch.full((3, 100, 100), 0.5)
+    image[:, 50, 40 : 40 + white] = 1
+    assert (not torch.equal(raise_highlights(image, image, 4.0), image)) == enough
+    assert raise_highlights(image, image, 1.0) is image
+
+
+def test_a_raised_area_has_no_holes_of_a_pixel_and_soft_edges():
+    """Twice the mean over three pixels: 1, 3, 6 and 8 ninths of the gain across an edge."""
+    image = torch.ones(3, 30, 40)
+    image[..., :20] = 0.5
+    image[:, 15, 30] = 0.5
+    factor = raise_highlights(image, image, 4.0) / image
+    expected = torch.ones(40)
+    expected[18:22] = 1 + 3 * torch.tensor([1, 3, 6, 8]) / 9
+    expected[22:] = 4
+    torch.testing.assert_close(factor[:, 2:-2, 2:-2], expected[2:-2].expand(3, 26, 36))
+
+
+def test_spikes_are_up_to_7_by_9_pixels_around_centres_inside_of_the_margin():
+    boxes, tops, lefts, added = set(), set(), set(), []
+    for seed in range(400):
+        spiked = add_spikes(torch.zeros(3, 30, 26), 1, 4.0, 10, np.random.default_rng(seed))
+        rows, columns = (spiked[0] > 0).any(1).nonzero(), (spiked[0] > 0).any(0).nonzero()
+        boxes.add((len(rows), len(columns)))
+        tops.add(float(rows.float().mean()))
+        lefts.add(float(columns.float().mean()))
+        added.append(float(spiked.max()))
+        assert torch.equal(spiked > 0, (spiked == spiked.max()) & (spiked > 0))
+    assert boxes == {(height, width) for height in (1, 3, 5, 7) for width in (1, 3, 5, 7, 9)}
+    assert tops == set(range(10, 20)) and lefts == set(range(10, 16))
+    assert 0 <= min(added) < 0.1 and 3.9 < max(added) <= 4
+
+
+def test_spikes_at_a_border_are_cut_off_there():
+    spiked = [add_spikes(torch.zeros(1, 2, 2), 1, 1.0, 0, np.random.default_rng(seed)) for seed in range(20)]
+    assert any((image > 0).all() for image in spiked)
+
+
+def test_white_has_a_light_also_in_the_exponential_response():
+    """-ln(1e-9) = 20.7, divided by the factor."""
+    for factor in (1.0, 7.0):
+        white = Response("exponential", factor).to_light(torch.ones(1)).item()
+        assert white == pytest.approx(20.7 / factor, rel=2e-3)
+
+
 def test_spikes_become_streaks_and_leave_the_input_alone():
     dark = torch.zeros(3, 80, 80)
     spiked = add_spikes(dark, 5, 4.0, 10, np.random.default_rng(0))
@@ -164,6 +211,19 @@ def test_regions_are_chosen_by_area_and_leave_background():
     narrow = Preset(objects=(3, 3), min_object_area=100, max_object_share=0.15)
     chosen = {tuple(choose_regions(labels, narrow, np.random.default_rng(seed))) for seed in range(20)}
     assert chosen == {(2,), (5,)}, "together they would take more than the share"
+
+
+def test_a_region_may_have_just_the_least_area_and_take_just_the_whole_share():
+    labels = np.zeros((10, 10), np.int32)
+    labels[:2] = 3
+    for area, share, chosen in ((20, 0.2, [3]), (21, 0.2, []), (20, 0.19, []), (0, 1.0, [3])):
+        rules = Preset(objects=(2, 2), min_object_area=area, max_object_share=share)
+        assert choose_regions(labels, rules, np.random.default_rng(0)) == chosen
+    assert choose_regions(labels, Preset(objects=(0, 0), min_object_area=1), np.random.default_rng(0)) == []
+    counts = Preset(objects=(0, 2), min_object_area=1)
+    labels[5:] = 7
+    numbers = {len(choose_regions(labels, counts, np.random.default_rng(seed))) for seed in range(30)}
+    assert numbers == {0, 1, 2}
 
 
 def test_instances_are_chosen_as_published():
