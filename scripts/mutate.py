@@ -124,7 +124,10 @@ def _sites(source: str) -> dict[Position, list[str]]:
         for occurrence, (start, _) in enumerate(positions):
             if any(first <= start < last for first, last in spans):
                 continue
-            changed = mutate_code(source, operator, occurrence)
+            try:
+                changed = mutate_code(source, operator, occurrence)
+            except AttributeError:  # cosmic-ray knows no dotted name behind `except`
+                continue
             if changed and _compiles(changed) and changed.count("\n") == source.count("\n"):
                 found[start].append(changed)
     return found

@@ -8,6 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basicsr.layers.map_unit import MaskAveragePool
+from basicsr.layers.normalization import Normalization
+from basicsr.layers.padding import SizeRule
 from basicsr.restoration.tiles import ALL_EIGHT, Photo, Turn, Window, in_tiles
 
 
@@ -56,6 +59,38 @@ def test_a_turned_copy_comes_back_as_it_went(turn: Turn):
 def test_the_eight_ways_differ():
     x = torch.arange(6).reshape(1, 2, 3)
     assert len({str(turn.there(x).tolist()) for turn in ALL_EIGHT}) == 8
+
+
+@pytest.mark.parametrize("turn", ALL_EIGHT)
+def test_means_of_regions_are_those_of_the_photo_however_it_lies(turn: Turn):
+    """Of a network that pools the image itself; the rows of the table are the labels."""
+
+    class Pool:
+        size_rule = SizeRule(1)
+        pool = MaskAveragePool()
+
+        def region_features(self, image: torch.Tensor) -> torch.Tensor:
+            return image
+
+    photo = photo_of(23, 31)
+    labels = np.random.default_rng(0).integers(0, 4, (23, 31), np.int32)
+    halved = Normalization((0.0, 0.0, 0.0), (2.0, 2.0, 2.0))
+    means = Photo(photo.image, labels).means(Pool(), turn, torch.device("cpu"), halved)
+    expected = np.stack([photo.image[labels == label].mean(0) / 255 / 2 for label in range(4)], -1)
+    torch.testing.assert_close(means[0].double(), torch.from_numpy(expected), atol=1e-6, rtol=1e-6)
+
+
+def test_a_photo_of_one_tile_has_no_other_sides_than_its_own():
+    """A tile larger than the photo is the photo."""
+    seen = []
+
+    def look(window: Window) -> torch.Tensor:
+        seen.append(window)
+        return torch.zeros(1, 3, window.height, window.width)
+
+    for tile in (None, 50, 40):
+        in_tiles(look, photo_of(40, 30), tile, 8)
+    assert seen == [Window(0, 0, 40, 30)] * 3
 
 
 def test_inputs_are_those_of_the_window():
