@@ -118,7 +118,7 @@ class SyntheticBlurDataset(ImageDataset):
 
 
 def _planes(labels: LabelMap | None, regions: list[int], size: tuple[int, int]) -> Tensor:
-    if labels is None or not regions:
+    if labels is None:
         return torch.zeros(0, *size, dtype=torch.bool)
     return torch.from_numpy(labels == np.array(regions)[:, None, None])
 

@@ -27,7 +27,7 @@ def test_every_epoch_shows_every_sample_once_in_another_order():
     stream = list(itertools.chain(*first_batches(10)))
     epochs = [[number for number, epoch in stream if epoch == which] for which in range(3)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
-    assert epochs[0] != epochs[1] != epochs[2]
+    assert list(range(10)) != epochs[0] != epochs[1] != epochs[2]
     assert first_batches(10) == first_batches(10)
     assert first_batches(10) != first_batches(10, seed=8)
 
@@ -125,6 +125,40 @@ def test_enlarging_shows_every_image_that_many_times_an_epoch(paired_set):
     )
     first_epoch = [batch for batch, _ in zip(batches(loader), range(2), strict=False)]
     assert set(Counter(first_epoch[0]["key"] + first_epoch[1]["key"]).values()) == {2}
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_loaders_are_as_the_options_say(paired_set, monkeypatch):
+    monkeypatch.setattr("basicsr.data.loader.usable_cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    dataset, ranks = pairs(paired_set), Ranks(1, 4, 1, 2)
+    for workers, expected in ((3, 3), (5, 4)):
+        chosen = options(num_worker_per_gpu=workers, num_prefetch_queue=7)
+        training = train_loader(dataset, chosen, 3, ranks, seed=6, samples_done=24)
+        testing = evaluation_loader(dataset, chosen, ranks)
+        assert training.num_workers == testing.num_workers == expected
+        assert training.prefetch_factor == 7
+        assert training.pin_memory and testing.pin_memory
+    sampler = training.batch_sampler
+    assert (sampler.epoch_size, sampler.batch_size, sampler.rank, sampler.world_size) == (6, 3, 1, 4)
+    assert (sampler.seed, sampler.shuffle, sampler.start) == (6, True, 24)
+    assert testing.batch_size == 1 and list(testing.sampler) == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pinned"),
+    [
+        ({"pin_memory": False}, False),
+        ({"pin_memory": False, "prefetch_mode": "cpu"}, False),
+        ({"pin_memory": False, "prefetch_mode": "cuda"}, True),
+        ({"pin_memory": True, "prefetch_mode": "cpu"}, True),
+    ],
+)
+def test_memory_is_pinned_where_it_is_asked_for_and_there_is_a_gpu(paired_set, monkeypatch, wanted, pinned):
+    for has_gpu in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda has_gpu=has_gpu: has_gpu)
+        loader = evaluation_loader(pairs(paired_set), options(num_worker_per_gpu=0, **wanted), Ranks())
+        assert loader.pin_memory == (pinned and has_gpu)
 
 
 def test_workers_never_exceed_the_cores(paired_set):

@@ -14,6 +14,7 @@ from basicsr.data.paired import (
     PairedImageMaskDataset,
     SampleIndex,
 )
+from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import write_label_map
 from basicsr.storage import DiskStorage, write_lmdb
 from basicsr.utils.errors import UserError
@@ -86,6 +87,51 @@ def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
     enlarged = dataset[SampleIndex(6 + 1, 2)]
     assert enlarged["key"] == "photo_1"
     assert not torch.equal(enlarged["gt"], first[1])
+
+
+def test_without_seed_and_epoch_both_are_zero(paired_set):
+    options = {"gt_size": 16, "use_flip": True, "use_rot": True, "train": True}
+    dataset, seeded = labelled(paired_set, **options), labelled(paired_set, seed=0, **options)
+    assert all(torch.equal(dataset[n]["gt"], seeded[SampleIndex(n, 0)]["gt"]) for n in range(6))
+
+
+def test_crops_lie_everywhere_and_flips_are_as_often_as_not(paired_set):
+    """Each of 25 x 33 places of a crop of 16 is as likely; each symmetry comes in 1 of 8."""
+    dataset = labelled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True)
+    tops, lefts, symmetries = set(), set(), []
+    for number in range(400):
+        rows, columns = pixel_origins(dataset[SampleIndex(number, 0)]["gt"])
+        tops.add(int(rows.min()))
+        lefts.add(int(columns.min()))
+        symmetries.append(
+            (int(rows[1, 1] - rows[0, 0]), int(columns[1, 1] - columns[0, 0]), int(rows[1, 0] != rows[0, 0]))
+        )
+    assert tops == set(range(25)) and lefts == set(range(33))
+    counts = [symmetries.count(kind) for kind in set(symmetries)]
+    assert len(counts) == 8 and min(counts) > 22 and max(counts) < 78, "50 are expected, sd 7"
+
+
+@pytest.mark.parametrize(("options", "kinds"), [
+    ({}, {(1, 1)}),
+    ({"use_flip": True}, {(1, 1), (1, -1)}),
+])  # fmt: skip
+def test_images_are_flipped_only_where_asked(paired_set, options: dict, kinds: set[tuple[int, int]]):
+    """Signs of rows downwards and of columns to the right."""
+    dataset = labelled(paired_set, gt_size=16, train=True, **options)
+    seen = set()
+    for number in range(24):
+        rows, columns = pixel_origins(dataset[SampleIndex(number, 0)]["gt"])
+        seen.add((int(rows[1, 0] - rows[0, 0]), int(columns[0, 1] - columns[0, 0])))
+    assert seen == kinds
+
+
+def test_images_that_are_no_larger_than_a_crop_are_extended_on_the_side_that_is_short(paired_set):
+    sample = labelled(paired_set, gt_size=44, train=True)[0]
+    rows, columns = pixel_origins(sample["gt"])
+    assert rows[:, 0].tolist() == [*range(40), 38, 37, 36, 35]
+    assert torch.equal(columns[0], torch.arange(44) + columns[0, 0])
+    whole = labelled(paired_set, gt_size=40, train=True)[0]
+    assert pixel_origins(whole["gt"])[0][:, 0].tolist() == list(range(40))
 
 
 def test_small_images_are_extended_by_reflection_with_their_labels(paired_set):
@@ -209,6 +255,16 @@ def test_missing_and_extra_files_are_named_on_each_side(paired_set):
     assert "input lacks 3" in message and "photo_0, photo_1, photo_2" in message
     assert "target lacks 3" in message and "other_0, other_1, other_2" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("count", "end"), [(10, ""), (11, ", ..")])
+def test_ten_missing_names_are_a_whole_list(count: int, end: str):
+    missing = [f"{number:02}" for number in range(count)]
+    with pytest.raises(UserError) as error:
+        require_same(missing, [], "left", "right")
+    names = ", ".join(missing[:10])
+    assert str(error.value) == f"files do not pair by name: right lacks {count} of left: {names}{end}"
+    require_same(missing, missing[::-1], "left", "right")
 
 
 def test_at_most_ten_names_are_listed(tmp_path):

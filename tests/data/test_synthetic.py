@@ -119,5 +119,48 @@ def test_without_masks_photos_of_any_size_train(tmp_path):
     dataset = SyntheticBlurDataset(**options, gt_size=32, train=True)
     assert dataset.delivers == ("gt", "lq")
     assert dataset[0]["lq"].shape == (3, 32, 32)
-    with pytest.raises(UserError, match=r"a.png: has 40x50 pixels, kernels 65x65"):
-        SyntheticBlurDataset(**options)[0]
+    write_label_map(tmp_path / "labels/a.png", np.ones((50, 40), np.int32))
+    for masks in ({}, {"dataroot_mask": f"{tmp_path}/labels"}):
+        with pytest.raises(UserError, match=r"sharp/a.png: has 40x50 pixels, kernels 65x65"):
+            SyntheticBlurDataset(**options, **masks)[0]
+
+
+@pytest.mark.parametrize(("height", "width", "fits"), [(65, 65, True), (64, 80, False), (80, 64, False)])
+def test_a_photo_may_be_as_small_as_the_kernels(tmp_path, height: int, width: int, fits: bool):
+    write_png(tmp_path / "a.png", np.full((height, width, 3), 90, np.uint8))
+    dataset = SyntheticBlurDataset(dataroot_gt=str(tmp_path), preset="gopro")
+    if fits:
+        assert dataset[0]["lq"].shape == (3, 1, 1)
+    else:
+        with pytest.raises(UserError, match=f"{width}x{height} pixels"):
+            dataset[0]
+
+
+@pytest.mark.parametrize(("asked", "has_gpu", "postponed"), [
+    (None, True, True), (None, False, False), (True, False, True), (False, True, False),
+])  # fmt: skip
+def test_blur_is_left_to_the_device_where_asked_or_where_there_is_a_gpu(
+    folder, monkeypatch, asked, has_gpu: bool, postponed: bool
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    assert ("sharp" in synthetic(folder, on_device=asked)[0]) == postponed
+    assert "lq" in synthetic(folder, on_device=asked, train=False)[0], "never in evaluation"
+
+
+def test_objects_of_a_postponed_sample_are_as_many_as_there_can_be(folder):
+    dataset = synthetic(folder, on_device=True, preset="sbdd", max_objects=7, min_object_area=0)
+    sample = dataset[0]
+    assert sample["objects"].shape == (7, 96, 96) and sample["kernels"].shape == (8, 65, 65)
+    sums = sample["kernels"].sum((1, 2))
+    used = int(sample["objects"].flatten(1).any(1).sum())
+    assert used >= 1
+    torch.testing.assert_close(sums, torch.tensor([1.0] * (1 + used) + [0.0] * (7 - used)))
+
+
+def test_kernels_are_drawn_from_a_folder(folder):
+    still = np.zeros((3, 3))
+    still[1, 1] = 1
+    (folder / "kernels").mkdir()
+    np.save(folder / "kernels" / "still.npy", still)
+    sample = synthetic(folder, kernels=f"{folder}/kernels", preset="gopro")[0]
+    torch.testing.assert_close(sample["lq"], sample["gt"], atol=1.01 / 255, rtol=0)

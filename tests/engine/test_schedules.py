@@ -72,6 +72,59 @@ def test_cosine_restarts_begin_each_period_at_its_weight():
     assert rate[12] == pytest.approx(0.1)
 
 
+def test_without_more_options_rates_fall_to_zero_by_tenths_and_once():
+    assert TrueCosineAnnealingLR(8, 0.5, T_max=8) == pytest.approx(0)
+    assert [CosineAnnealingRestartLR(step, 0.5, [8]) for step in (0, 8)] == pytest.approx([0.5, 0])
+    assert [MultiStepLR(step, 0.5, [3]) for step in (2, 3)] == pytest.approx([0.5, 0.05])
+    assert [MultiStepRestartLR(step, 0.5, [3]) for step in (0, 2, 3)] == pytest.approx([0.5, 0.5, 0.05])
+
+
+def test_behind_the_last_period_its_cosine_goes_on():
+    """It rises again, as the formula has it."""
+    rates = [CosineAnnealingRestartLR(step, 1.0, [4, 4], [1, 0.5]) for step in (8, 10, 12)]
+    assert rates == pytest.approx([0, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("call", [
+    lambda: CosineAnnealingRestartLR(0, 1.0, periods=[4, 8], restart_weights=[1.0]),
+    lambda: MultiStepRestartLR(0, 1.0, [2], restarts=[0, 4], restart_weights=[1.0]),
+])  # fmt: skip
+def test_each_period_and_each_restart_needs_its_weight(call):
+    with pytest.raises(ValueError, match="need one number each"):
+        call()
+
+
+def test_before_the_first_restart_nothing_is_weighted():
+    rates = [
+        MultiStepRestartLR(step, 1.0, [1], 0.1, restarts=[4], restart_weights=[0.5]) for step in (0, 1, 4)
+    ]
+    assert rates == pytest.approx([1, 0.1, 0.5])
+
+
+def test_a_milestone_at_a_restart_is_forgotten():
+    rates = [
+        MultiStepRestartLR(s, 1.0, [2, 4], 0.1, restarts=[0, 4], restart_weights=[1, 1]) for s in (3, 4, 5)
+    ]
+    assert rates == pytest.approx([0.1, 1, 1])
+
+
+@pytest.mark.parametrize(("name", "options", "defaults"), [
+    ("AdamW", {}, {"weight_decay": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8}),
+    ("Adam", {}, {"weight_decay": 0, "betas": (0.9, 0.999), "eps": 1e-8}),
+    ("SGD", {}, {"momentum": 0, "weight_decay": 0, "nesterov": False}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}),
+    ("Adam", {"weight_decay": 0.1, "betas": (0.5, 0.6), "eps": 1e-3}, {}),
+])  # fmt: skip
+def test_defaults_of_optimisers_are_those_of_torch(name: str, options: dict, defaults: dict):
+    parameter = torch.nn.Parameter(torch.ones(1))
+    built = OPTIMIZERS.build(name, {"lr": 0.1, **options}, params=[parameter])()
+    assert type(built) is getattr(torch.optim, name)
+    plain = getattr(torch.optim, name)([parameter], lr=0.1, **options)
+    for key, value in plain.param_groups[0].items():
+        assert built.param_groups[0][key] == value, key
+    assert built.param_groups[0].items() >= defaults.items()
+
+
 def test_linear_falls_to_zero():
     assert [LinearLR(step, 0.8, 4) for step in range(5)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0])
 

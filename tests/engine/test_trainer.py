@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from basicsr.engine.hooks import Ema, duration
-from basicsr.engine.trainer import Hook, StepSettings, Trainer
+from basicsr.engine.trainer import Hook, StepSettings, Trainer, move_to
 from basicsr.losses import L1Loss, MSELoss
 from basicsr.models.base import check_channels, check_inputs, gather_inputs
 from basicsr.models.image_restoration import ImageRestorationModel
@@ -310,14 +310,14 @@ def test_mixup_draws_its_shares_from_the_beta_distribution_of_1_2():
     batch = {"lq": torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1), "gt": torch.zeros(2, 1, 1, 1)}
     model = ImageRestorationModel({"g": Spy()}, {"l_pix": L1Loss()}, mixup=True)
     torch.manual_seed(0)
-    for _ in range(2000):
+    for _ in range(600):
         model.training_step(batch)
     mixed = torch.tensor([share for share in shares if share != 1])
     assert 0.4 < len(mixed) / len(shares) < 0.6, "half of the orders of two leave them in place"
     variance = 1 / (4 * (2 * 1.2 + 1))
-    # The mean of 1000 strays by sd / sqrt(1000), their variance by less than sqrt(2 / 1000) of itself.
-    assert mixed.mean().item() == pytest.approx(0.5, abs=4 * (variance / 1000) ** 0.5)
-    assert mixed.var().item() == pytest.approx(variance, rel=4 * (2 / 1000) ** 0.5)
+    # The mean of n strays by sd / sqrt(n), their variance by less than sqrt(2 / n) of itself.
+    assert mixed.mean().item() == pytest.approx(0.5, abs=4 * (variance / len(mixed)) ** 0.5)
+    assert mixed.var().item() == pytest.approx(variance, rel=4 * (2 / len(mixed)) ** 0.5)
 
 
 def test_inputs_are_gathered_by_what_the_network_says_it_eats():
@@ -338,6 +338,96 @@ def test_inputs_are_gathered_by_what_the_network_says_it_eats():
         check_inputs(cat, ("gt", "lq"), "datasets.train")
 
 
+def test_only_images_of_four_dimensions_get_another_layout():
+    batch = {
+        "lq": torch.rand(2, 3, 4, 5),
+        "labels": torch.ones(2, 4, 5, dtype=torch.int32),
+        "key": ["a", "b"],
+    }
+    moved, plain = move_to(batch, CPU, channels_last=True), move_to(batch, CPU)
+    assert moved["lq"].is_contiguous(memory_format=torch.channels_last) and plain["lq"].is_contiguous()
+    for name in ("lq", "labels"):
+        assert torch.equal(moved[name], batch[name]) and torch.equal(plain[name], batch[name])
+    assert moved["key"] is batch["key"]
+
+
+def test_losses_of_a_step_are_means_over_its_batches():
+    trainer = trainer_of(model_of(), StepSettings(accumulate=3))
+    model = model_of()
+    expected = [model.training_step(batch_of(number))["loss"].item() for number in range(3)]
+    trainer.run(1)
+    assert trainer.last_losses["loss"].item() == pytest.approx(sum(expected) / 3)
+    assert trainer.last_losses.keys() == {"loss", "l_pix"}
+    assert (trainer.iteration, trainer.samples_done) == (1, 6)
+    assert trainer.step_seconds >= trainer.data_seconds > 0
+
+
+def test_a_limit_that_is_not_reached_clips_nothing():
+    free, clipped = model_of(), model_of()
+    trainer_of(free).run(1)
+    trainer_of(clipped, StepSettings(clip_norm=1e6)).run(1)
+    assert all(torch.equal(a, b) for a, b in zip(weights(free), weights(clipped), strict=True))
+
+
+class Shift(nn.Module):
+    """One weight."""
+
+    image_inputs, takes_labels = ("lq",), False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weight
+
+
+@pytest.mark.parametrize(("in_a_row", "stops"), [(99, False), (100, True)])
+def test_a_good_step_begins_the_count_of_useless_ones_anew(in_a_row: int, stops: bool):
+    bad = batch_of(1)
+    bad["gt"][:] = float("nan")
+    order = [bad] * 60 + [batch_of(0)] + [bad] * in_a_row + [batch_of(0)]
+    trainer = trainer_of(ImageRestorationModel({"g": Shift()}, {"l_pix": L1Loss()}), batches=order)
+    if stops:
+        with pytest.raises(UserError, match="iteration 161: 100 steps in a row"):
+            trainer.run(len(order))
+    else:
+        trainer.run(len(order))
+        assert trainer.skipped_steps == 60 + in_a_row
+
+
+def test_the_state_of_another_optimiser_is_refused():
+    state = trainer_of(model_of()).state_dict()
+    model = model_of()
+    other = trainer_of(model, optimizer=torch.optim.Adam(model.parameters()))
+    with pytest.raises(ValueError, match="it belongs to SGD, not Adam"):
+        other.load_state_dict(state)
+
+
+def test_hooks_are_called_in_order_around_the_steps():
+    calls = []
+
+    class Watch(Hook):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def before_run(self, trainer: Trainer) -> None:
+            assert trainer.model.training
+            calls.append((self.name, "before", trainer.iteration))
+
+        def after_step(self, trainer: Trainer) -> None:
+            calls.append((self.name, "step", trainer.iteration))
+
+        def after_run(self, trainer: Trainer) -> None:
+            calls.append((self.name, "after", trainer.iteration))
+
+    model = model_of().eval()
+    trainer_of(model, hooks=[Watch("a"), Watch("b")]).run(2)
+    moments = [("before", 0), ("step", 1), ("step", 2), ("after", 2)]
+    assert calls == [(name, *moment) for moment in moments for name in "ab"]
+
+
 def test_durations_are_read_by_people():
+    assert duration(0.5) == "0:00:00" and duration(59.6) == "0:01:00" and duration(86399) == "23:59:59"
     assert duration(3725) == "1:02:05"
     assert duration(2 * 86400 + 59) == "2d 0:00:59"

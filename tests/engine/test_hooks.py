@@ -1,0 +1,210 @@
+"""When logs, checkpoints and validations come, and what is in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from basicsr.config.paths import ExperimentPaths
+from basicsr.config.schema import ValOptions
+from basicsr.engine.checkpoint import load_contents
+from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.trainer import Hook, StepSettings, Trainer
+from basicsr.models.base import Batch
+from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.utils.dist import Ranks
+from basicsr.utils.log import EventLog, logger
+
+
+class Shift(nn.Module):
+    """One weight that is added to the image; the loss below pulls it by the same amount in each step."""
+
+    image_inputs, takes_labels = ("lq",), False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight
+
+
+class Mean(nn.Module):
+    def forward(self, restored: Tensor, gt: Tensor) -> Tensor:
+        return (restored - gt).mean()
+
+
+def batches(losses: Iterable[float]) -> Iterator[Batch]:
+    """Batches of two samples on which an untrained network has these losses."""
+    for loss in losses:
+        yield {"lq": torch.full((2, 3, 4, 4), loss), "gt": torch.zeros(2, 3, 4, 4), "key": ["a", "b"]}
+
+
+def trainer_of(losses: Iterable[float], *hooks: Hook, rate: float = 0.0) -> Trainer:
+    model = ImageRestorationModel({"g": Shift()}, {"l_pix": Mean()})
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+
+    def constant(step: int, base: float) -> float:
+        return base
+
+    return Trainer(model, optimizer, constant, batches(losses), StepSettings(), torch.device("cpu"), hooks)
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> EventLog:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.open()
+    return log
+
+
+def written(tmp_path: Path) -> list[dict]:
+    return [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_log_has_the_mean_losses_since_the_last_one_and_comes_at_the_end(tmp_path, events):
+    trainer = trainer_of([1, 2, 3, 4, 9], Log(2, 5, 8, events))
+    trainer.run(5)
+    lines = written(tmp_path)
+    assert [line["iter"] for line in lines] == [2, 4, 5]
+    assert [line["loss"] for line in lines] == [1.5, 3.5, 9]
+    assert [line["l_pix"] for line in lines] == [1.5, 3.5, 9]
+    # two samples a step, eight an epoch
+    assert [line["epoch"] for line in lines] == [0, 1, 1]
+    assert {line["kind"] for line in lines} == {"train"}
+
+
+def test_skipped_steps_count_in_no_mean(tmp_path, events):
+    trainer = trainer_of([1, torch.nan, 4, torch.inf, torch.nan, torch.nan], Log(3, 6, 8, events))
+    trainer.run(6)
+    first, second = written(tmp_path)
+    assert (first["loss"], first["skipped_steps"]) == (2.5, 1)
+    assert "loss" not in second and second["skipped_steps"] == 4
+
+
+def test_seconds_are_those_of_a_step_and_the_remaining_time_is_that_of_the_remaining_steps(tmp_path, events):
+    log = Log(4, 10, 8, events)
+    trainer = trainer_of([1] * 10, log)
+    trainer.iteration = 2
+    trainer.step_seconds, trainer.data_seconds = 100.0, 50.0
+    log.before_run(trainer)
+    trainer.iteration, trainer.step_seconds, trainer.data_seconds = 8, 112.0, 53.0
+    log.after_step(trainer)
+    (line,) = written(tmp_path)
+    assert (line["step_seconds"], line["data_seconds"], line["eta_seconds"]) == (2.0, 0.5, 4.0)
+    trainer.iteration, trainer.step_seconds = 10, 113.0
+    log.after_step(trainer)
+    assert written(tmp_path)[1]["step_seconds"] == 0.5, "since the last log"
+
+
+def test_what_is_logged_is_said(caplog, events):
+    logger().propagate = True
+    with caplog.at_level(logging.INFO, "basicsr"):
+        trainer_of([0.25, torch.nan], Log(1, 2, 8, events), rate=0.5).run(2)
+    assert caplog.messages[0].startswith("iter 1/2 epoch 0 loss 2.5000e-01 l_pix 2.5000e-01 lr 5.000e-01 ")
+    assert "skipped" not in caplog.messages[0] and caplog.messages[1].endswith(" skipped 1")
+
+
+def test_other_processes_say_and_write_nothing(caplog):
+    logger().propagate = True
+    with caplog.at_level(logging.INFO, "basicsr"):
+        trainer_of([1, 2], Log(1, 2, 8, None)).run(2)
+    assert not caplog.messages
+
+
+def saver(root: Path, every: int, ema: Ema | None = None, rank: int = 0) -> SaveCheckpoint:
+    return SaveCheckpoint(every, ExperimentPaths(root), {"type": "Shift"}, ema, Ranks(rank))
+
+
+def saved(root: Path) -> list[int]:
+    return sorted(int(path.stem) for path in (root / "training_states").glob("*.state"))
+
+
+def test_checkpoints_come_as_often_as_asked_and_at_the_end_but_not_twice(tmp_path):
+    for total, expected in ((5, [2, 4, 5]), (4, [2, 4]), (1, [1])):
+        root = tmp_path / str(total)
+        trainer_of([1] * total, saver(root, 2)).run(total)
+        assert saved(root) == expected
+        names = {path.name for path in (root / "models").iterdir()}
+        assert names == {f"net_g_{name}.pth" for name in (*expected, "latest")}
+
+
+def test_a_run_that_is_done_already_saves_nothing(tmp_path):
+    trainer = trainer_of([], saver(tmp_path, 2))
+    trainer.iteration = 3
+    trainer.run(3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_main_process_writes(tmp_path):
+    trainer_of([1, 1], saver(tmp_path, 1, rank=1)).run(2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_a_checkpoint_has_weights_averages_and_all_that_a_resumed_run_needs(tmp_path, averaged: bool):
+    model_hooks: list[Hook] = []
+    trainer = trainer_of([0] * 3, rate=1.0)
+    ema = Ema(trainer.model, 0.5) if averaged else None
+    model_hooks += [ema] if ema else []
+    trainer.hooks = [*model_hooks, saver(tmp_path, 3, ema)]
+    trainer.run(3)
+    latest = load_contents(tmp_path / "models" / "net_g_latest.pth")
+    # Each step takes 1 from the weight: -1, -2, -3; of that the average begins with the first.
+    assert latest["params"]["weight"] == -3
+    assert latest["basicsr"]["network"] == {"type": "Shift"}
+    if averaged:
+        assert latest["params_ema"]["weight"] == ((-1 - 2) / 2 - 3) / 2
+    assert ("params_ema" in latest) == averaged
+    state = load_contents(tmp_path / "training_states" / "3.state")
+    assert (state["iteration"], state["samples_done"], state["skipped_steps"]) == (3, 6, 0)
+    assert state["ema"] == ({"n_averaged": 3} if averaged else None)
+    assert len(state["random"]) == 1
+
+
+def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeypatch, tmp_path, events):
+    judged: list[tuple] = []
+
+    def look(model, loader, name, metrics, options, device, ranks, picture):
+        judged.append((trainer.iteration, name, model, picture and picture("k")))
+        return Result()
+
+    class Result:
+        mean = {"psnr": 30.0}
+
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", look)
+
+    def validate(every: int | None, ema: Ema | None = None, **options: bool) -> Validate:
+        loaders = {"one": None, "two": None}
+        return Validate(every, loaders, {}, ValOptions(**options), ema, tmp_path / "p", events, Ranks())
+
+    for every, total, expected in ((2, 5, [2, 4, 5]), (2, 4, [2, 4]), (None, 3, [])):
+        judged.clear()
+        trainer = trainer_of([1] * total, validate(every))
+        trainer.run(total)
+        assert [item[0] for item in judged] == [step for step in expected for _ in range(2)]
+        assert {item[2:] for item in judged} <= {(trainer.model, None)}
+    lines = written(tmp_path)
+    assert len(lines) == 10
+    assert {key: lines[1][key] for key in ("kind", "iter", "dataset", "psnr")} == {
+        "kind": "val",
+        "iter": 2,
+        "dataset": "two",
+        "psnr": 30.0,
+    }
+    judged.clear()
+    trainer = trainer_of([1])
+    ema = Ema(trainer.model, 0.9)
+    trainer.hooks = [validate(1, ema, save_img=True)]
+    trainer.run(1)
+    assert [item[1:] for item in judged] == [
+        (name, ema.model, tmp_path / "p" / name / "k_1.png") for name in ("one", "two")
+    ]
+    judged.clear()
+    trainer.run(1)
+    assert not judged, "a run that is done already"
