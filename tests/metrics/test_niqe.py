@@ -1,4 +1,6 @@
-"""NIQE: the fit of generalised Gaussians, the geometry of blocks, and that worse images score worse."""
+"""NIQE: published figures, the definition written out, the fit of generalised Gaussians, the geometry of
+blocks, and that worse images score worse.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from basicsr.metrics.niqe import (
     BLOCK,
     FEATURES,
     HALVING,
+    PUBLISHED,
     Pristine,
     _describe,
     _fit,
@@ -29,6 +32,10 @@ from basicsr.metrics.niqe import (
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import read_rgb
 from basicsr.utils.registry import METRICS
+
+# The moments are float64 sums over 9,216 pixels; solving with the pooled covariances, whose condition is
+# below 1e6, magnifies what such sums lose.
+MAGNIFIED = 9216 * np.finfo(np.float64).eps * 1e6
 
 PRISTINE = ("astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
@@ -45,6 +52,113 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("niqe") / "parameters.npz"
     write_pristine(path, fit_pristine(niqe_features(niqe_luma(carried(name))) for name in PRISTINE))
     return path
+
+
+def smoothed_by_hand(plane: np.ndarray) -> np.ndarray:
+    """A 7x7 Gaussian of sigma 7/6, borders repeated."""
+    from scipy.ndimage import correlate
+
+    line = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    window = np.outer(line, line) / line.sum() ** 2
+    return correlate(plane, window, mode="nearest")
+
+
+def halved_by_hand(length: int) -> np.ndarray:
+    """(length / 2, length): cubic interpolation (a = -1/2) at half the size, stretched so as not to alias."""
+
+    def cubic(x: float) -> float:
+        x = abs(x)
+        if x <= 1:
+            return 1.5 * x**3 - 2.5 * x**2 + 1
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+    matrix = np.zeros((length // 2, length))
+    for row in range(length // 2):
+        centre = 2 * row + 0.5  # of the output pixel, in input pixels
+        for column in range(2 * row - 3, 2 * row + 5):
+            mirrored = min(max(column, -1 - column), 2 * length - 1 - column)
+            matrix[row, mirrored] += cubic((centre - column) / 2) / 2
+    return matrix
+
+
+def fitted_by_hand(x: np.ndarray) -> tuple[float, float, float]:
+    """Shape, left and right scale of one sample, by the moments and a search of the whole table."""
+    from scipy.special import gamma
+
+    left, right = (math.sqrt(np.mean(side**2)) for side in (x[x < 0], x[x > 0]))
+    ratio = left / right
+    wanted = np.mean(np.abs(x)) ** 2 / np.mean(x**2) * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+    shapes = np.linspace(0.2, 10, 9801)
+    ratios = gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes))
+    shape = shapes[np.argmin(np.abs(ratios - wanted))]
+    scale = math.sqrt(gamma(1 / shape) / gamma(3 / shape))
+    return shape, left * scale, right * scale
+
+
+def features_by_hand(luma: np.ndarray) -> np.ndarray:
+    """(B, 36): for each block and scale, the fit of the values, then of their products with the neighbour at
+    the right, below, below right and below left (of the block, which goes on at its other side).
+    """
+    from scipy.special import gamma
+
+    blocks = []
+    half = halved_by_hand(luma.shape[0]) @ luma @ halved_by_hand(luma.shape[1]).T
+    for plane, side in ((luma, 96), (half, 48)):
+        mean = smoothed_by_hand(plane)
+        deviation = np.sqrt(np.abs(smoothed_by_hand(plane**2) - mean**2))
+        plane = (plane - mean) / (deviation + 1)
+        found = []
+        for top in range(0, plane.shape[0], side):
+            for start in range(0, plane.shape[1], side):
+                block = plane[top : top + side, start : start + side]
+                shape, left, right = fitted_by_hand(block)
+                features = [shape, (left + right) / 2]
+                for down, across in ((0, 1), (1, 0), (1, 1), (1, -1)):
+                    rows, columns = np.mgrid[0:side, 0:side]
+                    neighbour = block[(rows - down) % side, (columns - across) % side]
+                    shape, left, right = fitted_by_hand(block * neighbour)
+                    middle = (right - left) * gamma(2 / shape) / gamma(1 / shape)
+                    features += [shape, middle, left, right]
+                found.append(features)
+        blocks.append(found)
+    return np.concatenate(blocks, axis=1)
+
+
+def test_features_and_score_are_those_of_the_definition() -> None:
+    photo = carried("chelsea.png")[:200, :300]
+    luma = np.round(photo @ np.array([65.481, 128.553, 24.966]) / 255 + 16)[:192, :288]
+    expected = features_by_hand(luma)
+    assert expected.shape == (6, 36)
+    found, sharpness = niqe_features(niqe_luma(photo))
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)  # the table has steps of 1e-3
+    variance = smoothed_by_hand(luma**2) - smoothed_by_hand(luma) ** 2
+    blocks = np.sqrt(variance).reshape(2, 96, 3, 96).mean((1, 3))
+    np.testing.assert_allclose(sharpness, blocks.ravel(), rtol=1e-9)
+
+    pristine = read_pristine(PUBLISHED)
+    apart = pristine.mean - expected.mean(axis=0)
+    pooled = (pristine.covariance + np.cov(expected, rowvar=False)) / 2
+    score = math.sqrt(apart @ np.linalg.solve(pooled, apart))
+    assert NIQE()(photo) == pytest.approx(score, rel=MAGNIFIED)
+
+
+def test_the_published_parameters_travel_with_the_package_and_their_notice() -> None:
+    folder = PUBLISHED.parent
+    configured = (folder.parents[1] / "pyproject.toml").read_text()
+    for file in (PUBLISHED, folder / "niqe_pristine_notice.txt"):
+        assert file.is_file() and f'"{file.name}"' in configured
+    notices = [(folder / "niqe_pristine_notice.txt").read_text(), (folder.parents[1] / "NOTICE").read_text()]
+    for text in notices:
+        assert "The University of Texas at Austin" in text
+    pristine = read_pristine(PUBLISHED)
+    np.testing.assert_array_equal(pristine.covariance, pristine.covariance.T)
+    assert np.linalg.eigvalsh(pristine.covariance).min() > 0
+
+
+def test_published_parameters_are_those_of_the_release(shared: Path) -> None:
+    released = read_pristine(shared / "data" / "niqe" / "niqe_pristine.npz")
+    for ours, theirs in zip(read_pristine(PUBLISHED), released, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +211,6 @@ def test_only_sharp_blocks_of_pristine_photos_count() -> None:
     kept = features[[0, 1, 5]]
     np.testing.assert_allclose(fitted.mean, kept.mean(axis=0))
     np.testing.assert_allclose(fitted.covariance, np.cov(kept, rowvar=False))
-
-
-# The moments are float64 sums over 9,216 pixels; solving with the pooled covariances, whose condition is
-# below 1e6, magnifies what such sums lose.
-MAGNIFIED = 9216 * np.finfo(np.float64).eps * 1e6
 
 
 def test_the_published_parameters_give_the_published_score(shared: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,7 +204,34 @@ def test_published_numbers(shared: Path, key: str, metric, options: dict, tolera
 
 
 @pytest.mark.parametrize("metric", [calculate_psnr, *SSIMS])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_tensors_are_judged_as_the_arrays_that_they_hold(metric, dtype: torch.dtype) -> None:
+    tensors = [torch.from_numpy(image) for image in noisy_pair(2, 20, 24)]
+    if dtype.is_floating_point:
+        tensors = [(tensor.to(dtype) / 255).requires_grad_() for tensor in tensors]
+    arrays = [tensor.detach().numpy() for tensor in tensors]
+    assert metric(*tensors) == metric(*arrays)
+    assert metric(tensors[0], arrays[1]) == metric(*arrays)
+    channels_first = [tensor.permute(2, 0, 1) for tensor in tensors]
+    assert metric(*channels_first, input_order="CHW") == metric(*arrays)
+
+
+@pytest.mark.parametrize("metric", [calculate_psnr, *SSIMS])
 class TestRefused:
+    def test_an_unknown_order_names_the_choices(self, metric) -> None:
+        with pytest.raises(ValueError, match="input_order: expected one of HWC, CHW, got 'WRONG'"):
+            metric(constant(1), constant(2), input_order="WRONG")
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+    def test_tensors_of_other_types(self, metric, dtype: torch.dtype) -> None:
+        said = f"uint8 (0..255), float32 or float64 (0..1), got {str(dtype)[6:]}"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            metric(torch.zeros(16, 16, 3, dtype=dtype), torch.zeros(16, 16, 3, dtype=dtype))
+
+    def test_what_is_neither_array_nor_tensor(self, metric) -> None:
+        with pytest.raises(ValueError, match="NumPy arrays or tensors, got list"):
+            metric([[[1, 2, 3]]], [[[1, 2, 3]]])
+
     def test_shapes_that_differ_are_both_named(self, metric) -> None:
         with pytest.raises(ValueError, match=r"\(16, 18, 3\).*\(16, 20, 3\)"):
             metric(constant(9), np.zeros((16, 20, 3), np.uint8))
