@@ -124,6 +124,19 @@ def test_what_is_drawn_reaches_the_ends_of_the_rules_and_all_directions():
         assert quarters.min() > 60, f"{name}: 100 of 400 are expected, sd 9"
 
 
+def test_the_blurred_side_is_the_mean_of_light_of_the_frames_and_the_target_one_of_them(photo):
+    """By the formula, with a gamma of 2.2 unless said otherwise."""
+    for changes, gamma in (({}, 2.2), ({"gamma": 1.5}, 1.5)):
+        rules = ClipRules(extent=(5.0, 5.0), margin=3, **changes)
+        blurred, target = filmed_pair(photo, rules, generator())
+        random = generator()
+        clip = draw_clip(rules, 80, 96, random)
+        frames = np.stack(list(film(photo, clip, gamma, random)))[:, 3:-3, 3:-3]
+        mean = 255 * ((frames / 255) ** gamma).mean(0) ** (1 / gamma)
+        assert np.abs(blurred - mean).max() <= 0.5 + 1e-6
+        np.testing.assert_array_equal(target, frames[clip.target])
+
+
 def test_by_default_a_pair_is_64_pixels_smaller_than_the_photo(photo):
     blurred, target = filmed_pair(photo, ClipRules(), generator())
     assert blurred.shape == target.shape == (80 - 64, 96 - 64, 3)

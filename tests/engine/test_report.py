@@ -1,0 +1,49 @@
+"""Results as files and as a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from basicsr.config.paths import ResultPaths
+from basicsr.engine.evaluator import Evaluation
+from basicsr.engine.report import table, write_results
+
+FIRST = Evaluation(
+    "first", [{"key": "a", "psnr": 30.0, "ssim": 0.5}, {"key": "b", "psnr": 31.0, "ssim": 1.0}]
+)
+SECOND = Evaluation("second set", [{"key": "c", "psnr": float("inf"), "lpips": 0.25}])
+
+
+def test_files_hold_a_row_of_each_image(tmp_path):
+    paths = ResultPaths(tmp_path)
+    write_results(paths, [FIRST, SECOND])
+    content = json.loads(paths.metrics_json.read_text())
+    assert content["first"] == {"mean": {"psnr": 30.5, "ssim": 0.75}, "images": FIRST.rows}
+    assert content["second set"]["mean"] == {"psnr": None, "lpips": 0.25}, "JSON knows no infinity"
+    with paths.metrics_csv.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0].keys() == {"dataset", "key", "psnr", "ssim", "lpips"}
+    assert [(row["dataset"], row["key"], row["ssim"]) for row in rows] == [
+        ("first", "a", "0.5"),
+        ("first", "b", "1.0"),
+        ("second set", "c", ""),
+    ]
+
+
+def test_a_table_has_a_line_of_each_data_set_with_numbers_below_each_other():
+    head, rule, first, second = table([FIRST, SECOND]).split("\n")
+    assert rule == "-" * len(head) and len(first) == len(second) == len(head)
+    assert head.split() == ["dataset", "images", "psnr", "ssim", "lpips"]
+    assert first.split() == ["first", "2", "30.5000", "0.7500"]
+    assert second.split() == ["second", "set", "1", "inf", "0.2500"]
+    for name in ("images", "psnr", "ssim"):
+        end = head.index(name) + len(name)
+        assert first[end - 1].isdigit() and (first + " ")[end] == " "
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_table_of_little_is_one(count: int):
+    assert len(table([FIRST][:count]).split("\n")) == 2 + count
