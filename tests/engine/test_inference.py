@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from basicsr.config.schema import ValOptions
-from basicsr.engine.inference import Windows, image_means, window_starts, windows_of
+from basicsr.engine.inference import Windows, blend_weights, image_means, window_starts, windows_of
 from basicsr.layers.map_unit import MapFeatures
 from basicsr.layers.padding import SizeRule
 from basicsr.masks.pooling import region_means, region_sums, table_rows
@@ -66,6 +66,50 @@ def test_at_most_so_many_windows_at_once():
     Pixelwise.largest_batch = 0
     Windows(4, 4, 0, 3)(net, (torch.rand(1, 3, 16, 16), torch.zeros(1, 16, 16)))
     assert Pixelwise.largest_batch == 3
+
+
+@pytest.mark.parametrize(("most", "largest"), [(1, 2), (3, 2), (4, 4), (None, 32)])
+def test_windows_of_all_images_of_a_batch_count(most: int | None, largest: int):
+    """A window of a batch of two is two images, and at least one window is looked at."""
+    net = Pixelwise()
+    Pixelwise.largest_batch = 0
+    Windows(4, 4, 0, most)(net, (torch.rand(2, 3, 16, 16), torch.zeros(2, 16, 16)))
+    assert Pixelwise.largest_batch == largest
+
+
+def test_windows_have_their_height_and_width_but_never_more_than_the_image():
+    seen = []
+
+    class Look(nn.Module):
+        takes_labels = False
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(x.shape))
+            return 3 * x
+
+    x = torch.rand(1, 3, 8, 20)
+    # also where means of the whole image are asked for: a network without label maps has none
+    torch.testing.assert_close(Windows(4, 5, 0, 1, whole_means=True)(Look(), (x,)), 3 * x)
+    assert seen == [(1, 3, 4, 5)] * 8
+    seen.clear()
+    Windows(50, 10)(Look(), (x,))
+    Windows(4, 50)(Look(), (x,))
+    assert seen == [(2, 3, 8, 10), (2, 3, 4, 20)]
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(5, 0), (6, 2), (9, 4)])
+def test_weights_of_a_pixel_are_ramps_that_sum_to_one(window: int, overlap: int):
+    starts = window_starts(23, window, overlap)
+    weights = blend_weights(23, window, starts, overlap).double()
+    total = torch.zeros(23, dtype=torch.float64)
+    for start, part in zip(starts, weights, strict=True):
+        total[start : start + window] += part
+    # rounded once when divided and once when added, at most four windows to a pixel
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=8 * 2**-24)
+    if starts[1] == window - overlap:
+        falling = weights[0, window - overlap :]
+        expected = 1 - torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
+        torch.testing.assert_close(falling, expected, rtol=0, atol=8 * 2**-24)
 
 
 class Position(nn.Module):
