@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Generator, Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from basicsr.masks.label_map import write_label_map
 from basicsr.utils.cores import usable_cores
@@ -105,3 +107,26 @@ def paired_set(tmp_path) -> Path:
         write_png(folder / "input_mask" / name, (labels * 50).astype(np.uint8))
         write_label_map(folder / "grouped_masks" / name, labels)
     return folder
+
+
+@pytest.fixture
+def palette_png():
+    """A function: ids (H, W) below 2^bits -> PNG with a palette of colours that say nothing of the ids."""
+
+    def encode(ids: np.ndarray, bits: int = 8) -> bytes:
+        picture = Image.fromarray(ids.astype(np.uint8)).convert("L")
+        picture.putpalette(np.random.default_rng(bits).integers(0, 256, 3 << bits, np.uint8).tobytes())
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", bits=bits)
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture
+def harmed_jpeg() -> bytes:
+    """JPEG of 40x48 noise, whole in its markers, of which 200 bytes in the middle are zero."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    middle = len(data) // 2
+    return data[:middle] + bytes(200) + data[middle + 200 :]

@@ -146,9 +146,7 @@ def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> Labe
     if data.startswith(b"PK"):
         return from_stack(read_published_npz(data, name), overlap, name)
     if not data.startswith(b"\x89PNG"):
-        known = (
-            "a PNG of 16 bits or with a palette (label map), grey of 8 bits (SAM-Deblur), or an .npz stack"
-        )
+        known = "a PNG (grey of 16 or 8 bits, or with a palette) or an .npz stack"
         raise UserError(f"{name}: not a mask file; expected {known}")
     ids = decode_ids(data, name)
     is_published = ids.dtype == np.uint8 and not is_palette_png(data)

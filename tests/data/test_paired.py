@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from basicsr.data.fields import label_field
 from basicsr.data.paired import (
     IoBackend,
     PairedImageDataset,
@@ -186,6 +187,33 @@ def test_published_npz_stacks_and_grey_images_are_read_as_label_maps(paired_set)
     labels = dataset[1]["labels"]
     assert labels.unique().tolist() == [1, 2], "the grey value 0 is a region, too"
     assert torch.equal(labels == labels[0, 0], torch.from_numpy(grey == 0))
+
+
+def test_indices_of_a_palette_are_ids_from_files_and_lmdb(paired_set, tmp_path, palette_png):
+    ids = np.where(np.arange(48) < 20, 0, 255) * np.ones((40, 1), np.uint8)
+    (paired_set / "grouped_masks/photo_1.png").write_bytes(palette_png(ids))
+    assert np.array_equal(labelled(paired_set)[1]["labels"], ids)
+    file = (paired_set / "grouped_masks/photo_1.png").read_bytes()
+    write_lmdb(tmp_path / "labels.lmdb", [("photo_1", file, (40, 48, 1))])
+    field = label_field("labels", str(tmp_path / "labels.lmdb"), "lmdb")
+    assert np.array_equal(field.load("photo_1"), ids)
+
+
+def test_a_mask_channel_has_values_so_a_palette_with_colours_is_none(paired_set, palette_png):
+    dataset = PairedImageMaskDataset(
+        dataroot_gt=f"{paired_set}/target",
+        dataroot_lq=f"{paired_set}/input",
+        dataroot_mask=f"{paired_set}/input_mask",
+    )
+    (paired_set / "input_mask/photo_1.png").write_bytes(palette_png(np.ones((40, 48))))
+    with pytest.raises(UserError, match="input_mask/photo_1.png: expected one channel, found 3 that differ"):
+        dataset[1]
+
+
+def test_training_stops_at_a_jpeg_that_is_damaged_in_the_middle(paired_set, harmed_jpeg):
+    (paired_set / "input/photo_1.png").write_bytes(harmed_jpeg)
+    with pytest.raises(UserError, match="input/photo_1.png: the JPEG is damaged"):
+        labelled(paired_set, train=True, gt_size=16)[SampleIndex(1, 0)]
 
 
 def test_mean_and_std_are_applied_to_both_images_and_undone(paired_set):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
+from PIL import Image
 
 from basicsr.masks import (
     MAX_REGIONS,
@@ -256,6 +257,32 @@ def test_what_is_no_mask_file_is_named(data, message):
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"none\.png: .*No such file"):
         read_label_map(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_indices_of_a_palette_are_ids_whatever_the_colours(palette_png, bits):
+    ids = np.random.default_rng(0).integers(0, 1 << bits, (7, 11))
+    ids[0, :2] = 0, (1 << bits) - 1
+    data = palette_png(ids, bits)
+    assert data[24:26] == bytes([bits, 3]), "a PNG with a palette of so many bits"
+    labels = decode_label_map(data, "a")
+    assert labels.dtype == np.int32 and np.array_equal(labels, ids)
+
+
+def test_a_grey_palette_holds_indices_too():
+    ids = np.array([[0, 1], [2, 255]], np.uint8)
+    picture = Image.fromarray(ids)
+    picture.putpalette(np.arange(255, -1, -1, dtype=np.uint8).repeat(3).tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    assert np.array_equal(decode_label_map(buffer.getvalue(), "a"), ids)
+
+
+def test_a_palette_png_that_is_cut_short_is_named(palette_png):
+    data = palette_png(np.random.default_rng(0).integers(0, 256, (40, 50)))
+    for length in (30, len(data) // 2, len(data) - 40):
+        with pytest.raises(UserError, match="^scene/a: [^\n]*cut short; replace the file$"):
+            decode_label_map(data[:length], "scene/a")
 
 
 def test_grey_images_and_label_maps_agree_on_regions():

@@ -98,6 +98,18 @@ def test_a_missing_folder(data_set):
     assert "folder" in problem and len(places) == 1 and "test/input: no such folder" in places[0]
 
 
+def test_jpegs_damaged_in_the_middle_are_found_and_palettes_of_labels_are_read(
+    data_set, harmed_jpeg, palette_png
+):
+    train = data_set / "train"
+    (train / "input" / "photo_1.png").write_bytes(harmed_jpeg)
+    (train / "grouped_masks" / "photo_3.png").write_bytes(palette_png(np.arange(40 * 48).reshape(40, 48) % 9))
+    report = check_dataset(data_set, 1)
+    ((_, (place,)),) = report.problems.items()
+    assert place.startswith(f"{train / 'input' / 'photo_1.png'}: the JPEG is damaged")
+    assert "train/grouped_masks: 6 of 48x40 pixels, regions: least 3, median 3, most 8" in report.lines
+
+
 def test_files_that_cannot_be_used_are_all_told(data_set):
     train = data_set / "train"
     (train / "target" / "photo_0.png").write_bytes(b"")

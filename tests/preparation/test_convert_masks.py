@@ -130,6 +130,13 @@ def test_detectron2_gets_all_that_its_readers_ask_for():
         assert file["pred_classes"].tolist() == [0] * 5
 
 
+def test_label_maps_with_a_palette_become_16_bits(palette_png):
+    ids = np.array([[0, 1, 20], [255, 255, 7]])
+    assert np.array_equal(decode_single(convert(palette_png(ids), "labels", "labels"), "a"), ids)
+    with pytest.raises(UserError, match="expected one channel"):
+        convert(palette_png(ids), "grey", "labels")
+
+
 def test_label_maps_of_8_bits_get_16():
     labels = np.array([[0, 3], [3, 200]], np.uint8)
     stored = cv2.imdecode(

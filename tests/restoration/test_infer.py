@@ -115,6 +115,16 @@ def test_a_folder_with_a_broken_file(work, capsys):
     assert [image["key"] for image in page["sets"][0]["images"]] == ["a.png", "trip/b.png"]
 
 
+def test_a_jpeg_that_is_damaged_in_the_middle_is_a_broken_file(work, capfd, harmed_jpeg):
+    (work / "in").mkdir()
+    (work / "in" / "harmed.jpg").write_bytes(harmed_jpeg)
+    write_png(work / "in" / "a.png", skimage.data.coffee()[:40, :48])
+    code, said = fails(capfd, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and "in/harmed.jpg: the JPEG is damaged" in said and "1 of 2" in said
+    assert "Corrupt JPEG" not in said.replace("(Corrupt JPEG", ""), "no line of the decoder's own"
+    assert (work / "out" / "a.png").is_file() and not (work / "out" / "harmed.jpg").exists()
+
+
 def test_a_second_run_keeps_what_is_there(work):
     photo = skimage.data.coffee()[:40, :60]
     for name in ("a.png", "b.png"):
@@ -183,6 +193,15 @@ def test_labels_and_tiles_and_everything(work):
         "--tile", "64", "--overlap", "16", "--ensemble", "--local", "--guard", "input")  # fmt: skip
     assert is_darker(read_rgb(work / "out" / "a.png"), photo)
     assert (read_label_map(work / "seen" / "a.png") == 1).all()
+
+
+def test_labels_with_a_palette(work, palette_png):
+    ids = np.arange(40 * 48).reshape(40, 48) // 700 * 100
+    write_png(work / "in" / "a.png", skimage.data.coffee()[:40, :48])
+    (work / "labels").mkdir()
+    (work / "labels" / "a.png").write_bytes(palette_png(ids))
+    run("-i", "in", "-o", "out", "--weights", "seg.pth", "--labels", "labels", "--save_masks", "seen")
+    np.testing.assert_array_equal(read_label_map(work / "seen" / "a.png"), ids // 100)
 
 
 def test_a_video_with_sound(work):

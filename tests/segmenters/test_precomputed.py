@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from basicsr.masks import from_stack, published_grey, to_stack, write_label_map
+from basicsr.masks import from_stack, published_grey, relabel, to_stack, write_label_map
 from basicsr.preparation.coco import encode_coco
 from basicsr.segmenters import Graph, Precomputed, graph_regions
 from basicsr.segmenters.precomputed import read_coco
@@ -66,6 +66,14 @@ def test_label_maps_and_grey_images_are_their_regions(tmp_path: Path, rule):
     grey = from_stack(overlapping(), "published")
     assert np.array_equal(b.masks(PHOTO), to_stack(grey))
     assert np.array_equal(b.labels(PHOTO, rule), grey)
+
+
+def test_a_label_map_with_a_palette(tmp_path: Path, palette_png):
+    ids = np.repeat([0, 3, 3, 9, 255], 7).reshape(5, 7)
+    (tmp_path / "a.png").write_bytes(palette_png(ids))
+    segmenter = Precomputed(tmp_path).at("a")
+    assert np.array_equal(segmenter.labels(PHOTO), relabel(ids))
+    assert np.array_equal(segmenter.masks(PHOTO), [ids == 3, ids == 9, ids == 255])
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path):
