@@ -65,7 +65,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _RAW, _LZW, _PACKBITS, _DEFLATE = 1, 5, 32773, (8, 32946)  # compressions of TIFF
-_SEQUENTIAL = {0xC0, 0xC1}  # frames of JPEG without progression
+_SEQUENTIAL, _SCAN = {0xC0, 0xC1}, 0xDA  # markers of JPEG: frames without progression, and pixels
 _ALL_COEFFICIENTS = b"\x00\x3f\x00"
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
@@ -227,7 +227,8 @@ def _decode_webp(data: bytes, name: str) -> _Stored:
 def _check_jpeg_end(data: bytes, name: str) -> None:
     """OpenCV fills what is missing of a JPEG with grey and says nothing."""
     # The end marker comes behind the start of the pixels; phones append films and depth maps to it.
-    if data.rfind(b"\xff\xd9", _jpeg_scan(data)) < 0:
+    scan = max((end for _, _, end in jpeg_segments(data)), default=0)
+    if data.rfind(b"\xff\xd9", scan) < 0:
         raise UserError(f"{name}: the JPEG is cut short; replace the file")
 
 
@@ -381,16 +382,12 @@ def _with_plain_scan(data: bytes) -> bytes:
 
     Some cameras write something else. Decoders do not need it, but warn, and then of nothing that follows.
     """
-    scan = _jpeg_scan(data)
-    is_sequential = any(marker in _SEQUENTIAL for marker, _, _ in jpeg_segments(data))
+    segments = list(jpeg_segments(data))
+    marker, _, scan = segments[-1]
+    is_sequential = marker == _SCAN and any(frame in _SEQUENTIAL for frame, _, _ in segments)
     if not is_sequential or data[scan - 3 : scan] == _ALL_COEFFICIENTS:
         return data
     return data[: scan - 3] + _ALL_COEFFICIENTS + data[scan:]
-
-
-def _jpeg_scan(data: bytes) -> int:
-    """Where the data of the first scan begin."""
-    return max((end for _, _, end in jpeg_segments(data)), default=0)
 
 
 def _by_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
