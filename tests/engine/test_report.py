@@ -21,8 +21,9 @@ def test_files_hold_a_row_of_each_image(tmp_path):
     paths = ResultPaths(tmp_path)
     write_results(paths, [FIRST, SECOND])
     content = json.loads(paths.metrics_json.read_text())
-    assert content["first"] == {"mean": {"psnr": 30.5, "ssim": 0.75}, "images": FIRST.rows}
+    assert content["first"] == {"mean": {"psnr": 30.5, "ssim": 0.75}, "left_out": {}, "images": FIRST.rows}
     assert content["second set"]["mean"] == {"psnr": None, "lpips": 0.25}, "JSON knows no infinity"
+    assert content["second set"]["left_out"] == {"psnr": {"infinite": 1}}
     with paths.metrics_csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0].keys() == {"dataset", "key", "psnr", "ssim", "lpips"}
@@ -38,7 +39,7 @@ def test_a_table_has_a_line_of_each_data_set_with_numbers_below_each_other():
     assert rule == "-" * len(head) and len(first) == len(second) == len(head)
     assert head.split() == ["dataset", "images", "psnr", "ssim", "lpips"]
     assert first.split() == ["first", "2", "30.5000", "0.7500"]
-    assert second.split() == ["second", "set", "1", "inf", "0.2500"]
+    assert second.split() == ["second", "set", "1", "inf", "(1", "infinite)", "0.2500"]
     for name in ("images", "psnr", "ssim"):
         end = head.index(name) + len(name)
         assert first[end - 1].isdigit() and (first + " ")[end] == " "

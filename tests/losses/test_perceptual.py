@@ -127,6 +127,11 @@ def test_network_is_frozen_and_stays_in_evaluation_mode(vgg11: str) -> None:
     assert not any(parameter.requires_grad for parameter in loss.parameters())
 
 
+def test_the_statistics_of_imagenet_are_no_weights(vgg11: str) -> None:
+    state = PerceptualLoss({"relu1_1": 1.0}, vgg11, "vgg11").state_dict()
+    assert list(state) == ["vgg.features.0.weight", "vgg.features.0.bias"]
+
+
 def test_only_the_layers_needed_are_built(vgg11: str) -> None:
     loss = PerceptualLoss({"relu1_1": 1.0}, vgg11, "vgg11")
     assert list(loss.vgg.state_dict()) == ["features.0.weight", "features.0.bias"]

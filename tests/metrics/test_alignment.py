@@ -63,6 +63,45 @@ def test_the_homography_is_found(scene) -> None:
     np.testing.assert_allclose(cv2.perspectiveTransform(corners, found), expected, atol=0.1)
 
 
+def test_the_search_ends_where_it_stands_still_and_not_before(scene, monkeypatch) -> None:
+    """It ends long before 100 iterations, and goes on while corners still creep."""
+    rounds = []
+    find = cv2.findTransformECC
+
+    def counted(template, image, warp, *rest):
+        rounds.append(warp.copy())  # it is changed in place
+        return find(template, image, warp, *rest)
+
+    monkeypatch.setattr(cv2, "findTransformECC", counted)
+    gt = window(scene)
+    for true in (np.eye(3), np.array([[1.03, 0.01, -4.0], [-0.01, 0.97, 3.0], [4e-5, -6e-5, 1]])):
+        moved = cv2.warpPerspective(gt, true, (160, 120), flags=cv2.INTER_CUBIC)
+        rounds.clear()
+        found = find_homography(moved, gt)
+        assert len(rounds) < 15, "of 20 rounds of 5 iterations"
+        corners = np.array([[[0, 0], [160, 0], [0, 120], [160, 120]]], np.float32)
+        last, place = (cv2.perspectiveTransform(corners, np.float32(warp)) for warp in (rounds[-1], found))
+        assert np.abs(last - place).max() < 1e-3
+        if len(rounds) > 2:
+            before = cv2.perspectiveTransform(corners, np.float32(rounds[-2]))
+            assert np.abs(last - before).max() >= 1e-3, "the round before had moved a corner"
+
+
+def test_a_homography_that_leaves_no_pixel_is_not_taken(scene, monkeypatch) -> None:
+    away = np.array([[1, 0, 1000], [0, 1, 0], [0, 0, 1]], np.float32)
+    monkeypatch.setattr("basicsr.metrics.alignment.find_homography", lambda source, target: away)
+    gt = window(scene)
+    aligned = align(gt, gt)
+    assert aligned.valid.all()
+    np.testing.assert_allclose(aligned.restored, gt, atol=1e-6)
+
+
+def test_an_image_of_one_window_is_scored(scene) -> None:
+    gt, restored = scene[:11, :11], noisy(scene[:11, :11])
+    everywhere = Aligned(restored, gt, np.ones((11, 11), bool))
+    assert masked_ssim(everywhere) == pytest.approx(calculate_ssim_2d(restored, gt), abs=1e-12)
+
+
 def test_brightness_is_matched_by_the_factor_of_least_squares(scene) -> None:
     gt = window(scene)
     aligned = align(0.5 * gt, gt)

@@ -103,6 +103,15 @@ def test_equal_images_have_no_distance(files, images, net: str) -> None:
     assert LPIPS(*files[net], net, device="cpu")(gt, gt) == 0
 
 
+def test_each_image_of_a_batch_has_its_own_distance(files) -> None:
+    distance = LPIPS(*files["alex"], device="cpu").distance
+    a, b = 2 * torch.rand(2, 2, 3, 40, 48, generator=torch.Generator().manual_seed(0)) - 1
+    alone = torch.cat([distance(a[i : i + 1], b[i : i + 1]) for i in range(2)])
+    together = distance(a, b)
+    assert together.shape == (2,) and alone[0] != alone[1]
+    torch.testing.assert_close(together, alone)
+
+
 def test_8_bit_and_float_images_agree(files, images) -> None:
     metric = LPIPS(*files["alex"], device="cpu")
     assert metric(*(image / 255 for image in images)) == pytest.approx(metric(*images), rel=1e-4)
