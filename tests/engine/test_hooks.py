@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.checkpoint import load_contents
+from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
 from basicsr.models.base import Batch
@@ -68,7 +69,7 @@ def written(tmp_path: Path) -> list[dict]:
 
 
 def test_a_log_has_the_mean_losses_since_the_last_one_and_comes_at_the_end(tmp_path, events):
-    trainer = trainer_of([1, 2, 3, 4, 9], Log(2, 5, 8, events))
+    trainer = trainer_of([1, 2, 3, 4, 9], Log(2, 8, events))
     trainer.run(5)
     lines = written(tmp_path)
     assert [line["iter"] for line in lines] == [2, 4, 5]
@@ -80,7 +81,7 @@ def test_a_log_has_the_mean_losses_since_the_last_one_and_comes_at_the_end(tmp_p
 
 
 def test_skipped_steps_count_in_no_mean(tmp_path, events):
-    trainer = trainer_of([1, torch.nan, 4, torch.inf, torch.nan, torch.nan], Log(3, 6, 8, events))
+    trainer = trainer_of([1, torch.nan, 4, torch.inf, torch.nan, torch.nan], Log(3, 8, events))
     trainer.run(6)
     first, second = written(tmp_path)
     assert (first["loss"], first["skipped_steps"]) == (2.5, 1)
@@ -88,9 +89,9 @@ def test_skipped_steps_count_in_no_mean(tmp_path, events):
 
 
 def test_seconds_are_those_of_a_step_and_the_remaining_time_is_that_of_the_remaining_steps(tmp_path, events):
-    log = Log(4, 10, 8, events)
+    log = Log(4, 8, events)
     trainer = trainer_of([1] * 10, log)
-    trainer.iteration = 2
+    trainer.iteration, trainer.total_iter = 2, 10
     trainer.step_seconds, trainer.data_seconds = 100.0, 50.0
     log.before_run(trainer)
     trainer.iteration, trainer.step_seconds, trainer.data_seconds = 8, 112.0, 53.0
@@ -105,7 +106,7 @@ def test_seconds_are_those_of_a_step_and_the_remaining_time_is_that_of_the_remai
 def test_what_is_logged_is_said(caplog, events):
     logger().propagate = True
     with caplog.at_level(logging.INFO, "basicsr"):
-        trainer_of([0.25, torch.nan], Log(1, 2, 8, events), rate=0.5).run(2)
+        trainer_of([0.25, torch.nan], Log(1, 8, events), rate=0.5).run(2)
     assert caplog.messages[0].startswith("iter 1/2 epoch 0 loss 2.5000e-01 l_pix 2.5000e-01 lr 5.000e-01 ")
     assert "skipped" not in caplog.messages[0] and caplog.messages[1].endswith(" skipped 1")
 
@@ -113,7 +114,7 @@ def test_what_is_logged_is_said(caplog, events):
 def test_other_processes_say_and_write_nothing(caplog):
     logger().propagate = True
     with caplog.at_level(logging.INFO, "basicsr"):
-        trainer_of([1, 2], Log(1, 2, 8, None)).run(2)
+        trainer_of([1, 2], Log(1, 8, None)).run(2)
     assert not caplog.messages
 
 
@@ -132,6 +133,21 @@ def test_checkpoints_come_as_often_as_asked_and_at_the_end_but_not_twice(tmp_pat
         assert saved(root) == expected
         names = {path.name for path in (root / "models").iterdir()}
         assert names == {f"net_g_{name}.pth" for name in (*expected, "latest")}
+
+
+def test_before_a_validation_the_weights_are_saved_as_the_latest(tmp_path):
+    """So that they are there should it fail; training states come as often as asked."""
+    hook = SaveCheckpoint(4, ExperimentPaths(tmp_path), {"type": "Shift"}, None, Ranks(), validated_every=2)
+    latest = []
+
+    class Watch(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            path = tmp_path / "models" / "net_g_latest.pth"
+            latest.append(float(load_contents(path)["params"]["weight"]) if path.is_file() else None)
+
+    trainer_of([0] * 5, hook, Watch(), rate=1.0).run(5)
+    assert latest == [None, -2, -2, -4, -5]
+    assert saved(tmp_path) == [4, 5]
 
 
 def test_a_run_that_is_done_already_saves_nothing(tmp_path):
@@ -172,10 +188,9 @@ def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeyp
 
     def look(model, loader, name, metrics, options, device, ranks, picture):
         judged.append((trainer.iteration, name, model, picture and picture("k")))
-        return Result()
+        return result
 
-    class Result:
-        mean = {"psnr": 30.0}
+    result = Evaluation("set", [{"key": "k", "psnr": 30.0}])
 
     monkeypatch.setattr("basicsr.engine.hooks.evaluate", look)
 

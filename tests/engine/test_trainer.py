@@ -418,12 +418,9 @@ def test_hooks_are_called_in_order_around_the_steps():
         def after_step(self, trainer: Trainer) -> None:
             calls.append((self.name, "step", trainer.iteration))
 
-        def after_run(self, trainer: Trainer) -> None:
-            calls.append((self.name, "after", trainer.iteration))
-
     model = model_of().eval()
     trainer_of(model, hooks=[Watch("a"), Watch("b")]).run(2)
-    moments = [("before", 0), ("step", 1), ("step", 2), ("after", 2)]
+    moments = [("before", 0), ("step", 1), ("step", 2)]
     assert calls == [(name, *moment) for moment in moments for name in "ab"]
 
 
