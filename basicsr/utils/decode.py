@@ -64,6 +64,7 @@ _PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _RAW, _LZW, _PACKBITS, _DEFLATE = 1, 5, 32773, (8, 32946)  # compressions of TIFF
 _SEQUENTIAL, _SCAN = {0xC0, 0xC1}, 0xDA  # markers of JPEG: frames without progression, and pixels
 _ALL_COEFFICIENTS = b"\x00\x3f\x00"
@@ -204,7 +205,16 @@ def _decode_png(data: bytes, name: str) -> _Stored:
     if any(end > len(data) for _, _, end in png_chunks(data)):
         raise ValueError("cut short")
     _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
-    return _Stored(_by_opencv(data, name), read_png(data).metadata.orientation)
+    return _Stored(_by_opencv(_without_animation(data), name), read_png(data).metadata.orientation)
+
+
+def _without_animation(data: bytes) -> bytes:
+    """OpenCV leaves out the picture before the frames of an animation that does not count it as one."""
+    chunks = list(png_chunks(data))
+    if all(name != b"acTL" for name, _, _ in chunks):
+        return data
+    still = [data[start - 8 : end + 4] for name, start, end in chunks if name not in _PNG_ANIMATION]
+    return data[:8] + b"".join(still)
 
 
 def _decode_png_indices(data: bytes, name: str) -> _Stored:

@@ -377,6 +377,12 @@ def test_the_first_of_several_pictures_is_taken_and_said(tmp_path, file_type):
     assert any("the first picture is taken" in note for note in photo.notes)
 
 
+def test_a_png_s_picture_outside_of_its_animation_is_the_first(tmp_path):
+    first, *frames = (Image.fromarray(np.full((8, 9, 3), level, np.uint8)) for level in (40, 90, 200))
+    data = saved(first, "PNG", save_all=True, append_images=frames, default_image=True)
+    np.testing.assert_array_equal(read_both_ways(tmp_path, data).image, np.asarray(first))
+
+
 @pytest.mark.parametrize(
     "file_type", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF"]
 )
