@@ -251,6 +251,8 @@ def _decode_bmp(data: bytes, name: str) -> _Stored:
 
 
 def _decode_gif(data: bytes, name: str) -> _Stored:
+    width, height = struct.unpack_from("<HH", data, 6)
+    _check_room(width * height, data, most=4096)  # strings of LZW, with 12 bits each
     return _with_header(_by_pillow(GifImageFile, data, name), "GIF", name)
 
 
@@ -468,14 +470,21 @@ def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored
     return _Stored(pixels[..., [0, 0, 0, 1]] if channels == 2 else pixels, orientation)
 
 
-def _check_room(decoded: int, data: bytes) -> None:
-    """Tell a damaged size before memory is filled for it: deflate makes at most 1032 bytes of one (zlib)."""
-    if decoded > 1032 * len(data):
+def _check_room(decoded: int, data: bytes, most: int = 1032) -> None:
+    """Tell a damaged size before memory is filled for it.
+
+    Args:
+        decoded: bytes of all pixels.
+        most: bytes that the compression can make of one; deflate 1032 (zlib).
+    """
+    if decoded > most * len(data):
         raise ValueError("cut short")
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
+    if width * height == 0:
+        raise ValueError("no pixels")
     if width * height > _LARGEST:
         raise UserError(f"{name}: {width} x {height} pixels are more than 2^30; cut it into parts")
 

@@ -460,6 +460,28 @@ def test_kinds_of_tiff_that_nobody_reads_are_named():
         )
 
 
+@pytest.mark.parametrize("tag", [256, 257])
+def test_a_tiff_without_pixels_is_one_line(tag):
+    """Of a compression that is left to tifffile, which returns an empty array."""
+    data = bytearray(by_tifffile(noise(5, 7, 4, depth=np.uint16), photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        size, compression = (file.pages[0].tags[code].valueoffset for code in (tag, 259))
+    struct.pack_into("<H", data, size, 0)
+    struct.pack_into("<H", data, compression, 50000)
+    with pytest.raises(UserError, match="^a.tif: not an image, or cut short"):
+        decode(bytes(data), "a.tif")
+
+
+def test_a_gif_is_not_larger_than_its_bytes_can_tell():
+    """A plain picture is what LZW makes the most of."""
+    plain = Image.new("L", (2000, 2000), 255)
+    data = saved(plain, "GIF")
+    np.testing.assert_array_equal(decode_rgb(data, "a.gif"), np.asarray(plain.convert("RGB")))
+    claimed = data[:6] + struct.pack("<HH", 30000, 30000) + data[10:]
+    with pytest.raises(UserError, match="^a.gif: not an image, or cut short"):
+        decode(claimed, "a.gif")
+
+
 def damaged(data: bytes, count: int, rng: np.random.Generator) -> Iterator[bytes]:
     """Changed bytes near the start, where headers are; and cuts."""
     for number in range(count):
