@@ -25,6 +25,9 @@ def test_colours_are_those_of_the_formula():
         value = 185 if region // 8 % 2 else 255
         expected = 255 * np.array(colorsys.hsv_to_rgb(hue, saturation / 255, value / 255))
         assert np.abs(colours[region] - expected).max() <= 255 / 30 + 1, region
+        # Whatever the hue, these are the largest and the smallest channel.
+        assert colours[region].max() == value
+        assert abs(colours[region].min() - value * (1 - saturation / 255)) <= 1 + 1e-6, region
 
 
 def test_neighbouring_ids_have_colours_far_apart():
