@@ -22,8 +22,8 @@ class Summary:
     """
 
     mean: float
-    infinite: int = 0
-    undefined: int = 0
+    infinite: int
+    undefined: int
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Summary:

@@ -22,12 +22,12 @@ def test_the_mean_is_that_of_the_finite_values_and_the_others_are_counted(
 
 
 def test_minus_infinity_is_infinite() -> None:
-    assert Summary.of([-math.inf, 2.0, math.inf, 4.0]) == Summary(3.0, infinite=2)
+    assert Summary.of([-math.inf, 2.0, math.inf, 4.0]) == Summary(3.0, infinite=2, undefined=0)
 
 
 def test_where_no_value_is_finite() -> None:
     """All images perfect is a fact worth an infinite mean; anything else has no mean."""
-    assert Summary.of([math.inf, math.inf]) == Summary(math.inf, infinite=2)
+    assert Summary.of([math.inf, math.inf]) == Summary(math.inf, infinite=2, undefined=0)
     for values in ([math.inf, -math.inf], [math.inf, math.nan], [math.nan], []):
         assert math.isnan(Summary.of(values).mean)
 
