@@ -145,6 +145,19 @@ def test_files_of_other_weights_are_named(tmp_path, content, message):
         load_weights(torch.nn.Linear(3, 2), str(tmp_path / "w.pth"), "mine")
 
 
+class Evil:
+    def __reduce__(self):
+        return (print, ("code from a file was run",))
+
+
+def test_code_in_a_file_is_not_run(tmp_path, capsys):
+    state = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "more": Evil()}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"w.pth: cannot be read as weights \(UnpicklingError\); take mine$"):
+        load_weights(torch.nn.Linear(3, 2), str(tmp_path / "w.pth"), "mine")
+    assert "code from a file" not in capsys.readouterr().out
+
+
 def test_other_entries_of_a_file_are_left_alone(tmp_path):
     linear = torch.nn.Linear(3, 2)
     torch.save(

@@ -24,6 +24,13 @@ def test_what_is_not_said_is_not_stored():
     assert WeightsFacts(padding="edge").to_builtins() == {"padding": "edge"}
 
 
+def test_facts_are_told_in_words_and_what_is_not_said_is_not_told():
+    assert str(WeightsFacts()) == ""
+    assert str(WeightsFacts(padding="edge")) == "padding edge"
+    assert str(WeightsFacts(mask_value=1 / 255)) == "mask value 0.00392157"
+    assert str(ALL) == f"padding zeros, mask value 0.00392157, {ALL.normalization}"
+
+
 def test_facts_of_earlier_versions_are_read():
     assert WeightsFacts.from_builtins({"mask_value": 1}) == WeightsFacts(mask_value=1.0)
 
