@@ -223,3 +223,15 @@ def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeyp
     judged.clear()
     trainer.run(1)
     assert not judged, "a run that is done already"
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"), [([{"key": "k", "psnr": 30.0}], "psnr 30.0000"), ([{"key": "k"}], "no metrics")]
+)
+def test_a_validation_says_its_means(monkeypatch, tmp_path, caplog, events, rows: list[dict], shown: str):
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", lambda *arguments: Evaluation("set", rows))
+    hook = Validate(1, {"set": None}, {}, ValOptions(), None, tmp_path, events, Ranks())
+    logger().propagate = True
+    with caplog.at_level(logging.INFO, "basicsr"):
+        trainer_of([1], hook).run(1)
+    assert caplog.messages == [f"validation set iter 1: {shown}"]
