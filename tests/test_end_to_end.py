@@ -540,8 +540,9 @@ def test_commands_say_what_is_wrong_in_one_line_and_by_their_exit_code(workplace
     overrides = [*QUICK, "train.total_iter=9", "num_gpu=1"]
     done = command("train.py", "-opt", "options/train/Demo/NAFNet.yml", "--set", *overrides)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: datasets/Demo/train/input/photo_2.png: not an image, or cut short; replace the file"
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(
+        "error: datasets/Demo/train/input/photo_2.png: not an image of a type that is read"
     )
     assert "Traceback" not in done.stderr + done.stdout
     if not torch.cuda.is_available():

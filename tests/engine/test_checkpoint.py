@@ -160,14 +160,6 @@ def test_only_convolutions_with_more_inputs_are_widened(tmp_path):
         assert torch.equal(network[name].bias, file[name].bias), name
 
 
-@pytest.mark.parametrize(("count", "end"), [(10, "; "), (11, ", ..; ")])
-def test_ten_names_of_a_kind_are_listed(tmp_path, count: int, end: str):
-    torch.save({"params": {"other.weight": torch.zeros(1)}}, tmp_path / "net.pth")
-    wanted = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(count)))
-    names = ", ".join(f"{number}.weight" for number in range(10))
-    assert f"{count} missing: {names}{end}" in message_of(load_network, wanted, tmp_path / "net.pth")
-
-
 class Evil:
     def __reduce__(self):
         return (print, ("code from a file was run",))

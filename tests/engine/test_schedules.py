@@ -79,12 +79,6 @@ def test_without_more_options_rates_fall_to_zero_by_tenths_and_once():
     assert [MultiStepRestartLR(step, 0.5, [3]) for step in (0, 2, 3)] == pytest.approx([0.5, 0.5, 0.05])
 
 
-def test_behind_the_last_period_its_cosine_goes_on():
-    """It rises again, as the formula has it."""
-    rates = [CosineAnnealingRestartLR(step, 1.0, [4, 4], [1, 0.5]) for step in (8, 10, 12)]
-    assert rates == pytest.approx([0, 0.25, 0.5])
-
-
 @pytest.mark.parametrize("call", [
     lambda: CosineAnnealingRestartLR(0, 1.0, periods=[4, 8], restart_weights=[1.0]),
     lambda: MultiStepRestartLR(0, 1.0, [2], restarts=[0, 4], restart_weights=[1.0]),
