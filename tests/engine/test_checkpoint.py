@@ -160,6 +160,14 @@ def test_only_convolutions_with_more_inputs_are_widened(tmp_path):
         assert torch.equal(network[name].bias, file[name].bias), name
 
 
+@pytest.mark.parametrize(("count", "end"), [(1, "; "), (2, ", ..; ")])
+def test_keys_are_counted_and_the_first_of_a_kind_is_named(tmp_path, count: int, end: str):
+    torch.save({"params": {"other.weight": torch.zeros(1)}}, tmp_path / "net.pth")
+    wanted = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(count)))
+    message = message_of(load_network, wanted, tmp_path / "net.pth")
+    assert f": {count} missing: 0.weight{end}1 unexpected: other.weight. " in message
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("code from a file was run",))
