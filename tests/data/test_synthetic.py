@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, default_collate
 from basicsr.data import SyntheticBlurDataset
 from basicsr.data.paired import SampleIndex
 from basicsr.masks import write_label_map
+from basicsr.synthesis import Draw
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import write_png
 from basicsr.utils.registry import DATASETS
@@ -155,6 +157,20 @@ def test_objects_of_a_postponed_sample_are_as_many_as_there_can_be(folder):
     used = int(sample["objects"].flatten(1).any(1).sum())
     assert used >= 1
     torch.testing.assert_close(sums, torch.tensor([1.0] * (1 + used) + [0.0] * (7 - used)))
+
+
+def test_objects_are_the_regions_that_were_drawn(folder):
+    dataset, count = synthetic(folder, on_device=True), 0
+    radius = SIZE // 2
+    for number in range(12):
+        sample = dataset[SampleIndex(number, 0)]
+        draw = msgspec.json.decode(sample["draw"], type=Draw)
+        regions = [motion.region for motion in draw.motions[1:]]
+        count += len(regions)
+        for region, plane in zip(regions, sample["objects"], strict=False):
+            assert torch.equal(plane[radius:-radius, radius:-radius], sample["labels"] == region)
+        assert not sample["objects"][len(regions) :].any()
+    assert count > 5
 
 
 def test_kernels_are_drawn_from_a_folder(folder):

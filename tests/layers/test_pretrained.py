@@ -165,3 +165,9 @@ def test_other_entries_of_a_file_are_left_alone(tmp_path):
     )
     load_weights(linear, str(tmp_path / "w.pth"), "mine")
     assert linear.weight.eq(4).all() and linear.bias.eq(5).all()
+
+
+def test_layers_behind_the_deepest_wanted_one_are_not_built(tmp_path):
+    path = write(tmp_path / "w.pth", vgg_shapes("vgg11"))
+    assert len(VggFeatures(["relu2_1", "conv1_1"], "vgg11", path).features) == 5
+    assert len(VggFeatures(["conv1_1"], "vgg11", path).features) == 1

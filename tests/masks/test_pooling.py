@@ -158,6 +158,9 @@ def test_sums_of_parts_add_up_to_those_of_the_image():
     assert torch.equal(areas, parts[0][1] + parts[1][1])
     pooled = look_up(region_means(sums, areas, 0.5), labels)
     torch.testing.assert_close(pooled, mask_average_pool(features, labels, 0.5), atol=1e-5, rtol=1e-5)
+    assert torch.equal(region_means(sums, areas), region_means(sums, areas, 1.0)), (
+        "at full strength unless told"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*jit.trace.* is deprecated")

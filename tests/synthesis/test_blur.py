@@ -62,3 +62,9 @@ def test_gamma_one_blurs_the_values_as_they_are():
     kernel[1, 0] = 1
     shifted = blur_image(image, kernel, gamma=1)
     np.testing.assert_allclose(shifted[:, :-1], image[:, 1:])
+
+
+def test_values_beyond_white_are_white():
+    image = np.random.default_rng(0).uniform(-1, 3, (9, 11, 3))
+    kernel = linear_motion(4, 0.3)
+    np.testing.assert_array_equal(blur_image(image, kernel), blur_image(image.clip(0, 1), kernel))

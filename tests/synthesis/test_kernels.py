@@ -223,3 +223,17 @@ def test_the_sheet_shows_each_kernel_enlarged(tmp_path):
     assert sheet.shape == (2 * (130 + 8) + 8, 2 * (130 + 8) + 8, 3)
     tiles = cv2.connectedComponents((sheet.min(2) < 255).astype(np.uint8))[0] - 1
     assert tiles == 4
+
+
+def test_background_and_objects_each_draw_a_file_with_replacement(tmp_path):
+    for place in range(3):
+        (tmp_path / f"{place}.npy").write_bytes(npy(np.eye(3)[place : place + 1]))
+    folder = KernelFolder(tmp_path, size=5)
+    chance = np.random.default_rng(0)
+    for _ in range(20):
+        draw, kernels = draw_pair(PRESETS["sbdd"], [4, 9, 2, 7], chance, folder)
+        assert [item.region for item in draw.motions] == [None, 4, 9, 2, 7]
+        assert {item.kind for item in draw.motions} == {"file"}
+        assert kernels.shape == (5, 5, 5)
+        for item, kernel in zip(draw.motions, kernels, strict=True):
+            np.testing.assert_array_equal(kernel, folder[folder.keys.index(item.file)])
