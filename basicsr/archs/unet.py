@@ -119,7 +119,7 @@ class RestorationUNet(nn.Module):
             reason = "forced by the option padding"
         elif facts is None:
             self._pad_with("zeros")
-            reason = "published weights, trained so"
+            reason = "published weights, trained with zeros"
         elif facts.padding is None:
             self._pad_with("edge")
             reason = "written before checkpoints said it"

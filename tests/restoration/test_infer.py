@@ -462,7 +462,7 @@ def test_what_a_weight_file_leaves_open_is_typed(work, capsys):
     assert "padding edge (forced by the option padding)" in capsys.readouterr().out
     run("-i", "a.png", "-o", "out", "--weights", "both.pth", "--param-key", "model_ema", "--overwrite")
     assert is_darker(read_rgb(work / "out" / "a.png"), photo, -0.02)
-    assert "padding zeros (published weights, trained so)" in capsys.readouterr().out
+    assert "padding zeros (published weights, trained with zeros)" in capsys.readouterr().out
 
 
 @pytest.mark.slow
