@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Generator, Iterator
+import runpy
+import sys
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -77,6 +80,38 @@ def no_open_log() -> Iterator[None]:
     yield
     close_log()
     logger().propagate = True
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys) -> Callable[..., Done]:
+    """A function: path of a script below scripts/ and its words -> how it ended.
+
+    It runs in this process, which has imported PyTorch already.
+    """
+
+    def run(script: str, *words: object) -> Done:
+        path = str(ROOT / "scripts" / script)
+        capsys.readouterr()
+        code = 0
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "argv", [path, *map(str, words)])
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                assert isinstance(end.code, int)
+                code = end.code
+        return Done(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 import pytest
 
@@ -36,6 +38,7 @@ def run(folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_skipped_at_home_and_an_error_in_ci(tmp_path):
     assert "3 skipped, 1 xfailed" in run(tmp_path)
     said = run(tmp_path, CI="true")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +16,6 @@ from basicsr.metrics.alignment import aligned_scores
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 
-ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("scene1/a", "scene1/b", "scene2/a")
 COLUMNS = ("psnr_aligned", "ssim_aligned", "blurry_psnr_aligned", "blurry_ssim_aligned", "blurry_psnr")
 
@@ -129,13 +125,10 @@ class TestRefused:
             evaluate_aligned(EvaluationJob(*folders, tmp_path / "out", workers=1))
 
 
-def test_the_command(job):
-    script = ROOT / "scripts" / "evaluate_aligned.py"
+def test_the_command(job, run_script):
     folders = ["-b", job.blurry, "-r", job.restored, "-s", job.sharp, "-o", job.output]
-    command = [sys.executable, str(script), *map(str, folders), "--workers", "1", "--no_pictures"]
-    first, second = (
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2)
-    )
+    words = (*folders, "--workers", 1, "--no_pictures")
+    first, second = (run_script("evaluate_aligned.py", *words) for _ in range(2))
     assert first.returncode == 0, first.stderr
     assert "psnr_aligned" in first.stdout
     assert second.returncode == 1

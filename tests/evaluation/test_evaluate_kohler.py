@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +16,6 @@ from basicsr.metrics.alignment import aligned_scores
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 
-ROOT = Path(__file__).resolve().parents[2]
 BEST = 2
 
 
@@ -140,10 +136,8 @@ class TestRefused:
             evaluate_kohler(job)
 
 
-def test_the_command(job):
-    script = ROOT / "scripts" / "evaluate_kohler.py"
+def test_the_command(job, run_script):
     folders = ["-b", job.blurry, "-r", job.restored, "-s", job.sharp, "-o", job.output]
-    command = [sys.executable, str(script), *map(str, folders), "--workers", "1"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = run_script("evaluate_kohler.py", *folders, "--workers", 1)
     assert result.returncode == 0, result.stderr
     assert "psnr_aligned" in result.stdout

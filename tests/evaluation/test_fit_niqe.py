@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,8 +9,6 @@ from basicsr.evaluation.fit_niqe import fit_niqe
 from basicsr.metrics.niqe import fit_pristine, niqe_features, niqe_luma, read_pristine
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -51,16 +45,7 @@ def test_photos_without_sharp_blocks(tmp_path):
         fit_niqe(tmp_path / "photos", tmp_path / "niqe.npz", workers=1)
 
 
-def test_the_command(photos, tmp_path):
-    script = ROOT / "scripts" / "fit_niqe.py"
+def test_the_command(photos, tmp_path, run_script):
     for name, code in (("niqe.npz", 0), ("niqe.txt", 2)):
-        command = [
-            sys.executable,
-            str(script),
-            str(tmp_path / "photos"),
-            str(tmp_path / name),
-            "--workers",
-            "1",
-        ]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        result = run_script("fit_niqe.py", tmp_path / "photos", tmp_path / name, "--workers", 1)
         assert result.returncode == code, result.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,6 @@ from basicsr.preparation.average_frames import FrameJob, FrameWindows, find_clip
 from basicsr.synthesis.frame_average import ResponseTable, average_frames
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import read_rgb, write_png
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "data_preparation" / "average_frames.py"
 
 
 def frame(number: int, size: tuple[int, int] = (6, 8)) -> np.ndarray:
@@ -187,16 +182,8 @@ class TestRefused:
         (["--n", "4", "--crf", "nowhere.npy"], 1, "nowhere.npy: cannot be read"),
     ],
 )
-def test_the_command(clips, tmp_path, arguments, code, said):
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        "--frames",
-        str(clips),
-        "--out",
-        str(tmp_path / "out"),
-        *arguments,
-    ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_the_command(clips, tmp_path, run_script, arguments, code, said):
+    words = ("--frames", clips, "--out", tmp_path / "out", "--workers", 1, *arguments)
+    result = run_script("data_preparation/average_frames.py", *words)
     assert result.returncode == code
     assert said in (result.stdout if code == 0 else result.stderr)

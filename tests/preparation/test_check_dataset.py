@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -16,8 +14,6 @@ from basicsr.preparation.check_dataset import check_dataset
 from basicsr.preparation.crop_patches import Windows, crop_split
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import encode_png, read_rgb, write_png
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -172,18 +168,14 @@ def test_what_is_no_data_set(tmp_path):
         check_dataset(tmp_path / "absent", 1)
 
 
-def test_the_command_prints_the_report_and_exits_with_1_if_something_is_wrong(data_set):
-    def run() -> subprocess.CompletedProcess[str]:
-        script = ROOT / "scripts" / "data_preparation" / "check_dataset.py"
-        command = [sys.executable, str(script), str(data_set)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    good = run()
+def test_the_command_prints_the_report_and_exits_with_1_if_something_is_wrong(data_set, run_script):
+    words = ("data_preparation/check_dataset.py", data_set, "--workers", 1)
+    good = run_script(*words)
     assert good.returncode == 0 and "nothing wrong found" in good.stdout
     (data_set / "test" / "input" / "t0.png").write_bytes(
         cv2.imencode(".png", np.zeros((4, 4)))[1].tobytes()[:-20]
     )
-    bad = run()
+    bad = run_script(*words)
     assert bad.returncode == 1
     assert "wrong: files that cannot be used" in bad.stdout and "t0.png" in bad.stdout
     assert "error: " in bad.stderr and "Traceback" not in bad.stderr

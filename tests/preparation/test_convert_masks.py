@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -39,8 +37,6 @@ from basicsr.segmenters.precomputed import read_coco
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import decode_single, encode_png
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "data_preparation" / "convert_masks.py"
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 LABELS = arrays.arrays(np.int32, SHAPES, elements=st.integers(0, 6)).map(relabel)
 STACKS = arrays.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)))
@@ -209,14 +205,9 @@ def test_files_that_are_there_are_kept_unless_overwrite(tmp_path: Path):
         convert_masks(to_npz, tmp_path / "absent", out)
 
 
-def test_the_command_converts_single_files(tmp_path: Path):
+def test_the_command_converts_single_files(tmp_path: Path, run_script):
     write_label_map(tmp_path / "a.png", np.eye(3, dtype=np.int32))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, str(SCRIPT), *map(str, arguments)]
-        return subprocess.run(line, capture_output=True, text=True, env=environment)
-
+    command = partial(run_script, "data_preparation/convert_masks.py")
     done = command(tmp_path / "a.png", tmp_path / "b.json", "--from", "labels", "--to", "coco")
     assert (done.returncode, done.stdout) == (0, "1 files converted\n"), done.stderr
     assert [item["area"] for item in json.loads((tmp_path / "b.json").read_text())] == [3]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import read_rgb, write_png
 
 SMALL = Windows(size=16, step=12)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -185,11 +182,10 @@ def test_an_output_in_the_input_is_refused(paired_set):
         crop_folder(paired_set / "target", paired_set / "target" / "crops", SMALL, 1)
 
 
-def test_the_command_crops_a_split_and_tells_a_broken_file(paired_set):
+def test_the_command_crops_a_split_and_tells_a_broken_file(paired_set, run_script):
     (paired_set / "target" / "photo_0.png").write_bytes(b"")
-    script = ROOT / "scripts" / "data_preparation" / "crop_patches.py"
-    command = [sys.executable, str(script), str(paired_set), "--size", "16", "--step", "12"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    words = (paired_set, "--size", 16, "--step", 12, "--workers", 1)
+    result = run_script("data_preparation/crop_patches.py", *words)
     assert result.returncode == 1
     assert "error: 1 of 6" in result.stderr and "photo_0.png" in result.stderr
     assert len(list((paired_set / "sharp_crops").glob("*.png"))) == 5 * 12

@@ -14,6 +14,8 @@ from basicsr.preparation.small_set import BLURS, FIELDS, SmallSet, link_pairs, m
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 
+pytestmark = pytest.mark.xdist_group("small_set")  # each worker would make the splits again
+
 SIDE = 272  # a photo loses 64 pixels to the blur; two windows of 192 fit into what is left, each way
 
 

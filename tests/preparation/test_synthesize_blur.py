@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,6 @@ from basicsr.synthesis import PRESETS, Preset
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "data_preparation" / "synthesize_blur.py"
 RULES = msgspec.structs.replace(
     PRESETS["realistic"],
     kernel_size=17,
@@ -190,18 +187,19 @@ def test_detectron2_instances_keep_the_published_rules_of_score_and_area():
         decode_objects(stack[:50], "x.npz")
 
 
-def test_the_command_runs_and_fails_with_code_1(folder):
+def test_the_command_runs_and_fails_with_code_1(folder, run_script):
     flags = [
         "--sharp", str(folder / "sharp"), "--out", str(folder / "out"), "--uniform", "--n", "1",
         "--workers", "1", "--exposure", "0.01", "0.02",
     ]  # fmt: skip
     for photo in (folder / "sharp").rglob("*.png"):
         write_png(photo, read_rgb(photo).repeat(2, 0).repeat(2, 1))
-    done = subprocess.run([sys.executable, str(SCRIPT), *flags], capture_output=True, text=True)
+    command = partial(run_script, "data_preparation/synthesize_blur.py", *flags)
+    done = command()
     assert done.returncode == 0, done.stderr
     assert "3 pairs made, 0 there already" in done.stderr + done.stdout
     assert read_rgb(folder / "out/input/a_0.png").shape == (64, 80, 3)
     (folder / "sharp/b.png").write_bytes(b"hello")
-    again = subprocess.run([sys.executable, str(SCRIPT), *flags], capture_output=True, text=True)
+    again = command()
     assert again.returncode == 1
     assert "b.png: not an image" in again.stderr and "Traceback" not in again.stderr

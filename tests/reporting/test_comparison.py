@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from basicsr.reporting.page import read_page
 from basicsr.utils.errors import UserError
 
 from .conftest import make_image, make_report
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -99,15 +95,12 @@ def test_mistakes_are_one_line(runs, tmp_path):
     assert not (tmp_path / "again.html").exists()
 
 
-def test_the_command(runs, tmp_path):
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts/compare.py"), *words]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    done = run("first", "second", "-o", "pages/both.html")
+def test_the_command(runs, tmp_path, monkeypatch, run_script):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("compare.py", "first", "second", "-o", "pages/both.html")
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "comparison: pages/both.html"
     assert (tmp_path / "pages/both.html").is_file()
-    wrong = run("first", "nowhere")
+    wrong = run_script("compare.py", "first", "nowhere")
     assert (
         wrong.returncode == 1 and wrong.stderr.startswith("error: nowhere") and wrong.stderr.count("\n") == 1
     )

@@ -244,6 +244,7 @@ def test_an_onnx_file(work):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sam_images", "real_blur"])
 def test_photos_of_people(work, shared, kind: str):
     """Real photos, as they come: each has its result of the same size and type, and a place in the report."""

@@ -26,6 +26,8 @@ from basicsr.restoration.onnx_network import OnnxNetwork
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
 
+pytestmark = pytest.mark.xdist_group("onnx")  # each worker would export again
+
 TINY = {"width": 4, "enc_blk_nums": [1], "middle_blk_num": 0, "dec_blk_nums": [0]}
 NETWORKS = {
     "NAFNet": TINY | {"mask": True},
@@ -34,7 +36,11 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+# Files of the others are of the slow tier: each takes a worker 10 s.
+KINDS = [name if name == "SegNAFNet" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def files(request, tmp_path_factory):
     """Weights of a network and its ONNX file; exporting takes seconds, so once for all tests."""
     folder = tmp_path_factory.mktemp(request.param)
