@@ -7,7 +7,7 @@ from importlib import import_module
 
 COMMANDS = {
     "restore": ("basicsr.infer", "restore a photo, a folder or a video"),
-    "masks": ("basicsr.preparation.masks_command", "make region masks for a folder of photos"),
+    "masks": ("basicsr.preparation.masks.command", "make region masks for a folder of photos"),
     "train": ("basicsr.train", "train a network from an option file"),
     "test": ("basicsr.test", "evaluate a network on the data sets of an option file"),
 }

@@ -45,8 +45,8 @@ def main() -> None:
 
 def demo(typed: argparse.Namespace) -> None:
     """Build the network of the option file, load its weights, restore the photo."""
+    from basicsr.checkpoints.weights import load_network
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
-    from basicsr.engine.checkpoint import load_network
     from basicsr.layers.normalization import Normalization, normalization_of
     from basicsr.masks import read_label_map
     from basicsr.models.base import check_channels

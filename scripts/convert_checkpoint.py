@@ -33,7 +33,7 @@ def main() -> None:
 
 def command(typed: argparse.Namespace) -> None:
     """Convert, and say what it was."""
-    from basicsr.engine.convert import convert_checkpoint
+    from basicsr.checkpoints.convert import convert_checkpoint
     from basicsr.utils.log import logger, open_log
 
     open_log(is_main=True)

@@ -7,7 +7,7 @@ pair by name. The figures compare with those of MPRNet, Restormer and SBDD, not 
 from __future__ import annotations
 
 from basicsr.config.cli import run_command
-from basicsr.evaluation.job import EvaluationJob, read_job
+from basicsr.protocols.job import EvaluationJob, read_job
 
 EXAMPLE = """example:
   python scripts/evaluate_aligned.py -b RealBlurJ/test/input -r results/mine -s RealBlurJ/test/target \\
@@ -22,7 +22,7 @@ def main() -> None:
 
 def command(job: EvaluationJob) -> None:
     """Evaluate, and say the means."""
-    from basicsr.evaluation.aligned import evaluate_aligned
+    from basicsr.protocols.aligned import evaluate_aligned
     from basicsr.utils.log import open_log
 
     open_log(is_main=True)

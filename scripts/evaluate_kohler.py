@@ -7,7 +7,7 @@ the frames of one photo in memory, some 400 MB.
 from __future__ import annotations
 
 from basicsr.config.cli import run_command
-from basicsr.evaluation.job import EvaluationJob, read_job
+from basicsr.protocols.job import EvaluationJob, read_job
 
 EXAMPLE = """example:
   python scripts/evaluate_kohler.py -b Kohler/BlurryImages -r results/mine -s Kohler/GroundTruthImg \\
@@ -22,7 +22,7 @@ def main() -> None:
 
 def command(job: EvaluationJob) -> None:
     """Evaluate, and say the means."""
-    from basicsr.evaluation.kohler import evaluate_kohler
+    from basicsr.protocols.kohler import evaluate_kohler
     from basicsr.utils.log import open_log
 
     open_log(is_main=True)

@@ -29,7 +29,7 @@ def main() -> None:
         parser.error(f"FILE has to end with .npz (got {typed.output})")
 
     def command() -> None:
-        from basicsr.evaluation.fit_niqe import fit_niqe
+        from basicsr.protocols.fit_niqe import fit_niqe
 
         count = fit_niqe(typed.photos, typed.output, typed.overwrite, typed.workers)
         print(f"{typed.output}: fitted to {count} photos")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from basicsr.config.cli import run_command
-from basicsr.rows.job import RowsJob, read_job
+from basicsr.studies.job import RowsJob, read_job
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
 
 def command(job: RowsJob) -> None:
     """Train, test and compare."""
-    from basicsr.rows.compare import compare_rows
+    from basicsr.studies.compare import compare_rows
     from basicsr.utils.log import open_log
 
     open_log(is_main=True)

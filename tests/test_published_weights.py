@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from basicsr.engine.checkpoint import load_network, read_weights, save_network
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.weights import load_network, read_weights, save_network
 from basicsr.engine.inference import Windows
-from basicsr.engine.rebuild import rebuild_network
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE
 from basicsr.masks.label_map import read_label_map
 from basicsr.restoration import RestoreOptions, Restorer

@@ -1,1 +1,1 @@
-"""What runs models: the training loop, evaluation, checkpoints, inference and reports."""
+"""What runs models: the training loop, evaluation, inference and reports."""

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from basicsr.checkpoints.weights import load_contents, load_network
 from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
-from basicsr.engine.checkpoint import load_contents, load_network
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import Run, TestingRun, TrainingRun

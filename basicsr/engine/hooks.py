@@ -12,9 +12,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
-from basicsr.engine.checkpoint import save_contents, save_network
 from basicsr.engine.evaluator import Metric, evaluate
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.models.base import Batch, Model

@@ -1,1 +1,1 @@
-"""What the commands in scripts/data_preparation do: making data sets ready for training and testing."""
+"""Making data sets ready for training and testing: region masks, pairs, layouts."""

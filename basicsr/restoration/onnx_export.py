@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr import __version__
-from basicsr.engine.rebuild import Rebuilt, rebuild_network
+from basicsr.checkpoints.rebuild import Rebuilt, rebuild_network
 from basicsr.layers.local_pool import LocalAvgPool2d
 from basicsr.layers.normalization import Normalization, normalization_of
 from basicsr.layers.padding import Padding

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from basicsr.engine.rebuild import rebuild_network
+from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
 from basicsr.utils.errors import UserError
@@ -22,7 +22,7 @@ def load_any(
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
 
     Args:
-        local: see `basicsr.engine.rebuild.rebuild_network`, as for the others.
+        local: see `basicsr.checkpoints.rebuild.rebuild_network`, as for the others.
 
     Raises:
         UserError: no such file, damaged, or of no known network, or of one that takes other channels than

@@ -23,9 +23,9 @@ from report import circumstances, replace_block, table
 from timing import Goal, Row, compare
 
 from basicsr.config.cli import run_command
-from basicsr.evaluation.aligned import evaluate_aligned
-from basicsr.evaluation.job import EvaluationJob
 from basicsr.metrics.alignment import aligned_scores
+from basicsr.protocols.aligned import evaluate_aligned
+from basicsr.protocols.job import EvaluationJob
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png

@@ -20,8 +20,8 @@ from report import circumstances, replace_block, table
 from timing import Goal, Row, compare, median_time, threads
 
 from basicsr.config.cli import run_command
-from basicsr.preparation.crop_patches import crop_folder
-from basicsr.preparation.make_lmdb import make_lmdb
+from basicsr.preparation.layouts.crop_patches import crop_folder
+from basicsr.preparation.layouts.make_lmdb import make_lmdb
 from basicsr.segmenters import graph_regions
 from basicsr.storage import LmdbStorage
 from basicsr.utils.errors import UserError

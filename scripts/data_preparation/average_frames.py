@@ -52,7 +52,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.average_frames import FrameJob, FrameWindows, make_averaged_pairs
+        from basicsr.preparation.pairs.average_frames import FrameJob, FrameWindows, make_averaged_pairs
         from basicsr.utils.log import open_log
 
         open_log(is_main=True)

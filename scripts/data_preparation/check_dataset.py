@@ -18,7 +18,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.check_dataset import check_dataset
+        from basicsr.preparation.layouts.check_dataset import check_dataset
         from basicsr.utils.errors import UserError
 
         report = check_dataset(typed.folder, typed.workers)

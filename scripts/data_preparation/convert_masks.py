@@ -40,7 +40,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.convert_masks import Conversion, convert_masks
+        from basicsr.preparation.masks.convert import Conversion, convert_masks
 
         conversion = Conversion(typed.kind, typed.to, typed.rule)
         print(f"{convert_masks(conversion, typed.source, typed.output, typed.overwrite)} files converted")

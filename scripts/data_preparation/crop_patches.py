@@ -32,7 +32,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.crop_patches import Windows, crop_folder, crop_split
+        from basicsr.preparation.layouts.crop_patches import Windows, crop_folder, crop_split
 
         windows = Windows(typed.size, typed.step, typed.relabel)
         is_split = any((typed.source / name).is_dir() for name in ("target", "input"))

@@ -20,7 +20,7 @@ def main() -> None:
     folder = parser.parse_args().folder
 
     def command() -> None:
-        from basicsr.preparation.demo import make_demo_dataset
+        from basicsr.recipes.demo_set import make_demo_dataset
 
         print(f"{make_demo_dataset(folder)} pairs in {folder}")
 

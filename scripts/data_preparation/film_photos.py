@@ -45,7 +45,7 @@ def main() -> None:
             parser.error(f"--{name} takes two numbers above 0, the lower first")
 
     def command() -> None:
-        from basicsr.preparation.film_photos import FilmJob, film_photos
+        from basicsr.preparation.pairs.film_photos import FilmJob, film_photos
         from basicsr.synthesis import ClipRules
         from basicsr.utils.log import open_log
 

@@ -28,8 +28,8 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.layouts import gopro_splits
-        from basicsr.preparation.place_pairs import place_pairs
+        from basicsr.preparation.layouts.place_pairs import place_pairs
+        from basicsr.preparation.layouts.published import gopro_splits
         from basicsr.utils.folders import require_outside
 
         require_outside(typed.target, typed.downloaded)

@@ -21,7 +21,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.make_lmdb import make_lmdb
+        from basicsr.preparation.layouts.make_lmdb import make_lmdb
 
         print(f"{typed.target}: {make_lmdb(typed.source, typed.target, typed.workers)} entries")
 

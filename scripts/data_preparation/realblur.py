@@ -28,8 +28,8 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.layouts import realblur_splits
-        from basicsr.preparation.place_pairs import place_pairs
+        from basicsr.preparation.layouts.place_pairs import place_pairs
+        from basicsr.preparation.layouts.published import realblur_splits
         from basicsr.utils.folders import require_outside
 
         kind = f"RealBlur{typed.camera}"

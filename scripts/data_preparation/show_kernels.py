@@ -26,7 +26,7 @@ def main() -> None:
         parser.error(f"--count takes 1 or more, not {typed.count}")
 
     def command() -> None:
-        from basicsr.preparation.show_kernels import show_kernels
+        from basicsr.preparation.pairs.show_kernels import show_kernels
         from basicsr.synthesis import PRESETS, KernelFolder
 
         rules = PRESETS[typed.preset]

@@ -26,7 +26,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.show_masks import show_masks
+        from basicsr.preparation.masks.show import show_masks
 
         count = show_masks(typed.images, typed.labels, typed.output, typed.sheet, typed.overwrite)
         print(f"{count} overlays and a contact sheet in {typed.output}")

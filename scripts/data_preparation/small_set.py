@@ -42,7 +42,7 @@ def main() -> None:
     typed = parser.parse_args()
 
     def command() -> None:
-        from basicsr.preparation.small_set import SmallSet, make_small_set
+        from basicsr.recipes.small_set import SmallSet, make_small_set
         from basicsr.utils.log import open_log
 
         open_log(True)

@@ -79,7 +79,7 @@ def main() -> None:
 
 def command(typed: argparse.Namespace) -> None:
     """Make the pairs."""
-    from basicsr.preparation.synthesize_blur import SynthesisJob, synthesize_blur
+    from basicsr.preparation.pairs.synthesize_blur import SynthesisJob, synthesize_blur
     from basicsr.synthesis import PRESETS
     from basicsr.utils.log import open_log
 

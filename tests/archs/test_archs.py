@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from basicsr.engine.checkpoint import load_network, save_network
+from basicsr.checkpoints.weights import load_network, save_network
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE
 from basicsr.masks.label_map import read_label_map
 from basicsr.utils.image import decode_single, read_rgb, to_chw, to_tensor

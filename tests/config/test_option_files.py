@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from basicsr.checkpoints.weights import load_network
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.schema import effective_options
 from basicsr.data.loader import batch_size_of_one
-from basicsr.engine.checkpoint import load_network
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import ARCHS
 from basicsr.utils.shipped import weight_file

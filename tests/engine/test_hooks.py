@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from basicsr.checkpoints.weights import load_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
-from basicsr.engine.checkpoint import load_contents
 from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.trainer import Hook, StepSettings, Trainer

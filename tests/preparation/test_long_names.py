@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import skimage.data
 
-from basicsr.evaluation.folders import require_free
 from basicsr.masks import read_label_map
-from basicsr.preparation.average_frames import FrameJob, FrameWindows, make_averaged_pairs
-from basicsr.preparation.convert_masks import Conversion, convert_masks
-from basicsr.preparation.create_masks import create_masks
-from basicsr.preparation.crop_patches import Windows, crop_folder
-from basicsr.preparation.film_photos import FilmJob, film_photos
-from basicsr.preparation.layouts import Pair
-from basicsr.preparation.make_lmdb import make_lmdb
-from basicsr.preparation.mask_files import MaskJob
-from basicsr.preparation.place_pairs import place_pairs
-from basicsr.preparation.show_masks import show_masks
-from basicsr.preparation.synthesize_blur import SynthesisJob, synthesize_blur
+from basicsr.preparation.layouts.crop_patches import Windows, crop_folder
+from basicsr.preparation.layouts.make_lmdb import make_lmdb
+from basicsr.preparation.layouts.place_pairs import place_pairs
+from basicsr.preparation.layouts.published import Pair
+from basicsr.preparation.masks.convert import Conversion, convert_masks
+from basicsr.preparation.masks.create import create_masks
+from basicsr.preparation.masks.files import MaskJob
+from basicsr.preparation.masks.show import show_masks
+from basicsr.preparation.pairs.average_frames import FrameJob, FrameWindows, make_averaged_pairs
+from basicsr.preparation.pairs.film_photos import FilmJob, film_photos
+from basicsr.preparation.pairs.synthesize_blur import SynthesisJob, synthesize_blur
+from basicsr.protocols.folders import require_free
 from basicsr.segmenters.graph import Graph
 from basicsr.storage import LmdbStorage
 from basicsr.synthesis import PRESETS, ClipRules

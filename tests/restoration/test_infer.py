@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 from basicsr import demo, infer
-from basicsr.engine.checkpoint import save_network
+from basicsr.checkpoints.weights import save_network
 from basicsr.layers.normalization import IDENTITY, Normalization
 from basicsr.masks import read_label_map, write_label_map
 from basicsr.reporting.page import read_page

@@ -17,8 +17,8 @@ pytest.importorskip("onnxscript", reason="ONNX needs the extra `export`")
 from onnx import TensorProto, helper, save
 
 from basicsr import __version__
-from basicsr.engine.checkpoint import save_network
-from basicsr.engine.rebuild import rebuild_network
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.weights import save_network
 from basicsr.layers.normalization import Normalization
 from basicsr.restoration import onnx_export
 from basicsr.restoration.onnx_export import TOLERANCE, export_onnx, largest_difference

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from basicsr.engine.checkpoint import save_network
+from basicsr.checkpoints.weights import save_network
 from basicsr.engine.inference import Windows
 from basicsr.layers.normalization import Normalization
 from basicsr.restoration import RestoreOptions, Restorer

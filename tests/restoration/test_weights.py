@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from basicsr.engine.checkpoint import read_weights
-from basicsr.engine.rebuild import rebuild_network
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.weights import read_weights
 from basicsr.metrics import calculate_psnr
 from basicsr.restoration import Restorer
 from basicsr.restoration.weights import DEFAULT, find_weights

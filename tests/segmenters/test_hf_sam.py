@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from basicsr.masks import from_stack, read_label_map
-from basicsr.preparation.create_masks import create_masks
-from basicsr.preparation.mask_files import MaskJob
+from basicsr.preparation.masks.create import create_masks
+from basicsr.preparation.masks.files import MaskJob
 from basicsr.segmenters.base import as_seen
 from basicsr.segmenters.hf_sam import Transformers
 from basicsr.utils.errors import OptionError, UserError

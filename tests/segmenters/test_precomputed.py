@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from basicsr.masks import from_stack, published_grey, relabel, to_stack, write_label_map
-from basicsr.preparation.coco import encode_coco
+from basicsr.preparation.masks.coco import encode_coco
 from basicsr.segmenters import Graph, Precomputed, graph_regions
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.utils.errors import UserError

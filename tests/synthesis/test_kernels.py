@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from basicsr.preparation.show_kernels import show_kernels
+from basicsr.preparation.pairs.show_kernels import show_kernels
 from basicsr.synthesis import PRESETS, KernelFolder, camera_shake, draw_pair
 from basicsr.synthesis.kernel_folder import read_kernel
 from basicsr.synthesis.kernels import centred

@@ -1,0 +1,65 @@
+"""Weight files in another form: smaller, or with the description that files from elsewhere lack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.weights import save_network
+from basicsr.layers.padding import Padding
+from basicsr.layers.weights_facts import facts_of
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+
+Precision = Literal["float32", "float16", "bfloat16"]
+SUFFIXES = (".pth", ".safetensors")
+
+
+def convert_checkpoint(
+    source: Path,
+    output: Path,
+    precision: Precision = "float32",
+    overwrite: bool = False,
+    padding: Padding | None = None,
+    param_key: str | None = None,
+) -> str:
+    """Write the network of ``source`` to ``output``, with all that rebuilding it takes.
+
+    Args:
+        source: own checkpoint or published weights; averaged weights are taken where there are some.
+        output: ``.pth`` or ``.safetensors``.
+        precision: of the stored weights; they run in float32 all the same.
+        overwrite: replace ``output`` if it is there.
+        padding: see `rebuild_network`; ``output`` says it.
+        param_key: see `basicsr.checkpoints.unwrap.find_entry`.
+
+    Returns:
+        A line for the log.
+
+    Raises:
+        UserError: no weights of a known network, another suffix, ``output`` is there, or a weight that the
+            precision does not hold.
+    """
+    from safetensors.torch import save
+
+    if output.suffix not in SUFFIXES:
+        raise UserError(f"{output}: written are {' and '.join(SUFFIXES)}; choose one of them")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output}: exists already; choose another name, or --overwrite")
+    rebuilt = rebuild_network(source, padding=padding, param_key=param_key)
+    net = rebuilt.net.to(getattr(torch, precision))
+    broken = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(f"{source}: {broken[0]} is not finite in {precision}; take another precision")
+    description = {"type": rebuilt.type, **rebuilt.options}
+    if output.suffix == ".pth":
+        save_network(output, net, None, description)
+    else:
+        own = json.dumps({"network": description, "facts": facts_of(net).to_builtins()})
+        state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+        write_bytes(output, save(state, {"basicsr": own}), durable=True)
+    return f"{rebuilt.said}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"

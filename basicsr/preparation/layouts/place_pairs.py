@@ -1,0 +1,135 @@
+"""Bring the pairs of a download into ``<target>/<split>/{target,input}`` by links or copies."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from basicsr.preparation.layouts.published import Splits
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import require_short_names, write_atomically, write_bytes
+
+Link = Literal["symlink", "hardlink", "copy"]
+
+EXPECTED = {
+    "GoPro": {"train": 2103, "test": 1111},
+    "REDS": {"train": 24000, "val": 3000},
+    "RealBlur": {"train": 3758, "test": 980},
+    "ReLoBlur": {"train": 2010, "test": 395},
+}
+RECORD = "layout.json"
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What `place_pairs` did: pairs found by split, files made, files there already, and what looks odd."""
+
+    target: Path
+    kind: str
+    pairs: dict[str, int]
+    made: int
+    kept: int
+    warnings: list[str]
+
+    def text(self) -> str:
+        """Lines for a person."""
+        counts = ", ".join(f"{split} {count}" for split, count in self.pairs.items())
+        files = f"{self.made} files made, {self.kept} there already"
+        head = f"{self.target}: pairs of {self.kind}: {counts}; {files}"
+        return "\n".join([head, *(f"warning: {warning}" for warning in self.warnings)])
+
+
+def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link = "symlink") -> Placed:
+    """Link or copy every pair; files that are there already are kept, and nothing is overwritten.
+
+    ``layout.json`` in the target remembers what kinds of images it was made from.
+
+    Args:
+        name: key of `EXPECTED`.
+        kind: which images of the download these are, e.g. ``blur_gamma``.
+        splits: pairs by split.
+        target: e.g. ``datasets/GoPro``.
+
+    Raises:
+        UserError: a name is too long, or a link cannot be made; or, after all others are done, files that are
+            there already and differ from the download.
+    """
+    places = [
+        (source, target / split / folder / f"{pair.key}{source.suffix.lower()}")
+        for split, pairs in splits.items()
+        for pair in pairs
+        for folder, source in (("target", pair.sharp), ("input", pair.blurred))
+    ]
+    require_short_names(place for _, place in places)
+    there = [(source, place) for source, place in places if os.path.lexists(place)]
+    differing = [place for source, place in there if not _is_same(source, place)]
+    missing = [(source, place) for source, place in places if not os.path.lexists(place)]
+    kinds = _kinds(target)
+    if missing:
+        kinds = sorted({*kinds, kind})
+        write_bytes(target / RECORD, (json.dumps({"dataset": name, "kinds": kinds}) + "\n").encode())
+    for source, place in tqdm(missing, link, unit="file"):
+        place_file(source.resolve(), place, link)
+    if differing:
+        names = ", ".join(map(str, differing[:_SHOWN])) + (", .." if len(differing) > _SHOWN else "")
+        made = f"made from {', '.join(kinds)}" if kinds else "made from something else"
+        found = f"{len(differing)} files are there ({made}) and differ from {kind} of the download"
+        raise UserError(f"{target}: {found}; they were kept: choose another folder, or delete {names}")
+    warnings = _count_warnings(name, splits)
+    if len(kinds) > 1:
+        warnings.append(f"{target} is made from {' and '.join(kinds)}; begin again with an empty folder")
+    counts = {split: len(pairs) for split, pairs in splits.items()}
+    return Placed(target, kind, counts, len(missing), len(there), warnings)
+
+
+def _count_warnings(name: str, splits: Splits) -> list[str]:
+    warnings = []
+    for split, expected in EXPECTED[name].items():
+        found = len(splits.get(split, []))
+        if found != expected:
+            difference = f"{abs(found - expected)} {'too few' if found < expected else 'too many'}"
+            warnings.append(f"{split} has {found} pairs, the official {name} {expected}: {difference}")
+    return warnings
+
+
+def _kinds(target: Path) -> list[str]:
+    record = target / RECORD
+    if not record.is_file():
+        return []
+    try:
+        return [str(kind) for kind in json.loads(record.read_text(encoding="utf-8"))["kinds"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{record}: not a record of this command; delete it") from error
+
+
+def _is_same(source: Path, place: Path) -> bool:
+    try:
+        return place.samefile(source) or filecmp.cmp(source, place)
+    except OSError:
+        return False  # a link whose file has moved
+
+
+def place_file(source: Path, place: Path, link: Link) -> None:
+    """Put a link to ``source``, or a copy, at ``place``."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if link == "copy":
+        write_atomically(place, lambda temporary: _copy(source, temporary))
+        return
+    make: Callable[[Path, Path], None] = os.symlink if link == "symlink" else os.link
+    try:
+        make(source, place)
+    except OSError as error:
+        raise UserError(f"{place}: no {link} can be made ({error.strerror}); try --link copy") from error
+
+
+def _copy(source: Path, place: Path) -> None:
+    shutil.copy2(source, place)

@@ -1,0 +1,1 @@
+"""Region masks of folders of photos: made, converted, looked at."""

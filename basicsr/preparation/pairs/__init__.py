@@ -1,0 +1,1 @@
+"""Pairs made of sharp photos or frames: averaged, filmed, blurred by kernels."""

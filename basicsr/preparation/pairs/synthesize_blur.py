@@ -1,0 +1,273 @@
+"""From a folder of sharp photos to a folder of pairs: only what is missing, shared among processes.
+
+``input/<name>_<n>.png``, ``target/<name>_<n>.png``, with label maps also ``grouped_masks/<name>_<n>.png``;
+``manifest.json`` holds the rules, ``params.jsonl`` a line a pair with what was drawn for it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from basicsr.data.pairing import require_same
+from basicsr.masks import LabelMap, encode_label_map
+from basicsr.preparation.manifest import claim_folder, identify
+from basicsr.preparation.pairs.moving_objects import choose, decode_objects, usable_map
+from basicsr.preparation.photos import find_photos, read_photo
+from basicsr.preparation.reading import read_bytes
+from basicsr.segmenters import graph_regions
+from basicsr.storage import DiskStorage
+from basicsr.synthesis import Draw, KernelFolder, Preset, draw_pair, make_pair
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.folders import require_outside
+from basicsr.utils.image import encode_png, to_chw, to_tensor
+from basicsr.utils.log import logger
+from basicsr.utils.parallel import in_parallel
+from basicsr.utils.rng import sample_generator
+
+PARAMS = "params.jsonl"
+
+
+@dataclass(frozen=True)
+class SynthesisJob:
+    """What to do.
+
+    Args:
+        sharp: folder of photos, with subfolders.
+        output: see the head of this file.
+        rules: how pairs come about.
+        labels: folder of masks named like the photos, see `basicsr.preparation.pairs.moving_objects`.
+        segment: find the regions by graph-based segmentation; without this and ``labels`` each photo is
+            blurred with one kernel.
+        copies: pairs a photo.
+        seed: key of the random numbers, with the name of the photo and the number of the pair.
+        kernels: folder of kernels to draw from; null makes them.
+        centre_kernels: shift those so that their centroids are their middles.
+        workers: processes; null is one a core.
+        overwrite: make all pairs again, whatever is there.
+    """
+
+    sharp: Path
+    output: Path
+    rules: Preset
+    labels: Path | None = None
+    segment: bool = False
+    copies: int = 10
+    seed: int = 0
+    kernels: Path | None = None
+    centre_kernels: bool = False
+    workers: int | None = None
+    overwrite: bool = False
+
+    @property
+    def folders(self) -> list[str]:
+        has_masks = self.labels is not None or self.segment
+        return ["input", "target", *(["grouped_masks"] if has_masks else [])]
+
+    def place(self, folder: str, key: str, number: int) -> Path:
+        return self.output / folder / f"{key}_{number}.png"
+
+
+class PairRecord(msgspec.Struct, frozen=True):
+    """A line of ``params.jsonl``.
+
+    Args:
+        name: of the pair.
+        photo: its key.
+        number: of the pair of this photo, from 0.
+        draw: what was drawn.
+        sources: bytes of the files it was made from.
+        files: bytes of its files, by folder.
+        made_with: identifies the rules in ``manifest.json``.
+    """
+
+    name: str
+    photo: str
+    number: int
+    draw: Draw
+    sources: list[int]
+    files: dict[str, int]
+    made_with: str
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photo, its masks, and the numbers of the pairs to make."""
+
+    key: str
+    path: Path
+    masks: Path | None
+    numbers: tuple[int, ...]
+
+    @property
+    def sources(self) -> list[Path]:
+        return [self.path] if self.masks is None else [self.path, self.masks]
+
+
+@dataclass
+class Counts:
+    """Pairs made, and pairs that were there already."""
+
+    made: int = 0
+    kept: int = 0
+
+
+def synthesize_blur(job: SynthesisJob) -> Counts:
+    """Make the pairs that are missing, or that differ in size from their record.
+
+    Raises:
+        UserError: folders that cannot be used, changed rules; or at the end, naming the photos that failed.
+    """
+    photos = _find(job)
+    kernels = KernelFolder(job.kernels, job.rules.kernel_size, job.centre_kernels) if job.kernels else None
+    parameters = _parameters(job, kernels)
+    targets = (
+        job.place(folder, photo.key, number)
+        for photo in photos
+        for number in photo.numbers
+        for folder in job.folders
+    )
+    claim_folder(job.output, parameters, targets, job.overwrite)
+    made_with = identify(parameters)
+    missing = photos if job.overwrite else _missing(job, photos, made_with)
+    wanted, to_make = (sum(len(photo.numbers) for photo in some) for some in (photos, missing))
+    counts = Counts(kept=wanted - to_make)
+    records = job.output / PARAMS
+    if records.is_file() and records.read_bytes()[-1:] not in (b"\n", b""):
+        append_line(records, "")  # ends the line that a power cut left
+    work = partial(_make, job, kernels, made_with)
+    try:
+        for made in in_parallel(work, missing, "blurring", job.workers):
+            for record in made:
+                append_line(records, msgspec.json.encode(record).decode())
+            counts.made += len(made)
+    finally:
+        logger().info(f"{job.output}: {counts.made} pairs made, {counts.kept} there already")
+    return counts
+
+
+def read_pair_records(folder: Path) -> dict[str, PairRecord]:
+    """The last record of each pair by its name; a line that was cut short is left out."""
+    records = {}
+    path = folder / PARAMS
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            record = msgspec.json.decode(line, type=PairRecord)
+        except msgspec.DecodeError:
+            continue
+        records[record.name] = record
+    return records
+
+
+def _find(job: SynthesisJob) -> list[_Photo]:
+    storage = find_photos(job.sharp)
+    keys = storage.keys()
+    masks = None
+    if job.labels is not None:
+        masks = DiskStorage(job.labels, (".png", ".npz"))
+        require_same(keys, set(masks.keys()) & set(keys), str(job.sharp), str(job.labels))
+    for folder in filter(None, (job.sharp, job.labels)):
+        require_outside(job.output, folder)
+    return [
+        _Photo(
+            key,
+            Path(storage.describe(key)),
+            None if masks is None else Path(masks.describe(key)),
+            tuple(range(job.copies)),
+        )
+        for key in keys
+    ]
+
+
+def _parameters(job: SynthesisJob, kernels: KernelFolder | None) -> dict[str, Any]:
+    """What decides the pairs besides the photos; more copies of each are no change."""
+    files = None if kernels is None else {"files": kernels.fingerprint(), "centred": kernels.centre}
+    regions = "labels" if job.labels is not None else "graph" if job.segment else None
+    parameters = {"seed": job.seed, "regions": regions, "kernels": files, "rules": job.rules}
+    return dict(msgspec.json.decode(msgspec.json.encode(parameters)))
+
+
+def _missing(job: SynthesisJob, photos: list[_Photo], made_with: str) -> list[_Photo]:
+    records = read_pair_records(job.output)
+
+    def is_complete(photo: _Photo, number: int, sources: list[int]) -> bool:
+        record = records.get(f"{photo.key}_{number}")
+        if record is None or record.made_with != made_with or record.sources != sources:
+            return False
+        places = {folder: job.place(folder, photo.key, number) for folder in job.folders}
+        found = {folder: place.stat().st_size for folder, place in places.items() if place.is_file()}
+        return found == record.files
+
+    left = []
+    for photo in photos:
+        sources = [path.stat().st_size for path in photo.sources]
+        numbers = tuple(number for number in photo.numbers if not is_complete(photo, number, sources))
+        if numbers:
+            left.append(_Photo(photo.key, photo.path, photo.masks, numbers))
+    return left
+
+
+def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo: _Photo) -> list[PairRecord]:
+    """Write the pairs of a photo; with one thread, as the others do the other photos."""
+    name, data = str(photo.path), read_bytes(photo.path)
+    image, _ = read_photo(data, name)
+    size, (height, width) = job.rules.kernel_size, image.shape[:2]
+    if min(height, width) < size:
+        raise UserError(f"{name}: has {width}x{height} pixels, the kernels {size}x{size}; leave it out")
+    sources, objects, labels = [len(data)], None, None
+    if photo.masks is not None:
+        mask_data = read_bytes(photo.masks)
+        sources.append(len(mask_data))
+        objects = decode_objects(mask_data, str(photo.masks))
+        labels = usable_map(objects, job.rules)
+    elif job.segment:
+        objects = labels = graph_regions(image)
+    if labels is not None and labels.shape != (height, width):
+        found = f"has {labels.shape[1]}x{labels.shape[0]} pixels, {name} {width}x{height}"
+        raise UserError(f"{photo.masks}: {found}; take the masks of this photo")
+    sharp = to_tensor(to_chw(image))
+    records = []
+    for number in photo.numbers:
+        generator = sample_generator(job.seed, zlib.crc32(photo.key.encode()), number)
+        if objects is None or labels is None:
+            regions, planes = list[int](), np.zeros((0, height, width), np.bool_)
+        else:
+            regions, planes = choose(objects, labels, job.rules, generator)
+        draw, made = draw_pair(job.rules, regions, generator, kernels)
+        with _one_thread():
+            pair = make_pair(sharp, torch.from_numpy(planes), torch.from_numpy(made).float(), draw)
+        files = [encode_png(side.permute(1, 2, 0).contiguous().numpy()) for side in pair]
+        if labels is not None:
+            files.append(encode_label_map(_inner(labels, size // 2)))
+        for folder, content in zip(job.folders, files, strict=True):
+            write_bytes(job.place(folder, photo.key, number), content)
+        lengths = dict(zip(job.folders, map(len, files), strict=True))
+        pair_name = f"{photo.key}_{number}"
+        records.append(PairRecord(pair_name, photo.key, number, draw, sources, lengths, made_with))
+    return records
+
+
+def _inner(labels: LabelMap, margin: int) -> LabelMap:
+    height, width = labels.shape
+    return labels[margin : height - margin, margin : width - margin]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The other cores have photos of their own, and sums do not depend on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,231 @@
+"""The data behind the Small option files: synthesised blur and real pairs with masks, cut for training.
+
+Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of pairs
+that is held out; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` keeps what
+they are made from, by kind; crops of one photo all come from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+
+from basicsr.preparation.layouts.crop_patches import Windows, crop_folder
+from basicsr.preparation.layouts.place_pairs import place_file
+from basicsr.preparation.masks.create import create_masks
+from basicsr.preparation.masks.files import MaskJob
+from basicsr.preparation.pairs.film_photos import FilmJob, film_photos
+from basicsr.preparation.pairs.synthesize_blur import SynthesisJob, synthesize_blur
+from basicsr.segmenters.graph import Graph
+from basicsr.storage import DiskStorage
+from basicsr.synthesis import PRESETS, ClipRules, Preset
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import require_short_names
+from basicsr.utils.image import READABLE, read_rgb, write_png
+from basicsr.utils.parallel import in_parallel
+
+FIELDS = ("input", "target", "grouped_masks", "input_mask")
+WINDOWS = Windows(192, 113)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A kind of synthesised blur.
+
+    Args:
+        rules: how pairs come about.
+        copies: pairs of each photo.
+        objects: whether objects move.
+        scale: factor by which the sides of photos are resized before.
+    """
+
+    rules: Preset | ClipRules
+    copies: int
+    objects: bool = False
+    scale: float = 1.0
+
+    @property
+    def lost(self) -> int:
+        """Pixels by which the sides of pairs are shorter than those of photos."""
+        return 2 * self.rules.margin if isinstance(self.rules, ClipRules) else self.rules.kernel_size - 1
+
+
+BLURS = {
+    "uniform": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.01, 0.1)), 8),
+    "objects": Blur(PRESETS["gopro"], 6, objects=True),
+    "realistic": Blur(PRESETS["realistic"].adapted(exposure=(0.02, 0.12)), 3, objects=True),
+    # Without pairs like these two, networks sharpen what is sharp, or soft by nature.
+    "mild": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.01)), 3),
+    "soft": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.08)), 2, scale=1.6),
+    "clips": Blur(ClipRules(), 4),
+    "softclips": Blur(ClipRules(), 2, scale=1.6),
+}
+# Of sharp frames of clips.
+_FRAMES = {
+    "frames": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6),
+    "filmed": Blur(ClipRules(), 6),
+}
+_HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
+
+
+@dataclass(frozen=True)
+class SmallSet:
+    """What the set is made of.
+
+    Args:
+        output: e.g. ``datasets/Small``.
+        photos: folder of sharp photos.
+        labels: folder of human outlines named like ``photos``; objects of them move.
+        more_photos: folder of sharp photos without outlines; null is none.
+        held_photos: folder of sharp photos for testing; each is blurred once.
+        pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
+            shows each of their crops. Where sharp sides are large enough, they are blurred like photos, too,
+            and the pairs at half their size, whose blur is milder, are shown twice as often.
+        held_pairs: real pairs for testing, by the names of their folders in the output.
+        workers: processes; null is one a core.
+    """
+
+    output: Path
+    photos: Path
+    labels: Path
+    held_photos: Path
+    more_photos: Path | None = None
+    pairs: Mapping[Path, int] | None = None
+    held_pairs: Mapping[str, Path] | None = None
+    workers: int | None = None
+
+
+def make_small_set(job: SmallSet) -> dict[str, int]:
+    """Make what is missing. Returns the number of images of each split.
+
+    Raises:
+        UserError: folders that cannot be used, or images that failed.
+    """
+    _check_pairs([*(job.pairs or {}), *(job.held_pairs or {}).values()])
+    for name, times in _training_parts(job):
+        part = job.output / "parts" / name
+        _mask(part, job.workers)
+        source = part
+        if _is_larger_than_a_window(part):
+            source = part / "crops"
+            for field in FIELDS:
+                windows = Windows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
+                crop_folder(part / field, source / field, windows, job.workers)
+        for number in range(times):
+            link_pairs(source, job.output / "train", f"{name}_{number}_")
+    _blur(job, "held", job.held_photos, _HELD)
+    held = {"synthetic": job.output / "parts/held"}
+    for name, folder in (job.held_pairs or {}).items():
+        held[name] = _take(job, f"held_{name}", folder)
+    for name, part in held.items():
+        _mask(part, job.workers)
+        link_pairs(part, job.output / name, "")
+    splits = ["train", *held]
+    return {name: len(DiskStorage(job.output / name / "input", READABLE).keys()) for name in splits}
+
+
+def _check_pairs(folders: Iterable[Path]) -> None:
+    for place in (folder / field for folder in folders for field in ("input", "target")):
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; pairs have the folders input and target")
+
+
+def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
+    """Make the pairs of each part of the training data; its name, and how many times an epoch shows it."""
+    for kind, blur in BLURS.items():
+        _blur(job, kind, job.photos, blur)
+        yield kind, 1
+        if job.more_photos is not None and not blur.objects:
+            _blur(job, f"{kind}_more", job.more_photos, blur)
+            yield f"{kind}_more", 1
+    for number, (folder, times) in enumerate((job.pairs or {}).items(), start=1):
+        part = _take(job, f"real_{number}", folder)
+        yield f"real_{number}", times
+        if _is_larger_than_a_window(part, max(blur.lost for blur in _FRAMES.values())):
+            for field in ("input", "target"):
+                _resize(folder / field, job.output / "parts" / f"half_{number}" / field, 0.5, job.workers)
+            yield f"half_{number}", 2 * times
+            for kind, blur in _FRAMES.items():
+                _blur(job, f"{kind}_{number}", part / "target", blur)
+                yield f"{kind}_{number}", 1
+
+
+def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
+    labels = job.labels if blur.objects else None
+    output = job.output / "parts" / name / ("made" if blur.objects else "")
+    if blur.scale != 1:
+        photos = _resize(photos, job.output / "parts" / f"{name}_photos", blur.scale, job.workers)
+    if isinstance(blur.rules, ClipRules):
+        film_photos(FilmJob(photos, output, blur.rules, blur.copies, workers=job.workers))
+        return
+    synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
+    if blur.objects:
+        # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
+        link_pairs(output, output.parent, "", ("input", "target"))
+
+
+def _resize(photos: Path, output: Path, scale: float, workers: int | None) -> Path:
+    """Write photos with their sides times ``scale``. Returns ``output``."""
+    files = DiskStorage(photos, READABLE)
+    missing = [
+        (Path(files.describe(key)), place)
+        for key in files.keys()  # noqa: SIM118 - not a mapping
+        if not (place := output / f"{key}.png").exists()
+    ]
+    for _ in in_parallel(partial(_resize_one, scale), missing, "resizing", workers, threads=True):
+        pass
+    return output
+
+
+def _resize_one(scale: float, files: tuple[Path, Path]) -> None:
+    source, place = files
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    write_png(place, cv2.resize(read_rgb(source), None, fx=scale, fy=scale, interpolation=method))
+
+
+def _take(job: SmallSet, name: str, folder: Path) -> Path:
+    """Link real pairs into a part."""
+    part = job.output / "parts" / name
+    link_pairs(folder, part, "", ("input", "target"))
+    return part
+
+
+def _mask(part: Path, workers: int | None) -> None:
+    job = MaskJob(part / "input", part / "grouped_masks", grey=part / "input_mask", workers=workers)
+    create_masks(job, Graph, "graph")
+
+
+def link_pairs(source: Path, output: Path, prefix: str, fields: tuple[str, ...] = FIELDS) -> None:
+    """Link the images of some fields into one folder a field, ``/`` in their keys replaced by ``_``.
+
+    Links that are there already stay.
+
+    Args:
+        prefix: of the names.
+
+    Raises:
+        UserError: two images would get one name, or a name is too long.
+    """
+    for field in fields:
+        files = DiskStorage(source / field, READABLE)
+        sources: dict[Path, Path] = {}
+        for key in files.keys():  # noqa: SIM118 - not a mapping
+            path = Path(files.describe(key))
+            place = output / field / f"{prefix}{key.replace('/', '_')}{path.suffix}"
+            if place in sources:
+                raise UserError(f"{sources[place]} and {path}: both would become {place}; rename one")
+            sources[place] = path
+        require_short_names(sources)
+        for place, path in sources.items():
+            if not place.exists():
+                place_file(path.resolve(), place, "symlink")
+
+
+def _is_larger_than_a_window(part: Path, margin: int = 0) -> bool:
+    files = DiskStorage(part / "input", READABLE)
+    first = read_rgb(Path(files.describe(files.keys()[0])))
+    return min(first.shape[:2]) >= WINDOWS.size + margin

@@ -1,0 +1,138 @@
+"""The whole comparison, as it is typed: two rows of width 4, two seeds, two iterations."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from basicsr.reporting.page import read_page
+from basicsr.studies.compare import compare_rows
+from basicsr.studies.job import read_job
+from basicsr.utils.errors import OptionError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["num_gpu=0", "network_g.width=4", "network_g.enc_blk_nums=[1]", "network_g.dec_blk_nums=[1]"]
+TRAINING = [
+    "datasets.train.gt_size=16",
+    "datasets.train.batch_size_per_gpu=2",
+    "datasets.train.num_worker_per_gpu=0",
+    "train.total_iter=2",
+    "train.warmup_iter=-1",
+    "train.ema_decay=0",
+    "val.val_freq=null",
+]
+OVERRIDES = ["-o", "rows", "--test_set", *TINY, "--set", *TINY, *TRAINING]
+
+
+@pytest.fixture
+def workplace(paired_set, tmp_path, monkeypatch) -> Path:
+    """A folder with the option files and a tiny set in the place of the Small sets, as current folder."""
+    shutil.copytree(ROOT / "options", tmp_path / "options")
+    for split in ("train", "synthetic", "gopro", "reds"):
+        shutil.copytree(paired_set, tmp_path / "datasets/Small" / split)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts/train_rows.py"), *words],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=280, check=False,
+    )  # fmt: skip
+
+
+def metrics(row: str, seed: int) -> dict:
+    return json.loads(Path(f"results/Small-{row}-seed{seed}/metrics.json").read_text())
+
+
+def written(*folders: str) -> dict[Path, int]:
+    """When each file was written."""
+    files = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+@pytest.mark.slow
+def test_two_rows_with_two_seeds(workplace):
+    words = ["--rows", "NAFNet", "SegNAFNet", "--seeds", "0", "1", *OVERRIDES]
+    done = command("--jobs", "2", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = json.loads(Path("rows/table.json").read_text())
+    assert table["seeds"] == [0, 1] and table["budget"] == {"iterations": 2, "crops": 2, "side": 16}
+    assert list(table["input"]) == ["Small-synthetic", "Small-GoPro", "Small-REDS"]
+    for before in table["input"].values():
+        assert before["psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 grey values off"
+        assert 0.9 < before["ssim"] < 1
+    for row, sets in table["rows"].items():
+        tests = [metrics(row, seed) for seed in (0, 1)]
+        for name, values in sets.items():
+            for metric, value in values.items():
+                assert value["values"] == [test[name]["mean"][metric] for test in tests]
+            assert values["psnr"]["values"][0] != values["psnr"]["values"][1], "a seed is another training"
+    text = Path("rows/table.md").read_text()
+    assert text in done.stdout
+    assert [line.split(" | ")[0] for line in text.splitlines()[2:5]] == ["| input", "| w/o SAM", "| Ours"]
+
+    page = read_page(Path("rows/report.html"))
+    assert [run["name"] for run in page["runs"]] == ["Small-NAFNet-seed0", "Small-SegNAFNet-seed0"]
+    image = page["sets"][0]["images"][0]
+    assert image["input"].keys() == {"psnr", "ssim", "mcr"}
+    assert all(Path("rows", result["full"]).is_file() for result in image["results"])
+    assert not Path("results/Small-NAFNet-seed1/visualization").exists(), "only the page needs pictures"
+
+    before = written("experiments", "results", "rows/logs")
+    again = command(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.count("trained already") == again.stdout.count("tested already") == 4
+    assert written("experiments", "results", "rows/logs") == before
+    assert Path("rows/table.md").read_text() == text
+
+
+@pytest.mark.slow
+def test_after_a_failure_it_goes_on_where_it_stopped(workplace):
+    words = ["--rows", "NAFNet", "--seeds", "0", *OVERRIDES]
+    photo = Path("datasets/Small/reds/input/photo_0.png")
+    kept = photo.read_bytes()
+    photo.write_text("no image")
+    broken = command(*words)
+    assert broken.returncode == 1
+    log = "rows/logs/Small-NAFNet-seed0.log"
+    assert broken.stderr == f"error: Small-NAFNet-seed0: test.py ended with exit code 1; {log} says why\n"
+    assert "photo_0.png: not an image" in Path(log).read_text()
+    assert not Path("rows/table.md").exists()
+
+    with pytest.raises(UserError, match=r"Small-NAFNet-seed0: begun with train.total_iter 2, now 3"):
+        compare_rows(read_job([*words, "train.total_iter=3"]))
+
+    photo.write_bytes(kept)
+    trained = written("experiments")
+    mended = command(*words)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert "trained already" in mended.stdout and "it needs at least two rows" in mended.stdout
+    assert written("experiments") == trained
+    assert list(json.loads(Path("rows/table.json").read_text())["rows"]) == ["NAFNet"]
+
+
+def test_mistakes_are_found_before_anything_is_trained(workplace):
+    for flag, override in (
+        ("--set", "name=mine"),
+        ("--set", "manual_seed=3"),
+        ("--test_set", "path.pretrain_network_g=NAFNet"),
+    ):
+        with pytest.raises(OptionError, match=rf"{flag}: .* is set by this command; leave it out"):
+            compare_rows(read_job([flag, override]))
+    with pytest.raises(OptionError, match=r"val.metric: "):
+        compare_rows(read_job(["--test_set", "val.metric=3"]))
+    path = Path("options/train/Small/SegNAFNet.yml")
+    path.write_text(path.read_text() + "\ntrain:\n  total_iter: 9\n")
+    with pytest.raises(
+        UserError, match=r"SegNAFNet-seed0 has 9 iterations of .* Small-NAFNet-seed0 has 7,000 "
+    ):
+        compare_rows(read_job([]))
+    assert not Path("experiments").exists() and not Path("results").exists()
