@@ -45,29 +45,25 @@ def main() -> None:
 
 def demo(typed: argparse.Namespace) -> None:
     """Build the network of the option file, load its weights, restore the photo."""
-    from basicsr.checkpoints.weights import load_network
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
-    from basicsr.layers.normalization import Normalization, normalization_of
+    from basicsr.engine.networks import start_network
+    from basicsr.layers.normalization import Normalization
     from basicsr.masks import read_label_map
-    from basicsr.models.base import check_channels
     from basicsr.restoration import RestoreOptions, Restorer
     from basicsr.restoration.items import find_items
+    from basicsr.utils.devices import choose_device
     from basicsr.utils.errors import OptionError
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
-    from basicsr.utils.shipped import weight_file
 
     open_log(True)
     config = load_config(typed.opt, typed.overrides, "demo")
     find_items([typed.input_path], typed.output_path, is_folder=False, overwrite=typed.overwrite)
-    weights = config.path.pretrain_network_g
-    if weights is None:
+    if config.path.pretrain_network_g is None and config.network_g.weights is None:
         way_on = "name the weights: --set path.pretrain_network_g=FILE"
         raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
-    net = config.network_g.build()
-    check_channels(net, "network_g")
-    logger().info(load_network(net, weight_file(weights), config.path.strict_load_g, config.path.param_key))
-    if normalization_of(net) is None:
+    net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
+    if net.normalization is None:
         said = [Normalization.of(item.options.get("mean"), item.options.get("std"))
                 for item in config.tested().values()]  # fmt: skip
         net.normalization = next(filter(None, said), None)

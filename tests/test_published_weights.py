@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_network, read_weights, save_network
 from basicsr.engine.inference import Windows
@@ -39,7 +40,7 @@ SIZES = [(160, 128), (157, 121), (33, 47)]
 TOLERANCE = 30 * 100 * torch.finfo(torch.float32).eps
 
 
-class Published(nn.Module):
+class Published(RestorationNetwork):
     """The published networks, as functions of their weights.
 
     Args:
@@ -47,8 +48,6 @@ class Published(nn.Module):
         window: side of local pooling at full resolution; None pools globally.
         mask_value: strength of the masks.
     """
-
-    image_inputs = ("lq",)
 
     def __init__(self, state: dict[str, Tensor], window: int | None = None, mask_value: float = 1.0) -> None:
         super().__init__()

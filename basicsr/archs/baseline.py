@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -10,11 +10,16 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.archs.unet import RestorationUNet
+from basicsr.archs.base import Block
+from basicsr.archs.shapes import convolution
+from basicsr.archs.unet import RestorationUNet, unet_options
+from basicsr.layers.local_pool import GlobalAvgPool2d
 from basicsr.layers.norm import LayerNorm2d
 from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
+
+ATTENTION = "se.1.weight"  # only these blocks have it
 
 
 class BaselineBlock(nn.Module):
@@ -36,7 +41,7 @@ class BaselineBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, wide, 1)
         self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
         self.se = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            GlobalAvgPool2d(),
             nn.Conv2d(wide, wide // 2, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(wide // 2, wide, 1),
@@ -100,7 +105,19 @@ class Baseline(RestorationUNet):
         super().__init__(
             block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
         )
-        self.pool_locally(train_size)
+        self.localise(train_size)
+
+    @classmethod
+    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        found = unet_options(state, extra_channel)
+        attention = next((name for name in state if name.endswith(ATTENTION)), None)
+        if found is None or found[1] or attention is None:
+            return None
+        block = attention.removesuffix(ATTENTION)
+        dw, ffn = convolution(state, f"{block}conv1.weight"), convolution(state, f"{block}conv4.weight")
+        if not dw or not ffn:
+            return None
+        return found[0] | {"dw_expand": dw[0] // dw[1], "ffn_expand": ffn[0] // ffn[1]}
 
 
 @ARCHS.register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -10,7 +10,9 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.archs.unet import RestorationUNet
+from basicsr.archs.base import Block
+from basicsr.archs.unet import RestorationUNet, unet_options
+from basicsr.layers.local_pool import GlobalAvgPool2d
 from basicsr.layers.norm import LayerNorm2d
 from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Count, Share
@@ -41,7 +43,7 @@ class NAFBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, wide, 1)
         self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
         self.gate = SimpleGate()
-        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1))
+        self.sca = nn.Sequential(GlobalAvgPool2d(), nn.Conv2d(channels, channels, 1))
         self.conv3 = nn.Conv2d(channels, channels, 1)
         self.norm2 = LayerNorm2d(channels)
         self.conv4 = nn.Conv2d(channels, wide, 1)
@@ -98,7 +100,16 @@ class NAFNet(RestorationUNet):
         )
         if mask:
             self.image_inputs = ("lq", "mask")
-        self.pool_locally(train_size)
+        self.localise(train_size)
+
+    @classmethod
+    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        found = unet_options(state, extra_channel)
+        if found is None or found[1] > 1 or "pre_seg.weight" in state:
+            return None
+        if any(name.endswith("se.1.weight") for name in state):
+            return None  # the attention of a Baseline
+        return found[0] | {"mask": found[1] == 1}
 
 
 @ARCHS.register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,7 +11,9 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.archs.nafnet import NAFBlock
+from basicsr.archs.base import Block
+from basicsr.archs.nafnet import NAFBlock, NAFNet
+from basicsr.archs.shapes import convolution
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
 from basicsr.layers.padding import Padding, crop_to
@@ -67,7 +69,7 @@ class SegNAFNet(RestorationUNet):
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
         self.pool = MaskAveragePool(mask_dropout, 1.0 if mask_value is None else mask_value)
         self.mask_value_is_forced = mask_value is not None
-        self.pool_locally(train_size)
+        self.localise(train_size)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, labels: Tensor, means: Tensor | None = None
@@ -86,9 +88,30 @@ class SegNAFNet(RestorationUNet):
         """Padded image (B, img_channel, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
         return self.pre_seg_in(self.pre_seg(image))
 
-    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        (x,) = super().example_inputs(height, width)
-        return x[:, : self.img_channel], torch.zeros(1, height, width, dtype=torch.int32, device=x.device)
+    @property
+    def region_pool(self) -> MaskAveragePool:
+        return self.pool
+
+    @property
+    def input_channels(self) -> int:
+        return self.img_channel
+
+    @classmethod
+    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        pooled = convolution(state, "pre_seg.weight")
+        if extra_channel or not pooled:
+            return None
+        inner = {name: tensor for name, tensor in state.items() if not name.startswith("pre_seg")}
+        options = NAFNet.recognise(inner, pooled[0])
+        if options is None or options.pop("mask"):
+            return None  # no such network is known
+        return options | {"seg_channel": pooled[0]}
+
+    @classmethod
+    def completed(cls, options: Block, state: Mapping[str, Tensor]) -> Block:
+        # the default of seg_channel was another one once
+        pooled = convolution(state, "pre_seg.weight")
+        return {"seg_channel": pooled[0], **options} if pooled else options
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
         if local_metadata.get("version") == 1 and not self.mask_value_is_forced:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from basicsr.layers.local_pool import to_local
-from basicsr.layers.normalization import Normalization
+from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork
+from basicsr.archs.shapes import convolution, count_children
 from basicsr.layers.padding import Padding, SizeRule, crop_to
 from basicsr.layers.weights_facts import WeightsFacts
 
 
-class RestorationUNet(nn.Module):
+class RestorationUNet(RestorationNetwork):
     """Image of any size -> restored image. Blocks run at ``width`` channels, doubled at each level down.
 
     Args:
@@ -28,19 +28,8 @@ class RestorationUNet(nn.Module):
         dec_blk_nums: blocks of each level on the way up, coarse to fine.
         padding: of images whose sides do not fit. None lets the weights say: zeros for published ones, edge
             for networks trained here.
-
-    Attributes:
-        image_inputs: sample fields that are concatenated to the first argument of ``forward``.
-        takes_labels: whether ``forward`` takes label maps (B, H, W) as second argument.
-        size_rule: what sizes run without padding, and how others are padded.
-        normalization: of the images that ``forward`` takes; None where nobody has said it.
-        local_train_size: ``train_size`` where none is given; the Local variants have one.
     """
 
-    image_inputs: tuple[str, ...] = ("lq",)
-    takes_labels: bool = False
-    local_train_size: tuple[int, int, int, int] | None = None
-    normalization: Normalization | None = None
     # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
     _version = 2
 
@@ -67,6 +56,11 @@ class RestorationUNet(nn.Module):
         self.downs = nn.ModuleList()
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
+        # the features of each level on the way down, behind its blocks
+        self.feature_points = tuple(
+            FeaturePoint(f"encoders.{level}", width * 2**level, 2**level)
+            for level in range(len(enc_blk_nums))
+        )
         channels = width
         for count in enc_blk_nums:
             self.encoders.append(nn.Sequential(*(block(channels) for _ in range(count))))
@@ -103,18 +97,25 @@ class RestorationUNet(nn.Module):
             features = decoder(up(features) + skip)
         return self.ending(features) + x[:, : self.img_channel]
 
-    def pool_locally(self, train_size: tuple[int, int, int, int] | None) -> None:
-        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
-        train_size = train_size or self.local_train_size
-        if train_size is not None:
-            to_local(self, train_size)
+    @property
+    def input_channels(self) -> int:
+        return self.intro.in_channels
+
+    @classmethod
+    def with_pooling(cls, options: Block, local: bool) -> Block | None:
+        if not local:
+            kinds = [kind for kind in cls.__mro__ if issubclass(kind, RestorationUNet)]
+            name = next(kind.__name__ for kind in kinds if kind.local_train_size is None)
+            return {"type": name} | {key: value for key, value in options.items() if key != "train_size"}
+        if cls.local_train_size is not None or options.get("train_size") is not None:
+            return {"type": cls.__name__, **options}
+        locals_of = [kind for kind in cls.__subclasses__() if kind.local_train_size is not None]
+        return {"type": locals_of[0].__name__, **options} if locals_of else None
 
     def weights_facts(self) -> WeightsFacts:
-        """See `basicsr.layers.weights_facts.HasWeightsFacts`."""
         return WeightsFacts(padding=self.size_rule.padding)
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        """See `basicsr.layers.weights_facts.HasWeightsFacts`."""
         if self.padding_is_forced:
             reason = "forced by the option padding"
         elif facts is None:
@@ -136,8 +137,25 @@ class RestorationUNet(nn.Module):
             self._pad_with("zeros")
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
-    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""
-        parameter = self.intro.weight
-        channels = self.intro.in_channels
-        return (torch.zeros(1, channels, height, width, device=parameter.device, dtype=parameter.dtype),)
+
+def unet_options(state: Mapping[str, Tensor], added: int) -> tuple[Block, int] | None:
+    """Widths and blocks of a U-Net with these weights, and how many channels it takes beside the image.
+
+    Args:
+        added: further channels that come from elsewhere in the network, or around it; not counted.
+
+    Returns:
+        None where it is no such network.
+    """
+    first, last = convolution(state, "intro.weight"), convolution(state, "ending.weight")
+    if not first or not last or first[1] - last[0] - added < 0:
+        return None
+    levels = range(count_children(state, "downs"))
+    block: Block = {
+        "img_channel": last[0],
+        "width": first[0],
+        "middle_blk_num": count_children(state, "middle_blks"),
+        "enc_blk_nums": [count_children(state, f"encoders.{level}") for level in levels],
+        "dec_blk_nums": [count_children(state, f"decoders.{level}") for level in levels],
+    }
+    return block, first[1] - last[0] - added

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from basicsr.archs.base import Block, RestorationNetwork, recognise
+from basicsr.archs.shapes import convolution
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
-from basicsr.layers.normalization import Normalization
 from basicsr.layers.padding import SizeRule, crop_to
-from basicsr.layers.weights_facts import HasWeightsFacts, WeightsFacts
+from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS, Nested, split_type
 
 
 @ARCHS.register
-class WithMAP(nn.Module):
+class WithMAP(RestorationNetwork):
     """Any network with an ``extra_channel`` option, fed by MAP. Keys: ``net.*`` and ``map.*``.
 
     Args:
@@ -28,7 +30,7 @@ class WithMAP(nn.Module):
     """
 
     takes_labels = True
-    normalization: Normalization | None = None
+    wraps = "net"
 
     def __init__(
         self,
@@ -39,8 +41,14 @@ class WithMAP(nn.Module):
     ) -> None:
         super().__init__()
         name, options = split_type(net)
-        self.net = ARCHS.build(name, options | {"extra_channel": seg_channel})
-        self.image_inputs: tuple[str, ...] = self.net.image_inputs
+        self.net: RestorationNetwork = ARCHS.build(name, options | {"extra_channel": seg_channel})
+        self.gives = self.net.gives
+        self.img_channel = self.net.img_channel
+        self.image_inputs = self.net.image_inputs
+        self.stage_names = self.net.stage_names
+        self.feature_points = tuple(
+            replace(point, name=f"net.{point.name}") for point in self.net.feature_points
+        )
         self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
 
     def forward(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
@@ -49,38 +57,50 @@ class WithMAP(nn.Module):
         Args:
             means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
         """
+        return crop_to(self.net(self._with_regions(x, labels, means)), *x.shape[-2:])
+
+    def stages(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> dict[str, Any]:  # type: ignore[override]
+        """Those of the inner network; its image is cropped to the size of ``x``, the others stay."""
+        stages = self.net.stages(self._with_regions(x, labels, means))
+        return stages | {"restored": crop_to(stages["restored"], *x.shape[-2:])}
+
+    def _with_regions(self, x: Tensor, labels: Tensor, means: Tensor | None) -> Tensor:
         padded = self.size_rule.pad(x)
-        pooled = self.map(padded[:, : self.net.img_channel], self.size_rule.pad_labels(labels), means)
-        return crop_to(self.net(torch.cat([padded, pooled], dim=1)), *x.shape[-2:])
+        pooled = self.map(padded[:, : self.img_channel], self.size_rule.pad_labels(labels), means)
+        return torch.cat([padded, pooled], dim=1)
 
     @property
-    def size_rule(self) -> SizeRule:
+    def size_rule(self) -> SizeRule:  # type: ignore[override]
         """What sizes run without padding, and how others are padded: as the inner network does it."""
-        rule: SizeRule = self.net.size_rule
-        return rule
+        return self.net.size_rule
 
     @property
-    def pool(self) -> MaskAveragePool:
-        """The pooling itself."""
+    def input_channels(self) -> int:
+        return self.net.input_channels - self.map.pre_seg_in.out_channels
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        return self.net.bytes_per_pixel
+
+    @property
+    def region_pool(self) -> MaskAveragePool:
         return self.map.pool
 
     def region_features(self, image: Tensor) -> Tensor:
-        """Padded inputs (B, C, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
-        return self.map.features(image[:, : self.net.img_channel])
+        return self.map.features(image[:, : self.img_channel])
+
+    @classmethod
+    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        pooled = convolution(state, "map.pre_seg.weight")
+        if extra_channel or not pooled:
+            return None
+        inner = {name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")}
+        net = recognise(inner, pooled[0])
+        return net and {"net": net, "seg_channel": pooled[0]}
 
     def weights_facts(self) -> WeightsFacts:
-        """Those of the inner network."""
-        return self.net.weights_facts() if isinstance(self.net, HasWeightsFacts) else WeightsFacts()
+        return self.net.weights_facts()
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        """The inner network takes them over."""
-        if not isinstance(self.net, HasWeightsFacts):
-            return ""
         inner = [name.removeprefix("net.") for name in loaded if name.startswith("net.")]
         return self.net.adopt_weights_facts(facts, inner)
-
-    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """Zeros of the shapes that ``forward`` takes, batch 1."""
-        (x,) = self.net.example_inputs(height, width)
-        seg_channel = self.map.pre_seg_in.out_channels
-        return x[:, :-seg_channel], torch.zeros(1, height, width, dtype=torch.int32, device=x.device)

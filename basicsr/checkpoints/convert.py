@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 
+from basicsr.archs.base import facts_of
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import save_network
 from basicsr.layers.padding import Padding
-from basicsr.layers.weights_facts import facts_of
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
@@ -55,7 +55,7 @@ def convert_checkpoint(
     broken = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
     if broken:
         raise UserError(f"{source}: {broken[0]} is not finite in {precision}; take another precision")
-    description = {"type": rebuilt.type, **rebuilt.options}
+    description = rebuilt.block
     if output.suffix == ".pth":
         save_network(output, net, None, description)
     else:

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.checkpoints.recognise import recognise
+from basicsr.archs.base import RestorationNetwork, adopt_facts, facts_of, recognise
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of
-from basicsr.layers.weights_facts import WeightsFacts, adopt_facts, facts_of
+from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
@@ -29,19 +29,23 @@ _OWN = "basicsr"
 
 
 def save_network(
-    path: Path, net: nn.Module, averaged: nn.Module | None, description: Mapping[str, Any] | None = None
+    path: Path,
+    net: nn.Module,
+    averaged: nn.Module | None,
+    description: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a weight file.
 
     Args:
         net: its ``state_dict`` becomes ``params``.
         averaged: EMA copy of ``net``, becomes ``params_ema``.
-        description: ``network_g`` block that builds ``net``.
+        description: block that builds ``net``.
     """
     contents: dict[str, Any] = {"params": _on_cpu(net.state_dict())}
     if averaged is not None:
         contents["params_ema"] = _on_cpu(averaged.state_dict())
-    contents[_OWN] = {"network": dict(description or {}), "facts": facts_of(net).to_builtins()}
+    facts = facts_of(net).to_builtins() if isinstance(net, RestorationNetwork) else {}
+    contents[_OWN] = {"network": dict(description or {}), "facts": facts}
     save_contents(path, contents)
 
 
@@ -118,7 +122,9 @@ def read_weights(path: Path, param_key: str | None = None) -> Weights:
     return Weights(path, entry, state, network, facts)
 
 
-def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str | None = None) -> str:
+def load_network(
+    net: RestorationNetwork, path: Path, strict: bool = True, param_key: str | None = None
+) -> str:
     """Read a weight file into ``net``.
 
     Args:
@@ -165,7 +171,8 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         said.append(f"not strict: {mismatch}")
     if widened:
         said.append(f"further input channels of {', '.join(widened)} start at zero")
-    said.append(adopt_facts(net, weights.facts, fitting.keys()))
+    if isinstance(net, RestorationNetwork):
+        said.append(adopt_facts(net, weights.facts, fitting.keys()))
     return "; ".join(filter(None, said))
 
 

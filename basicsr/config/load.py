@@ -44,6 +44,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
     if "model_type" in merged and merged["model_type"] not in MODELS.names():
         what = f"unknown model {merged['model_type']!r}"
         mistakes.unknown("model_type", what, str(merged["model_type"]), MODELS.names())
+    elif config is not None:
+        MODELS.check(config.model_type, config.model_opt, "model_opt", mistakes)
     lines = mistakes.lines + (semantic_mistakes(config, command) if config is not None else [])
     if lines:
         raise OptionError(str(path), lines)

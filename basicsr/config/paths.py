@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,17 +47,25 @@ class ExperimentPaths:
         """Effective options; a resumed run keeps its own beside those of the first."""
         return self.root / ("config.yml" if iteration == 0 else f"config_from_{iteration}.yml")
 
-    def network(self, iteration: int | str) -> Path:
-        """Weights after ``iteration`` steps, or ``"latest"``."""
-        return self.root / "models" / f"net_g_{iteration}.pth"
+    def network(self, iteration: int | str, name: str = "g") -> Path:
+        """Weights of a network after ``iteration`` steps, or ``"latest"``."""
+        return self.root / "models" / f"net_{name}_{iteration}.pth"
 
     def state(self, iteration: int) -> Path:
         return self.root / "training_states" / f"{iteration}.state"
 
-    def newest_state(self) -> Path | None:
-        """The state with the highest iteration whose weights are there; half-written ones are skipped."""
+    def newest_state(self, networks: Sequence[str] = ("g",)) -> Path | None:
+        """The state with the highest iteration whose weights are there; half-written ones are skipped.
+
+        Args:
+            networks: names of those that are trained.
+        """
         found = [path for path in (self.root / "training_states").glob("*.state") if path.stem.isdecimal()]
-        complete = [path for path in found if self.network(iteration_of(path)).is_file()]
+        complete = [
+            path
+            for path in found
+            if all(self.network(iteration_of(path), name).is_file() for name in networks)
+        ]
         return max(complete, key=iteration_of, default=None)
 
     def require_new(self) -> None:

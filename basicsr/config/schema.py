@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from basicsr.utils.convert import Count, ExistingFile, Mistakes, Name, WeightFile, join, struct_values
 from basicsr.utils.errors import OptionError
-from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, Registry
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, Registry
 
 Whole = Annotated[int, Meta(ge=0)]
 Command = Literal["train", "test", "demo"]
@@ -34,7 +34,8 @@ class Component(Options, frozen=True, kw_only=True):
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> Component | None:
         """Split ``value`` into fields and options and check both."""
-        frame = struct_values(cls, value, where, mistakes, skip=("options",))
+        own = cls.registry.options(value["type"]) if value.get("type") in cls.registry.names() else {}
+        frame = struct_values(cls, value, where, mistakes, skip=("options", *own))
         options = {key: item for key, item in value.items() if key not in frame.known}
         if "type" in value:
             cls.registry.check(value["type"], options, where, mistakes, beside=tuple(frame.known))
@@ -53,7 +54,28 @@ class Component(Options, frozen=True, kw_only=True):
 
 
 class NetworkOptions(Component, frozen=True, kw_only=True):
+    """A network and what it starts from.
+
+    ``weights``: a file, or the name of a network whose weights come with the package. Without a ``type`` the
+    network is the one that the file describes, with those options changed that are given beside it.
+    ``frozen``: it is neither trained nor saved, and runs in evaluation mode. ``strict``: every weight of the
+    file must fit. ``param_key``: see ``path``.
+    """
+
     registry = ARCHS
+
+    type: str = ""
+    weights: WeightFile | None = None
+    frozen: bool = False
+    strict: bool = True
+    param_key: str | None = None
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> Component | None:
+        if "type" not in value and value.get("weights") is None:
+            mistakes.add(join(where, "type"), "required, but not given (or weights, whose file says it)")
+            return None
+        return super().from_mapping(value, where, mistakes)
 
 
 class LossOptions(Component, frozen=True, kw_only=True):
@@ -100,7 +122,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 class PathOptions(Options, frozen=True, kw_only=True):
     """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights come with
     the package. ``param_key``: entry of the file, or the beginning of the names of its weights; null takes
-    ``params_ema``, then ``params``, then what is unambiguous.
+    ``params_ema``, then ``params``, then what is unambiguous. Both belong to ``network_g``, and are another
+    place for its ``weights``.
     """
 
     pretrain_network_g: WeightFile | None = None
@@ -115,7 +138,8 @@ class TrainOptions(Options, frozen=True, kw_only=True):
     ``warmup_iter``: iterations in which the learning rate rises from 0; -1 is none. ``use_grad_clip`` clips
     the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches an
     optimiser step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
-    type of the forward pass.
+    type of the forward pass. ``losses``: any number, by the name that the log shows; ``pixel_opt`` and
+    ``perceptual_opt`` are two more, ``l_pix`` and ``l_percep``. ``compile`` compiles the whole step.
     """
 
     optim_g: OptimizerOptions
@@ -127,11 +151,18 @@ class TrainOptions(Options, frozen=True, kw_only=True):
     mixup: bool = False
     pixel_opt: LossOptions | None = None
     perceptual_opt: LossOptions | None = None
+    losses: dict[str, LossOptions] = {}
     amp: Literal["off", "bf16", "fp16"] = "off"
     channels_last: bool = True
     compile: bool = False
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     accumulate: Count = 1
+
+    @property
+    def all_losses(self) -> dict[str, LossOptions]:
+        """The losses by the name that the log shows."""
+        usual = {"l_pix": self.pixel_opt, "l_percep": self.perceptual_opt}
+        return {name: item for name, item in usual.items() if item is not None} | self.losses
 
 
 class ValOptions(Options, frozen=True, kw_only=True):
@@ -194,12 +225,14 @@ class DistOptions(Options, frozen=True, kw_only=True):
 class Config(Options, frozen=True, kw_only=True):
     """A whole option file. ``num_gpu``: 0 is CPU; the number of processes is the launcher's business.
 
+    ``model_opt`` are options of the model. ``networks``: those that it works with beside ``network_g``.
     ``grouped_masks`` is checked against what the data sets deliver. ``deterministic`` asks PyTorch for
     deterministic algorithms, which costs speed on GPUs.
     """
 
     name: Name
     model_type: str = "ImageRestorationModel"
+    model_opt: dict[str, Any] = {}
     scale: Annotated[int, Meta(ge=1, le=1)] = 1
     num_gpu: Whole | Literal["auto"] = "auto"
     manual_seed: Whole = 42
@@ -207,11 +240,17 @@ class Config(Options, frozen=True, kw_only=True):
     deterministic: bool = False
     datasets: dict[str, DatasetOptions]
     network_g: NetworkOptions
+    networks: dict[str, NetworkOptions] = {}
     path: PathOptions = PathOptions()
     train: TrainOptions | None = None
     val: ValOptions = ValOptions()
     logger: LoggerOptions = LoggerOptions()
     dist_params: DistOptions = DistOptions()
+
+    @property
+    def all_networks(self) -> dict[str, NetworkOptions]:
+        """The networks by name; ``network_g`` is ``g``."""
+        return {"g": self.network_g, **self.networks}
 
     def phases(self, kind: Literal["train", "val", "test"]) -> dict[str, DatasetOptions]:
         """Data sets whose key starts with ``kind``, in the order of the file."""
@@ -222,6 +261,11 @@ class Config(Options, frozen=True, kw_only=True):
         return self.phases("test") or self.phases("val")
 
 
+def network_place(name: str) -> str:
+    """Where the block of a network stands in an option file."""
+    return "network_g" if name == "g" else f"networks.{name}"
+
+
 def effective_options(options: Any) -> Any:
     """``options`` as plain values for YAML, defaults of frame and components included."""
     if isinstance(options, Component):
@@ -230,7 +274,9 @@ def effective_options(options: Any) -> Any:
             for item in msgspec.structs.fields(options)
             if item.name != "options"
         }
-        for key, option in options.registry.options(options.type).items():
+        known = options.registry.options(options.type) if options.type else {}
+        plain |= {key: effective_options(item) for key, item in options.options.items() if not known}
+        for key, option in known.items():
             if key in options.options:
                 plain[key] = effective_options(options.options[key])
             elif not option.required:
@@ -263,12 +309,13 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
     if command == "train":
         if config.train is None:
             mistakes.add("train", "required for training, but not given")
-        elif config.train.pixel_opt is None and config.train.perceptual_opt is None:
-            mistakes.add("train.pixel_opt", "no loss is given; a PSNRLoss is usual")
+        else:
+            _check_losses(config.train, config.model_type, mistakes)
         if "train" not in config.datasets:
             mistakes.add("datasets.train", "required for training, but not given")
     elif command == "test" and not config.tested():
         mistakes.add("datasets.test", "required for testing, but not given")
+    _check_networks(config, mistakes)
     if command == "train" and "train" in config.datasets:
         _check_batches(config.datasets["train"], mistakes)
     if command == "train" and config.train is not None:
@@ -280,6 +327,36 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
     if config.val.tile is not None and config.val.tile_overlap >= config.val.tile:
         mistakes.add("val.tile_overlap", "must be smaller than val.tile", config.val.tile_overlap)
     return mistakes.lines
+
+
+def _check_networks(config: Config, mistakes: Mistakes) -> None:
+    """The names of networks are those that the model works with."""
+    if "g" in config.networks:
+        mistakes.add("networks.g", "is called network_g; move it there")
+    if config.network_g.weights is not None and config.path.pretrain_network_g is not None:
+        mistakes.add("network_g.weights", "cannot be combined with path.pretrain_network_g; keep one of them")
+    if config.model_type not in MODELS.names():
+        return  # told elsewhere
+    names = MODELS[config.model_type].network_names  # type: ignore[attr-defined]
+    for name in config.networks:
+        if name not in names and name != "g":
+            known = ", ".join(names)
+            mistakes.add(
+                f"networks.{name}", f"{config.model_type} works with no such network, but with {known}"
+            )
+    for name in names:
+        if name not in config.all_networks:
+            mistakes.add(f"networks.{name}", f"required by {config.model_type}, but not given")
+
+
+def _check_losses(train: TrainOptions, model_type: str, mistakes: Mistakes) -> None:
+    for name in ("l_pix", "l_percep", "loss"):
+        if name in train.losses:
+            mistakes.add(f"train.losses.{name}", "this name is taken; choose another")
+    if train.all_losses or model_type not in MODELS.names():
+        return
+    if MODELS[model_type].needs_losses:  # type: ignore[attr-defined]
+        mistakes.add("train.pixel_opt", "no loss is given; a PSNRLoss is usual")
 
 
 def _check_batches(train: DatasetOptions, mistakes: Mistakes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,59 +13,46 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from basicsr.checkpoints.weights import load_contents, load_network
-from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
-from basicsr.layers.normalization import IDENTITY, normalization_of
-from basicsr.layers.weights_facts import facts_of
-from basicsr.models.base import Batch, Model, check_channels, check_inputs
+from basicsr.layers.normalization import IDENTITY
+from basicsr.models.base import Batch, Model, check_inputs
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
 from basicsr.utils.rng import restore_random_state
-from basicsr.utils.shipped import weight_file
 
 _SHOWN = 8  # entries of a file, in an error
 
 
 def build_model(config: Config, run: Run) -> Model:
-    """Network with its starting weights and, in training, losses; on the run's device."""
-    net = _build_network(config, run)
+    """Networks with their starting weights and, in training, losses; on the run's device."""
+    training = isinstance(run, TrainingRun)
+    resumed = run.resume_state if isinstance(run, TrainingRun) else None
+    networks = {
+        name: start_network(config, name, run.device, resumed, training) for name in config.all_networks
+    }
     options = config.train if isinstance(run, TrainingRun) else None
-    losses = {}
-    if options is not None:
-        wanted = {"l_pix": options.pixel_opt, "l_percep": options.perceptual_opt}
-        losses = {name: item.build() for name, item in wanted.items() if item is not None}
+    losses = {} if options is None else {name: item.build() for name, item in options.all_losses.items()}
     mixup = options is not None and options.mixup
-    if mixup and net.takes_labels:
-        what = f"two images cannot share the label map that {config.network_g.type} takes"
+    name = config.model_type
+    if mixup and "mixup" not in inspect.signature(MODELS[name]).parameters:
+        what = f"{name} cannot blend samples"
         raise OptionError("train.mixup", [f"train.mixup: {what}; set it to false"])
-    model = MODELS.build(config.model_type, {}, networks={"g": net}, losses=losses, mixup=mixup)
+    try:
+        model = MODELS.build(name, config.model_opt, networks=networks, losses=losses, mixup=mixup)
+    except ValueError as error:
+        raise OptionError("model_opt", [f"model_opt: {error}"]) from error
     assert isinstance(model, Model)
+    model.check()
     return model.to(run.device)
-
-
-def _build_network(config: Config, run: Run) -> nn.Module:
-    net: nn.Module = config.network_g.build()
-    check_channels(net, "network_g")
-    size = sum(parameter.numel() for parameter in net.parameters())
-    logger().info(f"{config.network_g.type}: {size:,} parameters, on {run.device}")
-    if isinstance(run, TrainingRun) and run.resume_state is not None:
-        logger().info(load_network(net, _weights_beside(run.resume_state), param_key="params"))
-    elif config.path.pretrain_network_g is not None:
-        weights = weight_file(config.path.pretrain_network_g)
-        logger().info(load_network(net, weights, config.path.strict_load_g, config.path.param_key))
-    elif isinstance(run, TestingRun):
-        logger().warning("path.pretrain_network_g is not given: the network has random weights")
-    else:
-        logger().info(", ".join(filter(None, ("new weights", str(facts_of(net))))))
-    return net
 
 
 def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: str) -> ImageDataset:
@@ -72,8 +60,8 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     where = f"datasets.{phase}"
     dataset = options.build(seed=config.manual_seed, train=phase == "train")
     assert isinstance(dataset, ImageDataset)
-    check_inputs(model.networks["g"], dataset.delivers, where)
-    _agree_on_normalization(dataset, model.networks["g"], where)
+    check_inputs(model, dataset.delivers, where, training=phase == "train")
+    _agree_on_normalization(dataset, model, where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
         said = f"grouped_masks is {str(config.grouped_masks).lower()}"
@@ -83,9 +71,10 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     return dataset
 
 
-def _agree_on_normalization(dataset: ImageDataset, net: nn.Module, where: str) -> None:
+def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
     """``mean`` and ``std`` belong to the weights: what a data set leaves open, they say; training says it."""
-    said, known = dataset.normalization, normalization_of(net)
+    net = model.network(model.predicts_with)
+    said, known = dataset.normalization, net.normalization
     if said is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
     if said is not None and known is not None and said != known:
@@ -93,7 +82,8 @@ def _agree_on_normalization(dataset: ImageDataset, net: nn.Module, where: str) -
         logger().warning(f"{where}: {said}, but the weights were trained with {known}; {way_on}")
     dataset.normalization = said or known
     if dataset.train:
-        net.normalization = dataset.normalization or IDENTITY  # type: ignore[assignment]
+        for trained in model.trained.values():
+            trained.normalization = dataset.normalization or IDENTITY
 
 
 def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
@@ -104,8 +94,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     batch_size = batch_size_of_one(train_options, processes, options.accumulate)
     if options.channels_last:
         model.to(memory_format=torch.channels_last)
-    net = model.networks["g"]
-    optimizer = _optimizer(options, _trained(net.parameters()))
+    optimizer = _optimizer(options, _trained(model.networks.parameters()))
     ema = Ema(model, options.ema_decay) if options.ema_decay else None
     state = _read_state(run.resume_state) if run.resume_state is not None else None
     samples_done = state["samples_done"] if state is not None else 0
@@ -120,14 +109,12 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         f"{options.total_iter * step_size / epoch_size:.1f} epochs, {loader.num_workers} workers"
     )
 
-    description = {"type": config.network_g.type, **config.network_g.options}
     hooks = [
         ema,
         Log(config.logger.print_freq, epoch_size, run.events),
         SaveCheckpoint(
             config.logger.save_checkpoint_freq,
             run.paths,
-            description,
             ema,
             run.ranks,
             config.val.val_freq if validation else None,
@@ -144,7 +131,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         ),
     ]
     if options.compile:
-        net.compile()
+        model.compile()
     settings = StepSettings(
         options.accumulate,
         options.amp,
@@ -206,7 +193,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     if not is_training_state(state):
         found = ", ".join(map(str, list(state)[:_SHOWN]))
         what = f"not a training state of this toolkit, but of other code, or another file (it has {found})"
-        weights = f"path.pretrain_network_g={_weights_beside(path)}"
+        weights = f"path.pretrain_network_g={weights_beside(path)}"
         way_on = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"
         raise UserError(f"{path}: {what}; {way_on}")
     return state
@@ -222,7 +209,8 @@ def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: Train
             f"{run.resume_state}: {what}; resume with the options that it was saved with"
         ) from error
     if ema is not None and state["ema"] is not None:
-        load_network(ema.model.networks["g"], _weights_beside(run.resume_state), param_key="params_ema")
+        for name, net in ema.model.trained.items():
+            load_network(net, weights_beside(run.resume_state, name), param_key="params_ema")
         ema.load_state_dict(state["ema"])
     if len(state["random"]) == run.ranks.world_size:
         restore_random_state(state["random"][run.ranks.rank])
@@ -251,7 +239,3 @@ def _scheduled(schedule: Any, warmup_iter: int, step: int, base_lr: float) -> fl
 
 def _trained(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
-
-
-def _weights_beside(state: Path) -> Path:
-    return ExperimentPaths(state.parent.parent).network(iteration_of(state))

@@ -37,15 +37,14 @@ class Ema(Hook):
     """
 
     def __init__(self, model: Model, decay: float) -> None:
-        self._averaged = AveragedModel(model.networks, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self._trained = nn.ModuleDict(model.trained)
+        self._averaged = AveragedModel(self._trained, multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.model = copy.deepcopy(model)
-        averaged = self._averaged.module
-        assert isinstance(averaged, nn.ModuleDict)
-        self.model.networks = averaged
+        self.model.networks.update(dict(self._averaged.module.named_children()))
 
     def after_step(self, trainer: Trainer) -> None:
         if not trainer.was_skipped:
-            self._averaged.update_parameters(trainer.model.networks)
+            self._averaged.update_parameters(self._trained)
 
     def state_dict(self) -> dict[str, Any]:
         """How many models are averaged; the weights are saved with the network."""
@@ -129,7 +128,6 @@ class SaveCheckpoint(Hook):
 
     Args:
         paths: of the experiment.
-        description: ``network_g`` block, stored with the weights.
         ema: its average is stored too.
         ranks: the main process writes; every process gives its random state.
         validated_every: iterations between two validations; None is none.
@@ -139,14 +137,12 @@ class SaveCheckpoint(Hook):
         self,
         every: int,
         paths: ExperimentPaths,
-        description: Mapping[str, Any],
         ema: Ema | None,
         ranks: Ranks,
         validated_every: int | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
-        self.description = description
         self.ema = ema
         self.ranks = ranks
         self.validated_every = validated_every
@@ -155,14 +151,14 @@ class SaveCheckpoint(Hook):
         if trainer.is_due(self.every):
             self._save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
-            self._save_network(trainer, "latest")
+            self._save_networks(trainer, "latest")
 
     def _save(self, trainer: Trainer) -> None:
         random_states = gather_objects(capture_random_state())
         if not self.ranks.is_main:
             return
-        for name in (trainer.iteration, "latest"):
-            self._save_network(trainer, name)
+        for iteration in (trainer.iteration, "latest"):
+            self._save_networks(trainer, iteration)
         state = trainer.state_dict() | {
             "random": random_states,
             "ema": self.ema.state_dict() if self.ema else None,
@@ -170,9 +166,10 @@ class SaveCheckpoint(Hook):
         save_contents(self.paths.state(trainer.iteration), state)
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
 
-    def _save_network(self, trainer: Trainer, name: int | str) -> None:
-        averaged = self.ema.model.networks["g"] if self.ema is not None else None
-        save_network(self.paths.network(name), trainer.model.networks["g"], averaged, self.description)
+    def _save_networks(self, trainer: Trainer, iteration: int | str) -> None:
+        averaged = {} if self.ema is None else self.ema.model.trained
+        for name, net in trainer.model.trained.items():
+            save_network(self.paths.network(iteration, name), net, averaged.get(name), net.block)
 
 
 class Validate(Hook):

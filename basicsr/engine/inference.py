@@ -6,21 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.config.schema import ValOptions
-from basicsr.layers.map_unit import MaskAveragePool
-from basicsr.layers.padding import SizeRule
+from basicsr.layers.map_unit import HALO
 from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import Apply, run_whole
 
 # Rows of an image that are looked at together while region means are gathered.
 _STRIP = 512
-# What a region feature sees beyond its own pixel: the 3x3 convolution of MAP.
-_HALO = 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,8 @@ class Windows:
     max_batch: int | None = None
     whole_means: bool = False
 
-    def __call__(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Inputs that all end in (H, W) -> (B, C, H, W)."""
+    def __call__(self, net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Inputs that all end in (H, W) -> what ``net`` gives of them, (B, .., H, W)."""
         rows, columns = inputs[0].shape[-2:]
         height, width = min(self.height, rows), min(self.width, columns)
         tops, lefts = (
@@ -67,36 +64,25 @@ class Windows:
             ]
             parts = net(*cut, *(table.repeat(len(chosen), 1, 1) for table in means)).float().split(count)
             if total is None:
-                total = parts[0].new_zeros(count, parts[0].shape[1], rows, columns)
+                total = parts[0].new_zeros(*parts[0].shape[:-2], rows, columns)
             for (i, j, top, left), part in zip(chosen, parts, strict=True):
                 total[..., top : top + height, left : left + width] += part * down[i][:, None] * across[j]
         assert total is not None
         return total
 
-    def _means(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if not (self.whole_means and net.takes_labels):
+    def _means(self, net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if not self.whole_means or net.region_pool is None:
             return ()
         x, labels = inputs
 
         def strip(first: int, last: int) -> tuple[Tensor, Tensor]:
             return x[..., first:last, :], labels[..., first:last, :]
 
-        return (image_means(cast(PoolsRegions, net), strip, x.shape[-2], x.shape[-1], table_rows(labels)),)
-
-
-class PoolsRegions(Protocol):
-    """What `image_means` asks of a network that takes label maps."""
-
-    size_rule: SizeRule
-    pool: MaskAveragePool
-
-    def region_features(self, image: Tensor) -> Tensor:
-        """Padded image input (B, C, H, W) -> what is averaged over regions (B, C, H, W)."""
-        ...
+        return (image_means(net, strip, x.shape[-2], x.shape[-1], table_rows(labels)),)
 
 
 def image_means(
-    net: PoolsRegions,
+    net: RestorationNetwork,
     strip: Callable[[int, int], tuple[Tensor, Tensor]],
     height: int,
     width: int,
@@ -105,7 +91,7 @@ def image_means(
     """Region means of a whole image, from strips of it: what ``net`` would compute from all of it at once.
 
     Args:
-        net: a network that takes label maps.
+        net: a network that pools regions.
         strip: (first, last) row -> the network's image input (B, C, last - first, W) and label maps.
         height: of the image in pixels.
         width: of the image in pixels.
@@ -120,7 +106,7 @@ def image_means(
     for first in range(0, height + bottom, _STRIP):
         last = min(first + _STRIP, height + bottom)
         # never without a row of the image, so that there is an edge to repeat
-        above, below = max(min(first, height) - _HALO, 0), min(last + _HALO, height + bottom)
+        above, below = max(min(first, height) - HALO, 0), min(last + HALO, height + bottom)
         x, labels = strip(above, min(below, height))
         missing = below - min(below, height)
         labels = nn.functional.pad(labels, (0, right, 0, missing))
@@ -130,7 +116,8 @@ def image_means(
         more = region_sums(features.double(), labels[..., first - above : last - above, :], rows)
         sums, areas = sums + more[0], areas + more[1]
     assert isinstance(sums, Tensor) and isinstance(areas, Tensor)
-    return region_means(sums, areas, net.pool.mask_value).float()
+    assert net.region_pool is not None
+    return region_means(sums, areas, net.region_pool.mask_value).float()
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:

@@ -100,7 +100,8 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
     """
     ranks = read_ranks(launcher, config.dist_params.port)
     paths = ExperimentPaths.of(config.name)
-    state = paths.newest_state() if auto_resume else None
+    trained = [name for name, options in config.all_networks.items() if not options.frozen]
+    state = paths.newest_state(trained) if auto_resume else None
     if state is None and config.path.resume_state is not None:
         state = Path(config.path.resume_state)
     if ranks.is_main and not auto_resume and not _continues(paths, state):

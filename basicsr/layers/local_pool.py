@@ -14,8 +14,18 @@ from basicsr.layers.padding import repeat_edge
 _WINDOW_RATIO = 1.5
 
 
+class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
+    """Mean over the whole image, (B, C, H, W) -> (B, C, 1, 1), that `to_local` may make local.
+
+    Other average pools stay as they are: behind some, a layer needs a single value a channel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
 class LocalAvgPool2d(nn.Module):
-    """Mean over a window around each pixel; stands for ``AdaptiveAvgPool2d(1)``.
+    """Mean over a window around each pixel; stands for a `GlobalAvgPool2d`.
 
     Args:
         window: height and width in pixels of the feature map. Where it covers the whole map, this is the
@@ -59,14 +69,13 @@ def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
 
 
 def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
-    """Replace every global average pool of ``net`` by a `LocalAvgPool2d`, in place.
+    """Replace every `GlobalAvgPool2d` of ``net`` by a `LocalAvgPool2d`, in place.
 
     Args:
-        net: a network with an ``example_inputs(height, width)`` method; its pools are
-            ``nn.AdaptiveAvgPool2d(1)``.
+        net: a network with an ``example_inputs(height, width)`` method.
         train_size: (1, C, H, W) of the training crops; windows are 1.5 times as large.
     """
-    pools = {name: module for name, module in net.named_modules() if isinstance(module, nn.AdaptiveAvgPool2d)}
+    pools = {name: module for name, module in net.named_modules() if isinstance(module, GlobalAvgPool2d)}
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
     def note_size(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

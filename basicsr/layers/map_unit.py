@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from basicsr.masks.pooling import drop_regions, look_up, mask_average_pool
 
 PUBLISHED_MASK_VALUE = 1.0 / 255.0
+# What a feature that is pooled sees beyond its own pixel: a 3x3 convolution.
+HALO = 1
 
 
 class MaskAveragePool(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Normalization(msgspec.Struct, frozen=True):
@@ -67,13 +67,6 @@ class Normalization(msgspec.Struct, frozen=True):
 
 
 IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)
-
-
-def normalization_of(net: nn.Module) -> Normalization | None:
-    """What the images are put through that ``net`` was trained on; None where nobody has said it."""
-    known = getattr(net, "normalization", None)
-    assert known is None or isinstance(known, Normalization)
-    return known
 
 
 def _column(values: tuple[float, ...], image: Tensor) -> Tensor:

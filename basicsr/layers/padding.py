@@ -17,6 +17,8 @@ class SizeRule:
 
     Args:
         multiple_of: heights and widths are multiples of it.
+        minimum: smallest height and width.
+        square: whether height and width have to be the same.
         padding: what is added on the right and at the bottom. ``edge`` repeats the last column and row, so
             that networks trained here see no black strip, beside which they would overdo the last pixels.
             ``zeros`` adds zeros, as published networks were trained and judged with.
@@ -24,10 +26,20 @@ class SizeRule:
 
     multiple_of: int = 1
     padding: Padding = "edge"
+    minimum: int = 1
+    square: bool = False
 
     def missing(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns that an image of this size lacks."""
-        return -height % self.multiple_of, -width % self.multiple_of
+        if self.minimum == 1 and not self.square:
+            return -height % self.multiple_of, -width % self.multiple_of
+        wanted = [self._next(max(length, self.minimum)) for length in (height, width)]
+        if self.square:
+            wanted = [max(wanted)] * 2
+        return wanted[0] - height, wanted[1] - width
+
+    def _next(self, length: int) -> int:
+        return length + -length % self.multiple_of
 
     def pad(self, image: Tensor) -> Tensor:
         """Add to (..., H, W) the rows and columns that it lacks."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import msgspec
-from torch import nn
 
-from basicsr.layers.normalization import Normalization, normalization_of
+from basicsr.layers.normalization import Normalization
 from basicsr.layers.padding import Padding
 
 
@@ -46,46 +44,3 @@ class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             str(self.normalization) if self.normalization else "",
         ]
         return ", ".join(filter(None, said))
-
-
-@runtime_checkable
-class HasWeightsFacts(Protocol):
-    """A network that is run differently with different weights."""
-
-    def weights_facts(self) -> WeightsFacts:
-        """What belongs to the weights that it has."""
-        ...
-
-    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        """Take over the facts of loaded weights.
-
-        Args:
-            facts: None for a file from elsewhere, which has none: its weights are taken for published ones.
-            loaded: names of the weights that were loaded.
-
-        Returns:
-            A line for the log.
-        """
-        ...
-
-
-def facts_of(net: nn.Module) -> WeightsFacts:
-    """What belongs to the weights of any network."""
-    facts = net.weights_facts() if isinstance(net, HasWeightsFacts) else WeightsFacts()
-    return msgspec.structs.replace(facts, normalization=normalization_of(net))
-
-
-def adopt_facts(net: nn.Module, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-    """Make any network run as its loaded weights have to be; arguments as of `HasWeightsFacts`.
-
-    Returns:
-        A line for the log; empty where there is nothing to say.
-    """
-    said = []
-    if isinstance(net, HasWeightsFacts):
-        said.append(net.adopt_weights_facts(facts, loaded))
-    normalization = facts.normalization if facts is not None else None
-    net.normalization = normalization  # type: ignore[assignment]
-    if normalization is not None and not normalization.changes_nothing:
-        said.append(f"{normalization} (of the training images)")
-    return "; ".join(said)

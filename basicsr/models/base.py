@@ -3,35 +3,86 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.utils.errors import OptionError
 
 Batch = dict[str, Any]
-Apply = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
+Apply = Callable[[RestorationNetwork, tuple[Tensor, ...]], Tensor]
 
 # of the image inputs; see `basicsr.data.fields`
 _CHANNELS = {"lq": 3, "gt": 3, "mask": 1}
-_SMALL = 16
 
 
-def run_whole(net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+def run_whole(net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> Tensor:
     """Run ``net`` on whole images; the simplest `Apply`. `basicsr.engine.inference` cuts windows."""
-    return net(*inputs)
+    restored: Tensor = net(*inputs)
+    return restored
 
 
 class Model(nn.Module, ABC):
     """One training step and one prediction. Saving, logging, moving and wrapping is for the engine.
 
-    ``networks`` holds what is trained, averaged and exported; losses with parameters of their own stay
-    outside of it.
+    Args:
+        networks: by name; those without a parameter that takes a gradient are frozen: they stay in
+            evaluation mode and are neither averaged nor saved.
+
+    Attributes:
+        network_names: names of the networks that the model works with, as in ``networks`` of an option file;
+            ``g`` is ``network_g``.
+        predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
+        needs_losses: whether training without any loss of the option file is a mistake.
+        reference: field of a batch that predictions are compared with; data sets name it.
     """
 
-    networks: nn.ModuleDict
+    network_names: ClassVar[tuple[str, ...]] = ("g",)
+    predicts_with: ClassVar[str] = "g"
+    needs_losses: ClassVar[bool] = True
+    reference: str = "gt"
+
+    def __init__(self, networks: Mapping[str, RestorationNetwork]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict(networks)
+
+    def network(self, name: str) -> RestorationNetwork:
+        """The network of a name."""
+        net = self.networks[name]
+        assert isinstance(net, RestorationNetwork)
+        return net
+
+    @property
+    def trained(self) -> dict[str, RestorationNetwork]:
+        """The networks that are not frozen: what is optimised, averaged, saved."""
+        nets = {name: self.network(name) for name in self.networks}
+        return {name: net for name, net in nets.items() if any(p.requires_grad for p in net.parameters())}
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for name, net in self.networks.items():
+            if name not in self.trained:
+                net.eval()
+        return self
+
+    def needs(self) -> tuple[str, ...]:
+        """Fields of a batch that `predict` takes."""
+        return inputs_of(self.network(self.predicts_with))
+
+    def needs_in_training(self) -> tuple[str, ...]:
+        """Fields of a batch that `training_step` takes."""
+        return (*self.needs(), self.reference)
+
+    def check(self) -> None:
+        """Check, once the networks are known, what cannot go together.
+
+        Raises:
+            OptionError: naming the option.
+        """
 
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
@@ -39,35 +90,43 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
-        """Restored images (B, C, H, W) in the range of the batch, not clamped."""
+        """Restored images (B, C, H, W), or clips (B, T, C, H, W), in the range of the batch, not clamped."""
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """`training_step`, under the name that PyTorch's wrappers call."""
         return self.training_step(batch)
 
 
-def gather_inputs(net: nn.Module, batch: Batch) -> tuple[Tensor, ...]:
+def inputs_of(net: RestorationNetwork) -> tuple[str, ...]:
+    """Fields of a batch that a network eats."""
+    return (*net.image_inputs, *(["labels"] if net.takes_labels else []))
+
+
+def gather_inputs(net: RestorationNetwork, batch: Batch) -> tuple[Tensor, ...]:
     """What ``net`` eats: its image inputs concatenated by channel, then label maps where it takes them."""
-    image = torch.cat([batch[name] for name in net.image_inputs], dim=1)  # type: ignore[union-attr]
+    image = torch.cat([batch[name] for name in net.image_inputs], dim=1)
     return (image, batch["labels"]) if net.takes_labels else (image,)
 
 
-def check_inputs(net: nn.Module, delivers: Iterable[str], where: str) -> None:
-    """Check before the first batch that a data set delivers what a network eats.
+def check_inputs(model: Model, delivers: Collection[str], where: str, training: bool = False) -> None:
+    """Check before the first batch that a data set delivers what a model needs.
 
     Raises:
         OptionError: naming the block ``where`` of the option file and the data set type to use.
     """
-    eats = [*net.image_inputs, *(["labels"] if net.takes_labels else [])]  # type: ignore[misc]
     types = {"labels": "PairedImageGroupMaskDataset", "mask": "PairedImageMaskDataset"}
-    missing = [name for name in eats if name not in delivers]
+    needs = model.needs_in_training() if training else model.needs()
+    missing = [name for name in needs if name not in delivers]
     if missing:
         kind = types.get(missing[-1], "PairedImageDataset")
-        what = f"{type(net).__name__} needs '{missing[-1]}', which this type does not deliver; use {kind}"
+        who = type(model.network(model.predicts_with)).__name__
+        if missing[-1] not in inputs_of(model.network(model.predicts_with)):
+            who = type(model).__name__
+        what = f"{who} needs '{missing[-1]}', which this type does not deliver; use {kind}"
         raise OptionError(where, [f"{where}.type: {what}"])
 
 
-def check_channels(net: nn.Module, where: str) -> None:
+def check_channels(net: RestorationNetwork, where: str) -> None:
     """Check before the first batch that a network takes as many channels as its image inputs have.
 
     Raises:
@@ -77,11 +136,10 @@ def check_channels(net: nn.Module, where: str) -> None:
         raise OptionError(where, [f"{where}: {what}"])
 
 
-def channel_mistake(net: nn.Module) -> str | None:
+def channel_mistake(net: RestorationNetwork) -> str | None:
     """What is wrong with the channels that a network takes; None where they are those of its inputs."""
-    names: tuple[str, ...] = net.image_inputs  # type: ignore[assignment]
-    given = sum(_CHANNELS[name] for name in names)
-    taken = net.example_inputs(_SMALL, _SMALL)[0].shape[1]  # type: ignore[operator]
+    names, taken = net.image_inputs, net.input_channels
+    given = sum(_CHANNELS.get(name, 3) for name in names)
     if taken == given:
         return None
     what = f"{type(net).__name__} takes {taken} channel(s), but its inputs ({', '.join(names)}) have {given}"

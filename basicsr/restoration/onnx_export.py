@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from basicsr import __version__
+from basicsr.archs.base import RestorationNetwork, facts_of
 from basicsr.checkpoints.rebuild import Rebuilt, rebuild_network
 from basicsr.layers.local_pool import LocalAvgPool2d
-from basicsr.layers.normalization import Normalization, normalization_of
+from basicsr.layers.normalization import Normalization
 from basicsr.layers.padding import Padding
-from basicsr.layers.weights_facts import facts_of
 from basicsr.restoration.onnx_network import INSTALL, OnnxNetwork
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
@@ -85,7 +85,7 @@ def export_onnx(
     return f"{rebuilt.said}; wrote {output}, which differs from PyTorch by at most {difference:.1e}"
 
 
-def largest_difference(net: nn.Module, exported: nn.Module) -> float:
+def largest_difference(net: RestorationNetwork, exported: RestorationNetwork) -> float:
     """Largest absolute difference of two networks on random images; NaN where either gives one.
 
     One image has pixels that no region covers and is larger than the window of local pooling, one neither.
@@ -99,17 +99,17 @@ def largest_difference(net: nn.Module, exported: nn.Module) -> float:
             torch.rand(x.shape, generator=generator)
             if x.is_floating_point()
             else torch.randint(least_label, _REGIONS, x.shape, generator=generator, dtype=x.dtype)
-            for x in net.example_inputs(height, width)  # type: ignore[operator]
+            for x in net.example_inputs(height, width)
         ]
         with torch.no_grad():
             differences.append((net(*inputs) - exported(*inputs)).abs().max())
     return float(torch.stack(differences).max())
 
 
-class _Normalized(nn.Module):
+class _Normalized(RestorationNetwork):
     """A network for normalized images, taking and giving images in [0, 1]."""
 
-    def __init__(self, net: nn.Module, normalization: Normalization) -> None:
+    def __init__(self, net: RestorationNetwork, normalization: Normalization) -> None:
         super().__init__()
         self.net = net
         self._inside = normalization
@@ -120,20 +120,19 @@ class _Normalized(nn.Module):
         return self._inside.undo(restored)
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        inputs: tuple[Tensor, ...] = self.net.example_inputs(height, width)  # type: ignore[operator]
-        return inputs
+        return self.net.example_inputs(height, width)
 
 
-def _of_photos(net: nn.Module) -> nn.Module:
-    normalization = normalization_of(net)
+def _of_photos(net: RestorationNetwork) -> RestorationNetwork:
+    normalization = net.normalization
     if normalization is None or normalization.changes_nothing:
         return net
     return _Normalized(net, normalization)
 
 
-def _trace(net: nn.Module, opset: int | None, weights: Path) -> Any:
+def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
     optimizer = optional_import("onnxscript.optimizer", "writing an ONNX file", INSTALL)
-    example: tuple[Tensor, ...] = net.example_inputs(*_TRACED_SIZE)  # type: ignore[operator]
+    example = net.example_inputs(*_TRACED_SIZE)
     names = ("lq", "labels")[: len(example)]
     try:
         with warnings.catch_warnings():
@@ -170,7 +169,7 @@ def _trace(net: nn.Module, opset: int | None, weights: Path) -> Any:
 
 def _metadata(rebuilt: Rebuilt, weights: Path) -> dict[str, str]:
     return {
-        "basicsr.network": json.dumps({"type": rebuilt.type, **rebuilt.options}),
+        "basicsr.network": json.dumps(rebuilt.block),
         "basicsr.facts": json.dumps(facts_of(rebuilt.net).to_builtins()),
         "basicsr.weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "basicsr.version": __version__,

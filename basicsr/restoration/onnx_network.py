@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from basicsr.layers.padding import SizeRule
+from basicsr.archs.base import RestorationNetwork
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 
@@ -27,7 +27,7 @@ _NO_LOG = 4  # what fails is raised as well
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc")
 
 
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(RestorationNetwork):
     """A network in an ``.onnx`` file: ours, or any other with such inputs.
 
     Its inputs are an image (1, C, H, W) in [0, 1], of 3 channels or 4 with a mask, and where it takes one a
@@ -36,11 +36,6 @@ class OnnxNetwork(nn.Module):
     Args:
         path: the file.
         providers: of onnxruntime; None takes CUDA where onnxruntime offers it, and the CPU.
-
-    Attributes:
-        image_inputs: sample fields that are concatenated to the first argument of ``forward``.
-        takes_labels: whether ``forward`` takes a label map as second argument.
-        size_rule: what sizes run without padding: all, since files pad and crop by themselves.
 
     Raises:
         UserError: onnxruntime is not installed, the file cannot be run, or its inputs are others.
@@ -72,7 +67,6 @@ class OnnxNetwork(nn.Module):
                 "label map [1, height, width] beside it"
             )
         self.image_inputs = _IMAGE_INPUTS[channels]
-        self.size_rule = SizeRule(1)
 
     def metadata(self) -> dict[str, str]:
         """What the file says about itself; see `basicsr.restoration.onnx_export.export_onnx`."""

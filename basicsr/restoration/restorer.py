@@ -10,11 +10,10 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from basicsr.engine.inference import PoolsRegions
-from basicsr.layers.local_pool import to_local
-from basicsr.layers.normalization import IDENTITY, normalization_of
+from basicsr.archs.base import RestorationNetwork
+from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
 from basicsr.masks import LabelMap, check_label_map, published_grey
 from basicsr.restoration.guard import Findings, Guard, Policy
@@ -29,9 +28,6 @@ from basicsr.utils.memory import free_memory, is_out_of_memory
 Precision = Literal["off", "bf16", "fp16"]
 Attempt = Callable[[tuple[Tensor, ...]], Tensor]
 
-# Peak of a U-Net's forward pass without gradients: about 40 bytes for each pixel and channel at full
-# resolution (measured on NAFNet of width 16 to 64, local pooling included), and something to spare.
-_BYTES_PER_CHANNEL = 48
 _LARGEST_SHARE = 0.5  # of the free memory that a whole photo may take
 _TILE = 768
 _SMALLEST_TILE = 64
@@ -93,19 +89,17 @@ class Restorer:
     >>> sharp = restorer.restore(photo)  # RGB (H, W, 3), uint8 or uint16
 
     Args:
-        net: image in, image out, with what `basicsr.archs` networks say of themselves: ``image_inputs``,
-            ``takes_labels``; or a `basicsr.restoration.onnx_network.OnnxNetwork`. Photos are normalized as
-            its ``normalization`` says where it has one.
+        net: image in, image out. Photos are normalized as its ``normalization`` says where it has one.
         options: how photos are run through it.
     """
 
-    def __init__(self, net: nn.Module, options: RestoreOptions = RestoreOptions()) -> None:
+    def __init__(self, net: RestorationNetwork, options: RestoreOptions = RestoreOptions()) -> None:
         self.options = options
         self.device = choose_device(options.device)
         self.net = net.to(self.device).eval().requires_grad_(False)
         self._guard = Guard(options.guard)
         self._turns = ALL_EIGHT if options.ensemble else AS_IT_IS
-        self._second: nn.Module | None = None
+        self._second: RestorationNetwork | None = None
         self._most: int | None = None  # tiles of this size ran out of memory once
 
     @classmethod
@@ -138,12 +132,12 @@ class Restorer:
     @property
     def wants_labels(self) -> bool:
         """Whether the network takes label maps."""
-        return bool(self.net.takes_labels)
+        return self.net.takes_labels
 
     @property
     def wants_mask(self) -> bool:
         """Whether the network takes a grey mask channel."""
-        return "mask" in cast(tuple[str, ...], self.net.image_inputs)
+        return "mask" in self.net.image_inputs
 
     def restore(self, image: Array, labels: LabelMap | None = None, mask: Array | None = None) -> Array:
         """Blurred photo -> restored photo of the same shape and type.
@@ -198,19 +192,13 @@ class Restorer:
     def _first_tile(self, photo: Photo) -> int | None:
         if self.options.tile == "auto":
             rows, columns = photo.size
-            fits = rows * columns * self._bytes_per_pixel() <= free_memory(self.device) * _LARGEST_SHARE
+            fits = rows * columns * self.net.bytes_per_pixel <= free_memory(self.device) * _LARGEST_SHARE
             tile = 0 if fits else _TILE
         else:
             tile = self.options.tile
         if self._most is not None:
             tile = min(tile or self._most, self._most)
         return tile or None
-
-    def _bytes_per_pixel(self) -> int:
-        width = next(
-            (module.out_channels for module in self.net.modules() if isinstance(module, nn.Conv2d)), 32
-        )
-        return _BYTES_PER_CHANNEL * width
 
     def _smaller(self, tile: int | None, photo: Photo) -> int:
         used = min(tile or max(photo.size), max(photo.size))
@@ -227,7 +215,7 @@ class Restorer:
 
     def _run(self, photo: Photo, tile: int | None) -> Restored:
         findings = Findings()
-        if tile is not None and photo.labels is not None and not hasattr(self.net, "region_features"):
+        if tile is not None and photo.labels is not None and self.net.region_pool is None:
             logger().warning("the network takes no region means from outside: each tile pools its own part")
         overlap = min(self.options.overlap, (tile or max(photo.size)) // 2)
         with torch.inference_mode():
@@ -250,13 +238,13 @@ class Restorer:
             image = in_tiles(restore, photo, tile, overlap, self.options.progress)
         return Restored(image, findings, tile, photo.labels)
 
-    def _attempt(self, net: nn.Module, photo: Photo, amp: Precision) -> Attempt:
+    def _attempt(self, net: RestorationNetwork, photo: Photo, amp: Precision) -> Attempt:
         """Inputs for a part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
         dtype = torch.float16 if amp == "fp16" else torch.bfloat16
-        normalization = normalization_of(net) or IDENTITY
-        pools = photo.labels is not None and hasattr(net, "region_features")
+        normalization = net.normalization or IDENTITY
+        pools = photo.labels is not None and net.region_pool is not None
         means = {
-            turn: (photo.means(cast(PoolsRegions, net), turn, self.device, normalization),) if pools else ()
+            turn: (photo.means(net, turn, self.device, normalization),) if pools else ()
             for turn in self._turns
         }
 
@@ -273,14 +261,13 @@ class Restorer:
 
     @property
     def _has_second_way(self) -> bool:
-        pools_globally = any(isinstance(module, nn.AdaptiveAvgPool2d) for module in self.net.modules())
-        return pools_globally or self.options.amp != "off"
+        return self.net.pools_globally or self.options.amp != "off"
 
-    def _local_net(self) -> nn.Module:
+    def _local_net(self) -> RestorationNetwork:
         """The network with local pooling, for the second try, which is also in float32."""
         if self._second is None:
             self._second = copy.deepcopy(self.net)
-            to_local(self._second, _TRAIN_SIZE)
+            self._second.localise(self._second.local_train_size or _TRAIN_SIZE)
         return self._second
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from basicsr.engine.inference import PoolsRegions, blend_weights, image_means, window_starts
+from basicsr.archs.base import RestorationNetwork
+from basicsr.engine.inference import blend_weights, image_means, window_starts
 from basicsr.layers.normalization import Normalization
 from basicsr.masks import LabelMap
 from basicsr.utils.image import to_chw, to_pixels, to_tensor
@@ -86,7 +87,7 @@ class Photo:
         return image, labels[None].to(device)
 
     def means(
-        self, net: PoolsRegions, turn: Turn, device: torch.device, normalization: Normalization
+        self, net: RestorationNetwork, turn: Turn, device: torch.device, normalization: Normalization
     ) -> Tensor:
         """Region means (1, C, regions + 1) of the whole turned photo, which ``net`` takes normalized."""
         assert self.labels is not None

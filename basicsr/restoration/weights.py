@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
+from basicsr.archs.base import RestorationNetwork
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
@@ -18,7 +17,7 @@ DEFAULT = "SegNAFNet"
 
 def load_any(
     path: Path, local: bool | None = None, padding: Padding | None = None, param_key: str | None = None
-) -> nn.Module:
+) -> RestorationNetwork:
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
 
     Args:

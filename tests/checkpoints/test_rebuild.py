@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import save_network
 from basicsr.layers.local_pool import LocalAvgPool2d
@@ -177,7 +178,7 @@ def test_the_switch_reaches_the_network_inside_a_wrapper(tmp_path):
     assert pools_locally(rebuild_network(tmp_path / "net.pth", local=True).net)
 
 
-class Fixed(torch.nn.Module):
+class Fixed(RestorationNetwork):
     """A user's network without facts or options."""
 
     def __init__(self) -> None:

@@ -524,9 +524,12 @@ def test_any_value_anywhere_gives_a_config_or_mistakes(place, value, small):
 # the whole
 
 
+FRAME = ("weights", "frozen", "strict", "param_key")  # of every network
+
+
 def test_effective_options_hold_the_defaults_of_constructors_and_frame(small, write):
     plain = effective_options(load_config(write(small)))
-    assert set(plain["network_g"]) == {"type", *ARCHS.options("NAFNet")}
+    assert set(plain["network_g"]) == {"type", *FRAME, *ARCHS.options("NAFNet")}
     expected = {"type": "NAFNet", "width": 8, "img_channel": 3, "mask": False, "enc_blk_nums": []}
     assert {key: plain["network_g"][key] for key in expected} == expected
     assert plain["train"]["optim_g"] == {

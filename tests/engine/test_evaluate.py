@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.config.schema import DatasetOptions, MetricOptions, ValOptions
 from basicsr.data.loader import evaluation_loader
 from basicsr.data.paired import PairedImageDataset, PairedImageGroupMaskDataset
@@ -24,10 +25,8 @@ CPU = torch.device("cpu")
 PLAIN = ValOptions()
 
 
-class Brighter(nn.Module):
+class Brighter(RestorationNetwork):
     """Adds 1.4 grey values."""
-
-    image_inputs, takes_labels = ("lq",), False
 
     def forward(self, x: Tensor) -> Tensor:
         assert not self.training and not torch.is_grad_enabled()

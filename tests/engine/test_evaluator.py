@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from basicsr.config.paths import ResultPaths
 from basicsr.config.schema import DatasetOptions, MetricOptions, ValOptions
@@ -34,8 +33,7 @@ class Changed(Model):
     """The input changed by a function."""
 
     def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleDict()
+        super().__init__({})
         self.change = change
 
     def training_step(self, batch: Batch) -> dict[str, torch.Tensor]:

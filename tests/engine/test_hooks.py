@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.checkpoints.weights import load_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
@@ -23,10 +24,10 @@ from basicsr.utils.dist import Ranks
 from basicsr.utils.log import EventLog, logger
 
 
-class Shift(nn.Module):
+class Shift(RestorationNetwork):
     """One weight that is added to the image; the loss below pulls it by the same amount in each step."""
 
-    image_inputs, takes_labels = ("lq",), False
+    block = {"type": "Shift"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +120,7 @@ def test_other_processes_say_and_write_nothing(caplog):
 
 
 def saver(root: Path, every: int, ema: Ema | None = None, rank: int = 0) -> SaveCheckpoint:
-    return SaveCheckpoint(every, ExperimentPaths(root), {"type": "Shift"}, ema, Ranks(rank))
+    return SaveCheckpoint(every, ExperimentPaths(root), ema, Ranks(rank))
 
 
 def saved(root: Path) -> list[int]:
@@ -137,7 +138,7 @@ def test_checkpoints_come_as_often_as_asked_and_at_the_end_but_not_twice(tmp_pat
 
 def test_before_a_validation_the_weights_are_saved_as_the_latest(tmp_path):
     """So that they are there should it fail; training states come as often as asked."""
-    hook = SaveCheckpoint(4, ExperimentPaths(tmp_path), {"type": "Shift"}, None, Ranks(), validated_every=2)
+    hook = SaveCheckpoint(4, ExperimentPaths(tmp_path), None, Ranks(), validated_every=2)
     latest = []
 
     class Watch(Hook):

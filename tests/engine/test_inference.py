@@ -8,18 +8,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.config.schema import ValOptions
 from basicsr.engine.inference import Windows, blend_weights, image_means, window_starts, windows_of
-from basicsr.layers.map_unit import MapFeatures
+from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
 from basicsr.layers.padding import SizeRule
 from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import run_whole
 from basicsr.utils.registry import ARCHS, split_type
 
 
-class Pixelwise(nn.Module):
+class Pixelwise(RestorationNetwork):
     """A network of pixels and labels that does not look around."""
 
     takes_labels = True
@@ -80,9 +80,7 @@ def test_windows_of_all_images_of_a_batch_count(most: int | None, largest: int):
 def test_windows_have_their_height_and_width_but_never_more_than_the_image():
     seen = []
 
-    class Look(nn.Module):
-        takes_labels = False
-
+    class Look(RestorationNetwork):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             seen.append(tuple(x.shape))
             return 3 * x
@@ -112,7 +110,7 @@ def test_weights_of_a_pixel_are_ramps_that_sum_to_one(window: int, overlap: int)
         torch.testing.assert_close(falling, expected, rtol=0, atol=8 * 2**-24)
 
 
-class Position(nn.Module):
+class Position(RestorationNetwork):
     """The column inside the window: shows which window a pixel came from."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -181,17 +179,29 @@ def test_means_from_strips_take_the_padding_of_the_network(padding: str, size: t
     net = MapProbe(mask_value=0.5)
     net.size_rule = SizeRule(24, padding)
     x, labels = torch.rand(1, 3, *size), torch.randint(0, 3, (1, *size))
-    features = net.features(net.size_rule.pad(x)).double()
+    features = net.region_features(net.size_rule.pad(x)).double()
     expected = region_means(*region_sums(features, net.size_rule.pad_labels(labels), 3), 0.5)
     means = image_means(net, lambda first, last: (x[..., first:last, :], labels[:, first:last]), *size, 3)
     torch.testing.assert_close(means, expected.float(), atol=1e-5, rtol=1e-5)
 
 
-class MapProbe(MapFeatures):
+class MapProbe(RestorationNetwork):
     """MAP alone, as a network."""
 
     takes_labels = True
-    size_rule = SizeRule(1)
+
+    def __init__(self, mask_value: float = 1.0) -> None:
+        super().__init__()
+        self.map = MapFeatures(mask_value=mask_value)
+
+    @property
+    def region_pool(self) -> MaskAveragePool:
+        return self.map.pool
 
     def region_features(self, image: torch.Tensor) -> torch.Tensor:
-        return self.features(image)
+        return self.map.features(image)
+
+    def forward(
+        self, x: torch.Tensor, labels: torch.Tensor, means: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return self.map(x, labels, means)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.engine.hooks import Ema, duration
 from basicsr.engine.trainer import Hook, StepSettings, Trainer, move_to
 from basicsr.losses import L1Loss, MSELoss
@@ -118,10 +119,8 @@ def test_steps_that_are_not_finite_change_nothing_and_are_counted():
     assert all(torch.equal(a, b) for a, b in zip(weights(model), weights(spared), strict=True))
 
 
-class Normed(nn.Module):
+class Normed(RestorationNetwork):
     """Batch normalisation, whose buffers change in every forward pass."""
-
-    image_inputs, takes_labels = ("lq",), False
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,9 +239,7 @@ def test_mixup_blends_both_images_alike():
     """The target of `batch_of` is one minus the input, and so is the target of any blend."""
     seen = []
 
-    class Spy(nn.Module):
-        image_inputs, takes_labels = ("lq",), False
-
+    class Spy(RestorationNetwork):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             seen.append(x)
             return x
@@ -284,24 +281,25 @@ def test_every_network_takes_the_channels_of_its_inputs_by_default(name: str):
 def test_without_mixup_a_batch_reaches_network_and_loss_as_it_is():
     seen = []
 
-    class Spy(nn.Module):
-        image_inputs, takes_labels = ("lq",), False
+    class Spy(RestorationNetwork):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x.mean()
 
-        def forward(self, *images: torch.Tensor) -> torch.Tensor:
-            seen.extend(images)
-            return images[0].mean()
+    class Judge(nn.Module):
+        def forward(self, restored: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
+            seen.extend([restored, gt])
+            return restored
 
     batch = batch_of(0)
-    ImageRestorationModel({"g": Spy()}, {"l_pix": Spy()}).training_step(batch)
+    ImageRestorationModel({"g": Spy()}, {"l_pix": Judge()}).training_step(batch)
     assert torch.equal(seen[0], batch["lq"]) and torch.equal(seen[2], batch["gt"])
 
 
 def test_mixup_draws_its_shares_from_the_beta_distribution_of_1_2():
     """Its variance is 1 / (4 (2 a + 1)); a batch of two shows the share where its samples change places."""
 
-    class Spy(nn.Module):
-        image_inputs, takes_labels = ("lq",), False
-
+    class Spy(RestorationNetwork):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             shares.append(float(x.flatten()[0]))
             return x
@@ -329,13 +327,16 @@ def test_inputs_are_gathered_by_what_the_network_says_it_eats():
     (joined,) = gather_inputs(cat, batch)
     assert torch.equal(joined, torch.cat([batch["lq"], batch["mask"]], 1))
     assert gather_inputs(seg, batch)[1] is batch["labels"]
-    check_inputs(seg, ("gt", "lq", "labels"), "datasets.train")
+    masked, regions = (ImageRestorationModel({"g": net}, {"l_pix": L1Loss()}) for net in (cat, seg))
+    check_inputs(regions, ("gt", "lq", "labels"), "datasets.train", training=True)
     with pytest.raises(
         OptionError, match=r"datasets.train.type: SegNAFNet needs 'labels'.*PairedImageGroupMaskDataset"
     ):
-        check_inputs(seg, ("gt", "lq", "mask"), "datasets.train")
+        check_inputs(regions, ("gt", "lq", "mask"), "datasets.train")
     with pytest.raises(OptionError, match="PairedImageMaskDataset"):
-        check_inputs(cat, ("gt", "lq"), "datasets.train")
+        check_inputs(masked, ("gt", "lq"), "datasets.train")
+    with pytest.raises(OptionError, match="ImageRestorationModel needs 'gt'"):
+        check_inputs(masked, ("lq", "mask"), "datasets.train", training=True)
 
 
 def test_only_images_of_four_dimensions_get_another_layout():
@@ -369,10 +370,8 @@ def test_a_limit_that_is_not_reached_clips_nothing():
     assert all(torch.equal(a, b) for a, b in zip(weights(free), weights(clipped), strict=True))
 
 
-class Shift(nn.Module):
+class Shift(RestorationNetwork):
     """One weight."""
-
-    image_inputs, takes_labels = ("lq",), False
 
     def __init__(self) -> None:
         super().__init__()

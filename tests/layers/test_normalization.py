@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basicsr.layers.normalization import IDENTITY, Normalization, normalization_of
+from basicsr.layers.normalization import IDENTITY, Normalization
 
 MEANS = st.tuples(*[st.floats(-1, 1)] * 3)
 STDS = st.tuples(*[st.floats(0.1, 4)] * 3)
@@ -52,10 +52,3 @@ def test_what_changes_nothing_costs_nothing():
 def test_impossible_values(mean, std, what: str):
     with pytest.raises(ValueError, match=what):
         Normalization(mean, std)
-
-
-def test_networks_say_it_or_do_not():
-    net = torch.nn.Identity()
-    assert normalization_of(net) is None
-    net.normalization = IDENTITY
-    assert normalization_of(net) == IDENTITY

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
-from basicsr.layers.normalization import IDENTITY, Normalization
-from basicsr.layers.weights_facts import WeightsFacts, adopt_facts, facts_of
+from basicsr.layers.normalization import Normalization
+from basicsr.layers.weights_facts import WeightsFacts
 
 ALL = WeightsFacts(
     padding="zeros", mask_value=1 / 255, normalization=Normalization((0.5, 0.4, 0.3), (0.5, 0.5, 0.25))
@@ -51,15 +50,3 @@ def test_facts_of_earlier_versions_are_read():
 def test_damaged_and_unknown_facts(stored: dict, what: str):
     with pytest.raises(ValueError, match=what):
         WeightsFacts.from_builtins(stored)
-
-
-def test_any_network_carries_the_normalization():
-    """Also one that knows nothing of facts, such as a user's own."""
-    net = torch.nn.Identity()
-    assert facts_of(net) == WeightsFacts()
-    said = adopt_facts(net, ALL, [])
-    assert "mean 0.5 0.4 0.3, std 0.5 0.5 0.25" in said
-    assert facts_of(net) == WeightsFacts(normalization=ALL.normalization)
-    assert adopt_facts(net, WeightsFacts(normalization=IDENTITY), []) == ""
-    adopt_facts(net, None, [])
-    assert facts_of(net) == WeightsFacts()

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.checkpoints.weights import save_network
 from basicsr.engine.inference import Windows
+from basicsr.layers.local_pool import GlobalAvgPool2d
 from basicsr.layers.normalization import Normalization
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.segmenters import graph_regions
@@ -46,11 +48,8 @@ def quadrants(height: int, width: int) -> np.ndarray:
     return (1 + (rows > height // 2) + 2 * (columns > width // 2)).astype(np.int32)
 
 
-class PassOn(nn.Module):
+class PassOn(RestorationNetwork):
     """A network that returns its input."""
-
-    image_inputs = ("lq",)
-    takes_labels = False
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :3]
@@ -185,16 +184,13 @@ def test_a_collapsed_network_is_tried_with_local_pooling_and_then_given_up():
 def test_the_second_try_pools_locally():
     """Of a network that fails with global pooling only, the second try is the result."""
 
-    class Net(nn.Module):
-        image_inputs = ("lq",)
-        takes_labels = False
-
+    class Net(RestorationNetwork):
         def __init__(self) -> None:
             super().__init__()
-            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.pool = GlobalAvgPool2d()
 
         def forward(self, x: Tensor) -> Tensor:
-            return x + 5 * isinstance(self.pool, nn.AdaptiveAvgPool2d) + 0 * self.pool(x)
+            return x + 5 * isinstance(self.pool, GlobalAvgPool2d) + 0 * self.pool(x)
 
         def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
             return (torch.zeros(1, 3, height, width),)

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.layers.map_unit import MaskAveragePool
 from basicsr.layers.normalization import Normalization
-from basicsr.layers.padding import SizeRule
 from basicsr.restoration.tiles import ALL_EIGHT, Photo, Turn, Window, in_tiles
 
 
@@ -65,9 +65,8 @@ def test_the_eight_ways_differ():
 def test_means_of_regions_are_those_of_the_photo_however_it_lies(turn: Turn):
     """Of a network that pools the image itself; the rows of the table are the labels."""
 
-    class Pool:
-        size_rule = SizeRule(1)
-        pool = MaskAveragePool()
+    class Pool(RestorationNetwork):
+        region_pool = MaskAveragePool()
 
         def region_features(self, image: torch.Tensor) -> torch.Tensor:
             return image

@@ -1,0 +1,300 @@
+"""The contract of networks: what each says of itself, and training, restoring and exporting rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from basicsr.layers.local_pool import GlobalAvgPool2d, LocalAvgPool2d, to_local
+from basicsr.layers.map_unit import MaskAveragePool
+from basicsr.layers.normalization import Normalization
+from basicsr.layers.padding import SizeRule
+from basicsr.layers.weights_facts import WeightsFacts
+from basicsr.utils.convert import Mistakes
+from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import ARCHS, split_type
+
+Gives = Literal["image", "clip"]
+Block = dict[str, Any]
+
+# Peak of a convolutional network's forward pass without gradients: about 40 bytes for each pixel and channel
+# at full resolution (measured on NAFNet of width 16 to 64, local pooling included), and something to spare.
+_BYTES_PER_CHANNEL = 48
+
+
+@dataclass(frozen=True)
+class FeaturePoint:
+    """A place inside a network whose features others may read or change.
+
+    Args:
+        name: of the module, as in ``net.get_submodule(name)``; its output are the features.
+        channels: of the features.
+        reduction: how many times smaller than the image each side of the features is.
+    """
+
+    name: str
+    channels: int
+    reduction: int
+
+
+class RestorationNetwork(nn.Module):
+    """Degraded image in, restored image (or clip) out, for images of any size.
+
+    ``forward`` takes the image inputs (B, C, H, W), concatenated by channel in the order of `image_inputs`,
+    then label maps (B, H, W) where `takes_labels`. It returns the final image (B, C, H, W), or the clip
+    (B, T, C, H, W), not clamped; it pads and crops by itself. Whoever restores, tiles, exports or judges asks
+    for no more. What a loss may want besides is in `stages`.
+
+    A subclass gives what differs from the defaults here, and at least `forward` and `img_channel`.
+
+    Attributes:
+        gives: whether ``forward`` returns an image or a clip.
+        image_inputs: fields of a sample that make the first argument of ``forward``; the image comes first.
+        takes_labels: whether ``forward`` takes label maps as second argument.
+        stage_names: what `stages` returns.
+        img_channel: channels of the image.
+        size_rule: what sizes run without padding, and how others are padded.
+        normalization: of the images that ``forward`` takes; None where nobody has said it.
+        feature_points: see `FeaturePoint`.
+        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally unless told
+            otherwise; None pools globally.
+        block: that builds it; `build_network` sets it.
+        wraps: name of the option that is the block of a network inside; None where there is none.
+    """
+
+    gives: Gives = "image"
+    image_inputs: tuple[str, ...] = ("lq",)
+    takes_labels: bool = False
+    stage_names: tuple[str, ...] = ("restored",)
+    img_channel: int = 3
+    size_rule: SizeRule = SizeRule()
+    normalization: Normalization | None = None
+    feature_points: tuple[FeaturePoint, ...] = ()
+    local_train_size: ClassVar[tuple[int, int, int, int] | None] = None
+    wraps: ClassVar[str | None] = None
+    block: Block = {}
+
+    def stages(self, *inputs: Tensor) -> dict[str, Any]:
+        """Everything that a loss may want, by the names of `stage_names`: at least ``restored``.
+
+        Args:
+            inputs: as of ``forward``.
+        """
+        return {"restored": self(*inputs)}
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the first argument of ``forward``."""
+        return self.img_channel + len(self.image_inputs) - 1
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""
+        like = next(self.parameters(), torch.zeros(()))
+        image = torch.zeros(1, self.input_channels, height, width, device=like.device, dtype=like.dtype)
+        if not self.takes_labels:
+            return (image,)
+        return image, torch.zeros(1, height, width, dtype=torch.int32, device=like.device)
+
+    @property
+    def region_pool(self) -> MaskAveragePool | None:
+        """The pooling over regions; None where there is none.
+
+        ``forward`` of a network that has it takes the means of `region_features` as third argument ``means``,
+        so that a part of an image may know whole regions; see `basicsr.layers.map_unit.MaskAveragePool`.
+        """
+        return None
+
+    def region_features(self, image: Tensor) -> Tensor:
+        """Padded image inputs (B, C, H, W) -> what `region_pool` averages over regions (B, C, H, W).
+
+        A value depends on pixels that are at most `basicsr.layers.map_unit.HALO` away.
+        """
+        raise NotImplementedError(f"{type(self).__name__} pools no regions")
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Memory that ``forward`` takes at its peak without gradients, for each pixel of the image."""
+        first = next((module for module in self.modules() if isinstance(module, nn.Conv2d)), None)
+        return _BYTES_PER_CHANNEL * (32 if first is None else first.out_channels)
+
+    @property
+    def pools_globally(self) -> bool:
+        """Whether some block averages over the whole image and could do so over windows."""
+        return any(isinstance(module, GlobalAvgPool2d) for module in self.modules())
+
+    @property
+    def pools_locally(self) -> bool:
+        """Whether blocks average over windows (TLC)."""
+        return any(isinstance(module, LocalAvgPool2d) for module in self.modules())
+
+    def localise(self, train_size: tuple[int, int, int, int] | None) -> None:
+        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
+        train_size = train_size or self.local_train_size
+        if train_size is not None:
+            to_local(self, train_size)
+
+    @classmethod
+    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        """The options of a network with these weights, read from their names and shapes.
+
+        What has no weights (local pooling, mask value, dropout) is left at its default. None where they are
+        of another network, or of one that must be described.
+
+        Args:
+            extra_channel: input channels that a network around this one adds behind its inputs.
+        """
+        return None
+
+    @classmethod
+    def completed(cls, options: Block, state: Mapping[str, Tensor]) -> Block:
+        """Options that a weight file names, with those that its writer had another default for."""
+        return options
+
+    @classmethod
+    def with_pooling(cls, options: Block, local: bool) -> Block | None:
+        """The block of the same network with local or global pooling; None where there is no such network.
+
+        Args:
+            options: of this class.
+        """
+        return None if local else {"type": cls.__name__, **options}
+
+    def weights_facts(self) -> WeightsFacts:
+        """What belongs to the weights that it has, but for `normalization`; see `facts_of`."""
+        return WeightsFacts()
+
+    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+        """Run as loaded weights have to be run.
+
+        Args:
+            facts: None for a file from elsewhere, which has none: its weights are taken for published ones.
+            loaded: names of the weights that were loaded.
+
+        Returns:
+            A line for the log.
+        """
+        return ""
+
+
+def facts_of(net: RestorationNetwork) -> WeightsFacts:
+    """What belongs to the weights of a network."""
+    return msgspec.structs.replace(net.weights_facts(), normalization=net.normalization)
+
+
+def adopt_facts(net: RestorationNetwork, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+    """Make a network run as its loaded weights have to be.
+
+    Args:
+        facts, loaded: as of `RestorationNetwork.adopt_weights_facts`.
+
+    Returns:
+        A line for the log; empty where there is nothing to say.
+    """
+    said = [net.adopt_weights_facts(facts, loaded)]
+    net.normalization = facts.normalization if facts is not None else None
+    if net.normalization is not None and not net.normalization.changes_nothing:
+        said.append(f"{net.normalization} (of the training images)")
+    return "; ".join(filter(None, said))
+
+
+def build_network(block: Block, where: str = "network") -> RestorationNetwork:
+    """The network of a block with its ``type``, new.
+
+    Args:
+        where: place of the block in an option file, for errors.
+
+    Raises:
+        OptionError: with all mistakes in the block.
+    """
+    name, options = split_type(block)
+    mistakes = Mistakes()
+    ARCHS.check(name, options, where, mistakes)
+    if mistakes.lines:
+        raise OptionError(where, mistakes.lines)
+    network_class(name)
+    try:
+        net: RestorationNetwork = ARCHS.build(name, options)
+    except ValueError as error:
+        raise OptionError(f"network {name}", [str(error)]) from error
+    net.block = dict(block)
+    return net
+
+
+def network_class(name: str) -> type[RestorationNetwork]:
+    """The class of a registered name.
+
+    Raises:
+        OptionError: there is none, or it does not keep the contract.
+    """
+    entry = ARCHS[name]
+    if not (isinstance(entry, type) and issubclass(entry, RestorationNetwork)):
+        what = f"'{name}' of {entry.__module__} is no RestorationNetwork"
+        raise OptionError("network", [f"network: {what}; derive it from that class of basicsr.archs.base"])
+    return entry
+
+
+def recognisable() -> Iterator[type[RestorationNetwork]]:
+    """The classes that know their weights, in the order of their names."""
+    for name in ARCHS.names():
+        entry = network_class(name)
+        if "recognise" in vars(entry):
+            yield entry
+
+
+def recognise(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    """The block of the network with these weights; None where no network knows them.
+
+    Args:
+        extra_channel: see `RestorationNetwork.recognise`.
+    """
+    for entry in recognisable():
+        options = entry.recognise(state, extra_channel)
+        if options is not None:
+            return {"type": entry.__name__, **options}
+    return None
+
+
+def changed(block: Block, changes: Mapping[str, Any]) -> Block:
+    """A block with some options changed; those of a network inside are changed one by one.
+
+    Args:
+        block: with its ``type``.
+        changes: by name.
+    """
+    inside = network_class(block["type"]).wraps
+    merged = block | dict(changes)
+    if inside is not None and isinstance(changes.get(inside), Mapping):
+        merged[inside] = changed(block[inside], changes[inside])
+    return merged
+
+
+def innermost(block: Block) -> Block:
+    """The block of the network inside all wrappers; of a network that wraps nothing, its own."""
+    inside = network_class(block["type"]).wraps
+    return block if inside is None else innermost(block[inside])
+
+
+def changed_inside(block: Block, changes: Mapping[str, Any]) -> Block:
+    """A block with some options of its `innermost` network changed."""
+    inside = network_class(block["type"]).wraps
+    if inside is None:
+        return block | dict(changes)
+    return block | {inside: changed_inside(block[inside], changes)}
+
+
+def pooled(block: Block, local: bool) -> Block | None:
+    """The block of the same network with local or global pooling; of a wrapper, of the network inside.
+
+    None where there is no such network.
+    """
+    name, options = split_type(block)
+    entry = network_class(name)
+    if entry.wraps is None:
+        return entry.with_pooling(options, local)
+    inner = pooled(options[entry.wraps], local)
+    return inner and block | {entry.wraps: inner}

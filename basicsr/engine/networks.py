@@ -1,0 +1,80 @@
+"""The networks of an option file, with the weights that they start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from basicsr.archs.base import RestorationNetwork, build_network, changed, facts_of
+from basicsr.checkpoints.rebuild import describe
+from basicsr.checkpoints.weights import load_network, put_weights
+from basicsr.config.paths import ExperimentPaths, iteration_of
+from basicsr.config.schema import Config, NetworkOptions, network_place
+from basicsr.models.base import check_channels
+from basicsr.utils.log import logger
+from basicsr.utils.shipped import weight_file
+
+
+def start_network(
+    config: Config,
+    name: str,
+    device: torch.device,
+    resumed: Path | None = None,
+    is_trained: bool = False,
+) -> RestorationNetwork:
+    """Build a network and load what it starts from, on the CPU; the log says what.
+
+    Args:
+        name: of the network; ``g`` is ``network_g``.
+        device: where it is going to run, for the log.
+        resumed: training state that a run goes on from; the weights beside it are loaded.
+        is_trained: whether random weights are as it should be.
+
+    Raises:
+        OptionError: the options are not possible.
+        UserError: the weights cannot be read, or do not fit.
+    """
+    options, where = config.all_networks[name], network_place(name)
+    net, said = _built(options, where)
+    check_channels(net, where)
+    size = sum(parameter.numel() for parameter in net.parameters())
+    label = net.block["type"] if name == "g" else f"{where}, {net.block['type']}"
+    logger().info(f"{label}: {size:,} parameters, on {device}")
+    if options.frozen:
+        net.requires_grad_(False)
+    elif resumed is not None:
+        logger().info(load_network(net, weights_beside(resumed, name), param_key="params"))
+        return net
+    path = config.path
+    if said is None and options.weights is not None:
+        said = load_network(net, weight_file(options.weights), options.strict, options.param_key)
+    elif name == "g" and path.pretrain_network_g is not None:
+        weights = weight_file(path.pretrain_network_g)
+        said = load_network(net, weights, path.strict_load_g, path.param_key)
+    if said is not None:
+        logger().info(said)
+    elif is_trained and not options.frozen:
+        logger().info(", ".join(filter(None, ("new weights", str(facts_of(net))))))
+    else:
+        key = "path.pretrain_network_g" if name == "g" else f"{where}.weights"
+        logger().warning(f"{key} is not given: the network has random weights")
+    return net
+
+
+def _built(options: NetworkOptions, where: str) -> tuple[RestorationNetwork, str | None]:
+    """The network, and what is said of its weights where it has some already."""
+    if options.type:
+        net = build_network({"type": options.type, **options.options}, where)
+        given = options.options.get("weights")  # of a network that reads its file itself
+        return net, f"{options.type}: weights of {given}" if given else None
+    assert options.weights is not None
+    weights, block = describe(weight_file(options.weights), options.param_key)
+    net = build_network(changed(block, options.options), where)
+    way_on = f"Check the options beside {where}.weights" if options.strict else None
+    return net, put_weights(net, weights, way_on)
+
+
+def weights_beside(state: Path, name: str = "g") -> Path:
+    """The weights of a network that belong to a training state."""
+    return ExperimentPaths(state.parent.parent).network(iteration_of(state), name)
