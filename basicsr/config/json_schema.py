@@ -15,7 +15,17 @@ import msgspec
 
 from basicsr.config.schema import Component, Config
 from basicsr.utils.convert import NotInFiles
-from basicsr.utils.registry import ARCHS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, Nested, Registry
+from basicsr.utils.registry import (
+    ARCHS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRANSFORMS,
+    Nested,
+    Registry,
+)
 
 Schema = dict[str, Any]
 
@@ -31,7 +41,7 @@ def options_schema() -> Schema:
     schema["properties"] = {"base": base, **schema["properties"]}
     schema["properties"]["model_type"]["enum"] = [*MODELS.names(), None]
     # Networks may hold networks, so components are described once and referred to.
-    roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES)
+    roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
     definitions = {registry.role: _component_schema({}, registry) for registry in roles}
     draft = "http://json-schema.org/draft-07/schema#"
     return {"$schema": draft, "title": "Option file", **schema, "definitions": definitions}

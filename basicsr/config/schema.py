@@ -14,7 +14,18 @@ from msgspec import Meta
 
 from basicsr.utils.convert import Count, ExistingFile, Mistakes, Name, WeightFile, join, struct_values
 from basicsr.utils.errors import OptionError
-from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, Registry
+from basicsr.utils.registry import (
+    ARCHS,
+    DATASETS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRANSFORMS,
+    Registry,
+    split_type,
+)
 
 Whole = Annotated[int, Meta(ge=0)]
 Command = Literal["train", "test", "demo"]
@@ -364,10 +375,29 @@ def _check_batches(train: DatasetOptions, mistakes: Mistakes) -> None:
         what = "cannot be combined with batch_size_per_gpu; set one of them to null"
         mistakes.add("datasets.train.batch_size_total", what, train.batch_size_total)
     largest = train.batch_size_total or train.batch_size_per_gpu or 1
-    has_crops = "gt_size" in train.registry.options(train.type)
-    if largest > 1 and has_crops and train.options.get("gt_size") is None:
+    if train.options.get("transforms") is not None:
+        _check_transforms(train, largest > 1, mistakes)
+    elif largest > 1 and "gt_size" in train.registry.options(train.type) and not train.options.get("gt_size"):
         what = "required where a batch can have several images: they have one size"
         mistakes.add("datasets.train.gt_size", what)
+
+
+def _check_transforms(train: DatasetOptions, several: bool, mistakes: Mistakes) -> None:
+    """They stand alone, can be made, and give one size where a batch has several images."""
+    where = "datasets.train.transforms"
+    for key in ("gt_size", "use_flip", "use_rot"):
+        if train.options.get(key):
+            what = "cannot be combined with transforms; make it one of them, and set this to null"
+            mistakes.add(f"datasets.train.{key}", what, train.options[key])
+    one_size = False
+    for index, block in enumerate(train.options["transforms"]):
+        try:
+            one_size |= TRANSFORMS.build(*split_type(block)).one_size
+        except ValueError as error:
+            mistakes.add(f"{where}[{index}]", str(error))
+    if several and not one_size:
+        what = "a batch can have several images, which then need one size; add {type: RandomCrop, size: ..}"
+        mistakes.add(where, what)
 
 
 def _check_schedule(train: TrainOptions, mistakes: Mistakes) -> None:

@@ -1,39 +1,91 @@
-"""Fields of a sample: from bytes to an array (.., H, W) and on to a tensor.
+"""Fields of a sample: from keys to arrays (.., H, W) and on to tensors.
 
 | field | tensor | meaning |
 |---|---|---|
 | lq, gt | float32 (3, H, W), RGB, [0, 1] | degraded and clean image |
 | mask | float32 (1, H, W), [0, 1] | grey mask channel |
 | labels | int32 (H, W) | label map, 0 = uncovered |
+
+With `FramesField` each of them may have an axis of frames in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import decode_label_map
 from basicsr.storage import Storage, open_storage
+from basicsr.storage.base import as_key
+from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb, decode_single, to_chw, to_tensor
 
 Backend = Literal["disk", "lmdb"]
 
 
+class Field(Protocol):
+    """One part of every sample.
+
+    A data set takes what `load` gives, treats all fields of a sample alike (`basicsr.data.transforms`), and
+    passes each to `finish`. Instances can be pickled.
+    """
+
+    @property
+    def name(self) -> str:
+        """Key in the sample."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """Where the keys come from (a folder, an LMDB, a file), for messages."""
+        ...
+
+    @property
+    def is_image(self) -> bool:
+        """Whether `finish` gives RGB in [0, 1], (.., 3, H, W), which ``mean`` and ``std`` are for."""
+        ...
+
+    def keys(self) -> list[str]:
+        """What there is, in order; the same in every epoch."""
+        ...
+
+    def load(self, key: str, epoch: int) -> NDArray[Any]:
+        """The array of one sample, (.., H, W).
+
+        Args:
+            epoch: of training, from 0; evaluation is 0. It may decide what is read.
+
+        Raises:
+            UserError: it cannot be read; the file is named.
+        """
+        ...
+
+    def finish(self, array: NDArray[Any]) -> torch.Tensor:
+        """What the transforms have made of `load`'s array -> tensor."""
+        ...
+
+    def places(self, key: str) -> str:
+        """What is read for ``key``, for reports and errors: a file, an entry of an LMDB, several of them."""
+        ...
+
+
 @dataclass(frozen=True)
-class Field:
-    """One field of every sample.
+class StoredField:
+    """One stored file a key.
 
     Args:
         name: key in the sample.
         root: folder or LMDB, for messages.
         storage: bytes by key.
         decode: (bytes, name for errors) -> array that ends in (H, W), still in the type of the file.
-        finish: array after cropping and flipping -> tensor.
+        finish: array after the transforms -> tensor.
+        is_image: whether that is RGB in [0, 1].
     """
 
     name: str
@@ -41,25 +93,98 @@ class Field:
     storage: Storage
     decode: Callable[[bytes, str], NDArray[Any]]
     finish: Callable[[NDArray[Any]], torch.Tensor]
+    is_image: bool = False
 
-    def load(self, key: str) -> NDArray[Any]:
-        """The array of one sample."""
+    def keys(self) -> list[str]:
+        """Those of the storage, sorted."""
+        return self.storage.keys()
+
+    def load(self, key: str, epoch: int) -> NDArray[Any]:
+        """The decoded file, in every epoch the same."""
         return self.decode(self.storage.read(key), self.storage.describe(key))
 
+    def places(self, key: str) -> str:
+        """The file, or the entry of an LMDB."""
+        return self.storage.describe(key)
 
-def image_field(name: str, root: str, backend: Backend) -> Field:
+
+@dataclass(frozen=True)
+class FramesField:
+    """Several stored files a key, stacked: (N, .., H, W).
+
+    Args:
+        frame: what one frame is; the field has its name.
+        root: the file that chose the frames, for messages.
+        chosen: by key of the sample, the keys of its frames in their order.
+
+    Raises:
+        UserError: frames are missing, or a sample has none.
+    """
+
+    frame: StoredField
+    root: str
+    chosen: Mapping[str, Sequence[str]]
+
+    def __post_init__(self) -> None:
+        for key, frames in self.chosen.items():
+            if not frames:
+                raise UserError(f"{self.root}: no frame is chosen for '{key}'; leave it out")
+        wanted = {as_key(frame) for frames in self.chosen.values() for frame in frames}
+        require_same(wanted, wanted & set(self.frame.keys()), self.root, self.frame.root)
+
+    @property
+    def name(self) -> str:
+        """That of a frame."""
+        return self.frame.name
+
+    @property
+    def is_image(self) -> bool:
+        """As a frame."""
+        return self.frame.is_image
+
+    def keys(self) -> list[str]:
+        """In the order of ``chosen``."""
+        return list(self.chosen)
+
+    def load(self, key: str, epoch: int) -> NDArray[Any]:
+        """All frames of ``key``, which have one size and one depth."""
+        arrays = [self.frame.load(frame, epoch) for frame in self.chosen[key]]
+        for frame, array in zip(self.chosen[key], arrays, strict=True):
+            if (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
+                found = f"has {_looks(array)}, the first frame of '{key}' {_looks(arrays[0])}"
+                raise UserError(f"{self.frame.places(frame)}: {found}; make them alike")
+        return np.stack(arrays)
+
+    def finish(self, array: NDArray[Any]) -> torch.Tensor:
+        """Each frame by itself, stacked."""
+        return torch.stack([self.frame.finish(frame) for frame in array])
+
+    def places(self, key: str) -> str:
+        """First and last frame."""
+        first, *others = (self.frame.places(frame) for frame in self.chosen[key])
+        return f"{first} .. {others[-1]}" if others else first
+
+
+def image_field(name: str, root: str, backend: Backend) -> StoredField:
     """A colour image."""
-    return Field(name, root, open_storage(root, backend, READABLE), _decode_image, to_tensor)
+    storage = open_storage(root, backend, READABLE)
+    return StoredField(name, root, storage, _decode_image, to_tensor, is_image=True)
 
 
-def mask_field(name: str, root: str, backend: Backend) -> Field:
+def mask_field(name: str, root: str, backend: Backend) -> StoredField:
     """A grey mask channel."""
-    return Field(name, root, open_storage(root, backend, READABLE), _decode_mask, to_tensor)
+    return StoredField(name, root, open_storage(root, backend, READABLE), _decode_mask, to_tensor)
 
 
-def label_field(name: str, root: str, backend: Backend) -> Field:
+def label_field(name: str, root: str, backend: Backend) -> StoredField:
     """A label map in any format of `decode_label_map`, told apart by content."""
-    return Field(name, root, open_storage(root, backend, (".png", ".npz")), decode_label_map, _to_int_tensor)
+    storage = open_storage(root, backend, (".png", ".npz"))
+    return StoredField(name, root, storage, decode_label_map, _to_int_tensor)
+
+
+def _looks(array: NDArray[Any]) -> str:
+    height, width = array.shape[-2:]
+    return f"{width}x{height} pixels of {array.dtype.itemsize * 8} bits"
 
 
 def _decode_image(data: bytes, name: str) -> NDArray[Any]:

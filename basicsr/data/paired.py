@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 
 from basicsr.data.fields import Field, image_field, label_field, mask_field
 from basicsr.data.pairing import require_same, templated
-from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
+from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Advice, Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.errors import UserError
-from basicsr.utils.registry import DATASETS, WITHOUT_TRUTH
+from basicsr.utils.registry import DATASETS, TRANSFORMS, WITHOUT_TRUTH, Nested
 from basicsr.utils.rng import sample_generator
 
 
@@ -43,6 +43,9 @@ ON_DISK = IoBackend()
 class ImageDataset(Dataset[dict[str, Any]], ABC):
     """Clean images and what belongs to each: read, compared in size, cropped and flipped together.
 
+    A data set is a subclass that lists its fields (`make_fields`). One of them is the reference: its keys are
+    the keys of the samples, and all others have its size.
+
     Args:
         dataroot_gt: folder (or LMDB) of the clean images.
         io_backend: ``{type: disk}`` or ``{type: lmdb}``.
@@ -50,17 +53,22 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         gt_size: side of the square training crops in pixels; null trains on whole images.
         use_flip: flip left-right at random in training.
         use_rot: flip top-bottom and transpose at random in training.
-        mean: subtracted from each channel of both images. Null and ``std: null`` do as the weights say;
+        transforms: blocks of `basicsr.data.transforms` that training samples go through in this order; they
+            stand in place of ``gt_size``, ``use_flip`` and ``use_rot``. Null is what these three say.
+        mean: subtracted from each channel of all images. Null and ``std: null`` do as the weights say;
             new ones are trained without.
-        std: divides each channel of both images.
+        std: divides each channel of all images.
         seed: key of the random numbers, with epoch and number of the sample.
-        train: crop and augment.
+        train: apply the transforms.
 
     Samples hold the fields of `basicsr.data.fields` and ``key``.
 
     Attributes:
+        reference: name of the reference field.
         normalization: by ``mean`` and ``std``; where neither is given, None, until the weights say one.
     """
+
+    reference: ClassVar[str] = "gt"
 
     dataroot_gt: Annotated[ExistingFolder, Advice(missing=WITHOUT_TRUTH)]
     io_backend: IoBackend = ON_DISK
@@ -68,6 +76,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     gt_size: Count | None = None
     use_flip: bool = False
     use_rot: bool = False
+    transforms: list[Annotated[dict[str, Any], Nested(TRANSFORMS)]] | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     seed: int = 0
@@ -76,20 +85,27 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     def __post_init__(self) -> None:
         self.normalization = Normalization.of(self.mean, self.std)
         self.fields = self.make_fields()
-        gt = self.fields[0]
+        self._transforms = build_transforms(self._blocks(), self.margin)
+        reference = self.field(self.reference)
         meta = self.meta_info_file
-        self.keys = gt.storage.keys() if meta is None else read_meta_info(Path(meta))
+        self.keys = reference.keys() if meta is None else read_meta_info(Path(meta))
         for field in self.fields:
             expected = {self.field_key(field, key) for key in self.keys}
-            found = set(field.storage.keys())
             # A meta file selects, so files beyond its list are no mistake.
-            require_same(
-                expected, found if meta is None else found & expected, meta or self.dataroot_gt, field.root
-            )
+            found = set(field.keys()) if meta is None else expected.intersection(field.keys())
+            require_same(expected, found, meta or reference.root, field.root)
 
     @abstractmethod
     def make_fields(self) -> list[Field]:
-        """What is read for a sample; the first is gt."""
+        """What is read for a sample; among them the reference."""
+
+    def field(self, name: str) -> Field:
+        """The field of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {field.name: field for field in self.fields}[name]
 
     @property
     def delivers(self) -> tuple[str, ...]:
@@ -97,9 +113,17 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return tuple(field.name for field in self.fields)
 
     @property
-    def crop_size(self) -> int | None:
-        """Side of the square that is cut out in training; null is the whole image."""
-        return self.gt_size
+    def margin(self) -> int:
+        """Pixels of height and width that `finish` cuts off; crops are larger by as many."""
+        return 0
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        usual = usual_transforms(self.gt_size, self.use_flip, self.use_rot)
+        if self.transforms is None:
+            return usual
+        if usual:
+            raise ValueError("transforms stand in place of gt_size, use_flip and use_rot; leave those out")
+        return self.transforms
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -107,27 +131,27 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     def __getitem__(self, which: SampleIndex | int) -> dict[str, Any]:
         number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
         key = self.keys[number % len(self.keys)]
-        arrays = {field.name: field.load(self.field_key(field, key)) for field in self.fields}
+        arrays = {field.name: field.load(self.field_key(field, key), epoch) for field in self.fields}
         self._check_sizes(key, arrays)
         generator = sample_generator(self.seed, epoch, number)
         if self.train:
-            if self.crop_size is not None:
-                arrays = random_crop(arrays, self.crop_size, generator)
-            arrays = random_flip_rotate(arrays, self.use_flip, self.use_rot, generator)
+            for transform in self._transforms:
+                arrays = transform(arrays, generator)
         return self.finish(arrays, key, generator) | {"key": key}
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
-        """The sample, after cropping and flipping.
+        """The sample, after the transforms.
 
         Args:
             arrays: by name of the field, each ends in (H, W).
             key: for errors.
             generator: of this sample.
         """
-        sample = {field.name: field.finish(arrays[field.name]) for field in self.fields}
-        return {
-            name: self.normalize(value) if name in ("lq", "gt") else value for name, value in sample.items()
-        }
+        sample = {}
+        for field in self.fields:
+            tensor = field.finish(arrays[field.name])
+            sample[field.name] = self.normalize(tensor) if field.is_image else tensor
+        return sample
 
     def complete(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
         """What is left to do with a training batch in the main process; here nothing.
@@ -139,7 +163,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
 
     def places(self, key: str) -> dict[str, str]:
         """Where each field of a sample is read from: a file, or an entry of an LMDB."""
-        return {field.name: field.storage.describe(self.field_key(field, key)) for field in self.fields}
+        return {field.name: field.places(self.field_key(field, key)) for field in self.fields}
 
     def normalize(self, image: torch.Tensor) -> torch.Tensor:
         """Apply ``mean`` and ``std`` to (.., 3, H, W)."""
@@ -150,17 +174,15 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return image if self.normalization is None else self.normalization.undo(image)
 
     def field_key(self, field: Field, key: str) -> str:
-        """Key of a field's file for the image ``key``."""
+        """What ``key``, one of the reference's, is called in another field."""
         return key
 
     def _check_sizes(self, key: str, arrays: Arrays) -> None:
-        gt_size = arrays["gt"].shape[-2:]
-        for field in self.fields:
-            size = arrays[field.name].shape[-2:]
-            if size != gt_size:
-                place = field.storage.describe(self.field_key(field, key))
-                sizes = f"{size[1]}x{size[0]} pixels, its target {gt_size[1]}x{gt_size[0]}"
-                raise UserError(f"{place}: {field.name} has {sizes}; make them the same size")
+        height, width = arrays[self.reference].shape[-2:]
+        for name, array in arrays.items():
+            if array.shape[-2:] != (height, width):
+                found = f"{array.shape[-1]}x{array.shape[-2]} pixels, {self.reference} {width}x{height}"
+                raise UserError(f"{self.places(key)[name]}: {name} has {found}; make them the same size")
 
 
 @DATASETS.register
@@ -177,7 +199,6 @@ class PairedImageDataset(ImageDataset):
     filename_tmpl: FileTemplate = "{}"
 
     def make_fields(self) -> list[Field]:
-        """Fields of a sample; the first is gt, the second lq."""
         backend = self.io_backend.type
         return [
             image_field("gt", self.dataroot_gt, backend),

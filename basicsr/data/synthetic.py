@@ -29,7 +29,8 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 class SyntheticBlurDataset(ImageDataset):
     """Sharp photos, each time blurred in another way: training needs no pairs.
 
-    A training sample blurs a crop of ``gt_size`` + kernel size - 1, never the whole photo. Evaluation blurs
+    A training sample blurs a crop of ``gt_size`` (or of a ``RandomCrop``) + kernel size - 1, never the whole
+    photo. Evaluation blurs
     whole photos, each always in the same way; the pair is smaller than the photo by kernel size - 1.
 
     Args:
@@ -53,17 +54,17 @@ class SyntheticBlurDataset(ImageDataset):
     on_device: bool | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self._rules = PRESETS[self.preset].adapted(
             self.max_objects, self.min_object_area, exposure=self.exposure
         )
+        super().__post_init__()
         self._files = KernelFolder(self.kernels, self._rules.kernel_size) if self.kernels else None
         wanted = torch.cuda.is_available() if self.on_device is None else self.on_device
         self._postpones = wanted and self.train
 
     def make_fields(self) -> list[Field]:
         backend = self.io_backend.type
-        fields = [image_field("gt", self.dataroot_gt, backend)]
+        fields: list[Field] = [image_field("gt", self.dataroot_gt, backend)]
         if self.dataroot_mask is not None:
             fields.append(label_field("labels", self.dataroot_mask, backend))
         return fields
@@ -73,22 +74,21 @@ class SyntheticBlurDataset(ImageDataset):
         return ("gt", "lq", "labels")[: 2 if self.dataroot_mask is None else 3]
 
     @property
-    def crop_size(self) -> int | None:
-        return None if self.gt_size is None else self.gt_size + self._rules.kernel_size - 1
+    def margin(self) -> int:
+        return self._rules.kernel_size - 1
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
         height, width = arrays["gt"].shape[-2:]
         size = self._rules.kernel_size
         if min(height, width) < size:
-            place = self.fields[0].storage.describe(key)
             found = f"{width}x{height} pixels, kernels {size}x{size}"
-            raise UserError(f"{place}: has {found}; leave it out or train with gt_size")
+            raise UserError(f"{self.places(key)['gt']}: has {found}; leave it out or train with gt_size")
         labels = arrays.get("labels")
         regions = [] if labels is None else choose_regions(labels, self._rules, generator)
         draw, kernels = draw_pair(self._rules, regions, generator, self._files)
-        sharp = self.fields[0].finish(arrays["gt"])
+        sharp = self.field("gt").finish(arrays["gt"])
         objects = _planes(labels, regions, (height, width))
-        sample = {} if labels is None else {"labels": self.fields[1].finish(_inner(labels, size // 2))}
+        sample = {} if labels is None else {"labels": self.field("labels").finish(_inner(labels, size // 2))}
         if self._postpones:
             # samples of a batch have equal shapes, so there are empty objects; text needs no shape
             missing = self._rules.objects[1] - len(regions)

@@ -1,38 +1,114 @@
-"""Crop, flip and transpose all fields of a sample at once: every array ends in (H, W)."""
+"""What training does to a sample between decoding and tensors, to all fields at once.
+
+Every array ends in (H, W), so one crop, flip or transposition serves images, frames, masks and label maps.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from basicsr.utils.convert import Count
+from basicsr.utils.registry import TRANSFORMS, split_type
+
 Arrays = dict[str, NDArray[Any]]
 
 
-def random_crop(arrays: Arrays, size: int, generator: np.random.Generator) -> Arrays:
-    """The same ``size`` x ``size`` window of every field; smaller images are first extended by reflection."""
-    arrays = {name: _reflect_to(array, size) for name, array in arrays.items()}
-    height, width = next(iter(arrays.values())).shape[-2:]
-    top = int(generator.integers(height - size + 1))
-    left = int(generator.integers(width - size + 1))
-    return {name: array[..., top : top + size, left : left + size] for name, array in arrays.items()}
+class Transform(ABC):
+    """One step of ``transforms``; a registered subclass is the ``type`` of a block in that list.
+
+    The constructor's arguments are its options. One that is called ``margin`` is none: the data set passes
+    how many pixels of height and width it is going to cut off, so that crops can be larger by as many.
+    Instances can be pickled; they act in training only.
+
+    Attributes:
+        one_size: whether all samples have the same size afterwards, as those of one batch must.
+    """
+
+    one_size: bool = False
+
+    @abstractmethod
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        """The arrays of one sample -> what they become; shapes still agree in (H, W).
+
+        Args:
+            arrays: by name of the field, each ends in (H, W); images are RGB (.., 3, H, W), uint8 or uint16.
+            generator: of this sample, and the only source of random numbers.
+        """
 
 
-def random_flip_rotate(arrays: Arrays, flip: bool, rotate: bool, generator: np.random.Generator) -> Arrays:
-    """One of the symmetries of the square, the same for every field.
+@TRANSFORMS.register
+class RandomCrop(Transform):
+    """The same square window of every field; smaller images are first extended by reflection.
 
     Args:
-        flip: left-right, with probability 1/2.
-        rotate: top-bottom and transposition, each with probability 1/2.
+        size: side of the window in pixels.
+        margin: pixels that the data set cuts off later.
     """
-    if flip and generator.random() < 0.5:
-        arrays = {name: array[..., ::-1] for name, array in arrays.items()}
-    if rotate and generator.random() < 0.5:
-        arrays = {name: array[..., ::-1, :] for name, array in arrays.items()}
-    if rotate and generator.random() < 0.5:
-        arrays = {name: array.swapaxes(-2, -1) for name, array in arrays.items()}
-    return arrays
+
+    one_size = True
+
+    def __init__(self, size: Count, margin: int = 0) -> None:
+        self.side = size + margin
+
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        side = self.side
+        arrays = {name: _reflect_to(array, side) for name, array in arrays.items()}
+        height, width = next(iter(arrays.values())).shape[-2:]
+        top = int(generator.integers(height - side + 1))
+        left = int(generator.integers(width - side + 1))
+        return {name: array[..., top : top + side, left : left + side] for name, array in arrays.items()}
+
+
+@TRANSFORMS.register
+class RandomFlip(Transform):
+    """Left-right, with probability 1/2."""
+
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        if generator.random() < 0.5:
+            arrays = {name: array[..., ::-1] for name, array in arrays.items()}
+        return arrays
+
+
+@TRANSFORMS.register
+class RandomRotate(Transform):
+    """Top-bottom and transposition, each with probability 1/2.
+
+    Together with `RandomFlip` that is all symmetries of the square, each as likely.
+    """
+
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        if generator.random() < 0.5:
+            arrays = {name: array[..., ::-1, :] for name, array in arrays.items()}
+        if generator.random() < 0.5:
+            arrays = {name: array.swapaxes(-2, -1) for name, array in arrays.items()}
+        return arrays
+
+
+def usual_transforms(gt_size: int | None, use_flip: bool, use_rot: bool) -> list[dict[str, Any]]:
+    """The blocks that the three published options stand for."""
+    blocks: list[dict[str, Any]] = [] if gt_size is None else [{"type": "RandomCrop", "size": gt_size}]
+    if use_flip:
+        blocks.append({"type": "RandomFlip"})
+    if use_rot:
+        blocks.append({"type": "RandomRotate"})
+    return blocks
+
+
+def build_transforms(blocks: Iterable[Mapping[str, Any]], margin: int = 0) -> list[Transform]:
+    """Instances of the blocks of ``transforms``.
+
+    Args:
+        margin: pixels of height and width that are cut off after them.
+
+    Raises:
+        OptionError: an unknown type, or wrong options.
+    """
+    return [TRANSFORMS.build(*split_type(block), margin=margin) for block in blocks]
 
 
 def _reflect_to(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -184,6 +184,14 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
             for key, item in value.items()
             if item is not None  # a name without a block is none
         }
+    if get_origin(kind) is list and _has_rules(get_args(kind)[0]):
+        if not isinstance(value, (list, tuple)):
+            mistakes.add(where, "expected a list" + advice, value)
+            return []
+        return [
+            convert(item, get_args(kind)[0], f"{where}[{index}]", mistakes)
+            for index, item in enumerate(value)
+        ]
     return _convert_leaf(value, kind, rules, where, mistakes, advice)
 
 
@@ -255,6 +263,8 @@ def _convert_leaf(
         result = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         what = str(error)
+        if get_origin(kind) is dict and not isinstance(value, Mapping):
+            what = "expected a block of `key: value` lines"
         if get_origin(kind) is Literal:
             hidden = [rule.choice for rule in rules if isinstance(rule, NotInFiles)]
             choices = [str(choice) for choice in get_args(kind) if choice not in hidden]
@@ -290,6 +300,12 @@ def _holds_struct(kind: Any) -> bool:
     if get_origin(kind) is dict:
         return _holds_struct(get_args(kind)[1])
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _has_rules(kind: Any) -> bool:
+    """Whether an annotation asks more than msgspec checks."""
+    rules = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return any(not isinstance(rule, msgspec.Meta) for rule in rules)
 
 
 def join(where: str, name: object) -> str:

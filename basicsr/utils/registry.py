@@ -154,7 +154,10 @@ class Registry:
 
 @dataclass(frozen=True)
 class Nested:
-    """Marks an option that is itself a block with a ``type``, by ``Annotated[.., Nested(ARCHS)]``."""
+    """Marks an option that is itself a block with a ``type``, by ``Annotated[.., Nested(ARCHS)]``.
+
+    A list of such blocks is ``list[Annotated[.., Nested(TRANSFORMS)]]``.
+    """
 
     registry: Registry
 
@@ -177,6 +180,7 @@ METRICS = Registry("metric", "basicsr.metrics", runtime=("restored", "gt", "lq")
 DATASETS = Registry(
     "dataset", "basicsr.data", runtime=("seed", "train"), elsewhere={"SingleImageDataset": WITHOUT_TRUTH}
 )
+TRANSFORMS = Registry("transform", "basicsr.data.transforms", runtime=("margin",))
 MODELS = Registry("model", "basicsr.models", runtime=("networks", "losses", "mixup"))
 OPTIMIZERS = Registry("optimizer", "basicsr.engine.optimizers", runtime=("params",))
 SCHEDULES = Registry("scheduler", "basicsr.engine.schedules", runtime=("step", "base_lr"))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from basicsr.data.fields import label_field
 from basicsr.data.paired import PairedImageDataset, SampleIndex
-from basicsr.data.transforms import random_crop, random_flip_rotate
+from basicsr.data.transforms import build_transforms, usual_transforms
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.metrics import calculate_ssim
 from basicsr.utils.errors import UserError
@@ -116,12 +116,14 @@ def masks_alone(device: torch.device, folder: Path) -> Pair:
     """The masks of a training sample as a label map and as a dense stack, without the images."""
     write_training_set(folder, STORED, REGIONS)
     field = label_field("labels", str(folder / "labels"), "disk")
-    keys = field.storage.keys()
+    keys, transforms = field.keys(), build_transforms(usual_transforms(CROP, use_flip=True, use_rot=True))
 
     def labels(number: int) -> Tensor:
         generator = sample_generator(0, number, number)
-        arrays = random_crop({"labels": field.load(keys[number % len(keys)])}, CROP, generator)
-        return field.finish(random_flip_rotate(arrays, True, True, generator)["labels"])
+        arrays = {"labels": field.load(keys[number % len(keys)], number)}
+        for transform in transforms:
+            arrays = transform(arrays, generator)
+        return field.finish(arrays["labels"])
 
     def stack(number: int) -> Tensor:
         path = folder / "stacks" / f"{keys[number % len(keys)]}.npz"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from basicsr.data.transforms import Arrays, random_crop, random_flip_rotate
+from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 
 WINDOW = 11
 SIGMA = 1.5
@@ -79,7 +79,8 @@ def load_with_stack(
     arrays: Arrays = {name: _read_chw(path) for name, path in images.items()}
     with np.load(stack) as archive:
         arrays["masks"] = archive["masks"]
-    arrays = random_flip_rotate(random_crop(arrays, size, generator), True, True, generator)
+    for transform in build_transforms(usual_transforms(size, use_flip=True, use_rot=True)):
+        arrays = transform(arrays, generator)
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     return tensors | {name: tensors[name] / 255 for name in images}
 

@@ -196,7 +196,7 @@ def test_indices_of_a_palette_are_ids_from_files_and_lmdb(paired_set, tmp_path, 
     file = (paired_set / "grouped_masks/photo_1.png").read_bytes()
     write_lmdb(tmp_path / "labels.lmdb", [("photo_1", file, (40, 48, 1))])
     field = label_field("labels", str(tmp_path / "labels.lmdb"), "lmdb")
-    assert np.array_equal(field.load("photo_1"), ids)
+    assert np.array_equal(field.load("photo_1", epoch=0), ids)
 
 
 def test_a_mask_channel_has_values_so_a_palette_with_colours_is_none(paired_set, palette_png):
