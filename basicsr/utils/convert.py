@@ -150,7 +150,7 @@ class Mistakes:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         self.add(
             where,
-            f"{what}. " + (f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}"),
+            f"{what}. " + (f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}"),
             value,
         )
 

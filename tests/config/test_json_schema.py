@@ -17,7 +17,7 @@ from basicsr.config.load import dump_config
 from basicsr.config.schema import Config
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import UserError
-from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, TRANSFORMS
 
 jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema (extra `dev`) is not installed")
 
@@ -132,7 +132,9 @@ def test_only_words_of_draft_7_are_used(schema):
 def test_every_key_and_every_option_has_its_place(schema):
     assert set(schema["properties"]) == {"base", *(item.name for item in msgspec.structs.fields(Config))}
     blocks = {registry: schema["definitions"][registry.role] for registry in (ARCHS, LOSSES, METRICS)}
-    blocks |= {registry: schema["definitions"][registry.role] for registry in (OPTIMIZERS, SCHEDULES)}
+    blocks |= {
+        registry: schema["definitions"][registry.role] for registry in (OPTIMIZERS, SCHEDULES, TRANSFORMS)
+    }
     blocks[DATASETS] = schema["properties"]["datasets"]["additionalProperties"]
     for registry, block in blocks.items():
         branches = {branch["if"]["properties"]["type"]["const"]: branch["then"] for branch in block["allOf"]}
@@ -143,8 +145,9 @@ def test_every_key_and_every_option_has_its_place(schema):
 
 
 def test_paths_are_text(schema):
-    datasets = schema["properties"]["datasets"]["additionalProperties"]["allOf"][0]["then"]["properties"]
-    assert datasets["dataroot_gt"] == {"type": ["string", "null"]}
+    branches = schema["properties"]["datasets"]["additionalProperties"]["allOf"]
+    paired = branches[DATASETS.names().index("PairedImageDataset")]["then"]["properties"]
+    assert paired["dataroot_gt"] == {"type": ["string", "null"]}
     weights = schema["properties"]["path"]["properties"]["pretrain_network_g"]
     assert weights == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
@@ -161,6 +164,9 @@ NESTED = {"type": "WithMAP", "net": {"type": "WithMAP", "net": {"type": "NAFNet"
         {"network_g": NESTED},
         {"train": {"amp": "off", "total_iter": 2e4, "optim_g": {"type": "SGD", "lr": 1}}},
         {"datasets": {"train": {"mean": [0, 0.5, 1], "io_backend": {"type": "lmdb"}}}},
+        {"datasets": {"train": {"transforms": [{"type": "RandomCrop", "size": 8}, {"type": "RandomFlip"}]}}},
+        {"datasets": {"train": {"transforms": []}}},
+        {"datasets": {"train": {"transforms": None}}},
         {"val": {"metrics": {"mine": {"type": "calculate_psnr", "crop_border": 4}}}},
         {"logger": {"wandb": {"project": None}}},
     ],
@@ -197,6 +203,11 @@ def test_what_the_loader_takes_is_valid(change, small, validator):
         {"datasets": {"train": {"dataroot_mask": "masks"}}},
         {"datasets": {"train": {"dataroot_gt": 3}}},
         {"datasets": {"train": {"io_backend": {"type": "tape"}}}},
+        {"datasets": {"train": {"transforms": {"type": "RandomFlip"}}}},
+        {"datasets": {"train": {"transforms": ["RandomFlip"]}}},
+        {"datasets": {"train": {"transforms": [{"type": "RandomFlop"}]}}},
+        {"datasets": {"train": {"transforms": [{"type": "RandomCrop", "size": 0}]}}},
+        {"datasets": {"train": {"transforms": [{"type": "RandomCrop", "sise": 8}]}}},
         {"val": {"metrics": {"psnr": {"type": "calculate_psnr", "border": 4}}}},
         {"val": {"metrics": {"psnr": {"type": "calculate_psnr", "crop_border": -1}}}},
     ],

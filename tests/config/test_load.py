@@ -19,7 +19,7 @@ from basicsr.config.schema import Config, effective_options, semantic_mistakes
 from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
-from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -162,7 +162,7 @@ def options_in(kind):
 
 
 def test_null_and_nothing_mean_the_same_so_that_null_can_take_away():
-    registries = (ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES)
+    registries = (ARCHS, DATASETS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
     components = [
         (f"{name}.{key}", option.kind, option.default)
         for registry in registries

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from basicsr.config.load import load_config
+from basicsr.config.schema import effective_options
+from basicsr.data.transforms import Transform
 from basicsr.utils.convert import Mistakes, Name, convert
 from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import TRANSFORMS
 
 
 def places(path, command="train"):
@@ -34,6 +37,70 @@ def test_batches_of_several_images_need_one_size(small, write):
     load_config(write(small))
     small["datasets"]["train"] |= {"batch_size_per_gpu": None, "batch_size_total": 2}
     assert places(write(small)) == ["datasets.train.gt_size"]
+
+
+CROP, FLIP = {"type": "RandomCrop", "size": 8}, {"type": "RandomFlip"}
+
+
+def test_batches_of_several_images_need_a_transform_that_gives_one_size(small, write):
+    small["datasets"]["train"] |= {"gt_size": None, "batch_size_per_gpu": 2, "transforms": [FLIP]}
+    assert places(write(small)) == ["datasets.train.transforms"]
+    small["datasets"]["train"]["transforms"] = []
+    assert places(write(small)) == ["datasets.train.transforms"]
+    small["datasets"]["train"]["transforms"] = [FLIP, CROP]
+    assert load_config(write(small)).datasets["train"].options["transforms"] == [FLIP, CROP]
+    small["datasets"]["train"] |= {"batch_size_per_gpu": 1, "transforms": [FLIP]}
+    load_config(write(small))
+
+
+def test_transforms_stand_in_place_of_the_published_options(small, write):
+    small["datasets"]["train"] |= {
+        "gt_size": 8,
+        "use_flip": True,
+        "use_rot": True,
+        "transforms": [CROP, FLIP],
+    }
+    path = write(small)
+    assert places(path) == [f"datasets.train.{key}" for key in ("gt_size", "use_flip", "use_rot")]
+    assert load_config(path, command="test"), "testing does not train"
+    taken_away = [f"datasets.train.{key}=null" for key in ("gt_size", "use_flip", "use_rot")]
+    config = load_config(path, taken_away)
+    again = write(effective_options(config), "again.yml")
+    assert effective_options(load_config(again)) == effective_options(config)
+    assert effective_options(config)["datasets"]["train"]["transforms"] == [CROP, FLIP]
+    assert effective_options(config)["datasets"]["val"]["transforms"] is None
+
+
+def test_mistakes_in_transforms_are_a_line_each_with_their_place(small, write):
+    wrong = [{"type": "RandomCrop", "size": 0}, {"type": "RandomFlp"}, {"type": "RandomRotate", "by": 90}]
+    small["datasets"]["train"]["transforms"] = [*wrong, {"type": "RandomCrop"}, "RandomFlip"]
+    with pytest.raises(OptionError) as caught:
+        load_config(write(small))
+    where = "datasets.train.transforms"
+    assert caught.value.mistakes == [
+        f"{where}[0].size: must be at least 1 (got 0)",
+        f"{where}[1].type: unknown transform 'RandomFlp'. Did you mean 'RandomFlip'?",
+        f"{where}[2].by: RandomRotate has no such option. Known: none (got 90)",
+        f"{where}[3].size: required by RandomCrop, but not given",
+        f"{where}[4]: expected a block of `key: value` lines (got 'RandomFlip')",
+    ]
+
+
+def test_a_transform_whose_options_contradict_each_other(small, write, monkeypatch):
+    monkeypatch.setattr(TRANSFORMS, "_entries", {name: TRANSFORMS[name] for name in TRANSFORMS.names()})
+
+    @TRANSFORMS.register
+    class Between(Transform):
+        def __init__(self, low: float, high: float) -> None:
+            if low > high:
+                raise ValueError(f"low {low} is above high {high}")
+
+        def __call__(self, arrays, generator):
+            return arrays
+
+    small["datasets"]["train"]["transforms"] = [CROP, {"type": "Between", "low": 2, "high": 1}]
+    with pytest.raises(OptionError, match=r"datasets.train.transforms\[1\]: low 2.0 is above high 1.0"):
+        load_config(write(small))
 
 
 def test_a_batch_is_that_of_a_process_or_of_all_together(small, write):

@@ -21,13 +21,14 @@ from basicsr.utils.registry import (
     MODELS,
     OPTIMIZERS,
     SCHEDULES,
+    TRANSFORMS,
     Nested,
     Registry,
     split_type,
 )
 
 EMPTY_HOME = "basicsr.utils"
-SHIPPED = [ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES]
+SHIPPED = [ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULES, TRANSFORMS]
 FRAMES = Registry("frame", EMPTY_HOME)
 
 
@@ -42,6 +43,12 @@ class Double:
     def __init__(self, inner: Annotated[dict[str, Any], Nested(FRAMES)]) -> None:
         name, options = split_type(inner)
         self.inner = FRAMES.build(name, options)
+
+
+@FRAMES.register
+class Row:
+    def __init__(self, inner: list[Annotated[dict[str, Any], Nested(FRAMES)]] | None = None) -> None:
+        self.inner = [FRAMES.build(*split_type(block)) for block in inner or ()]
 
 
 @pytest.fixture
@@ -184,6 +191,32 @@ def test_nested_block_is_checked_at_its_place_and_built():
     assert mistakes.lines == [
         "network_g.inner.inner.widht: Plain has no such option. Did you mean 'width'? (got 2)"
     ]
+
+
+def test_blocks_of_a_list_are_checked_at_their_places_and_built():
+    blocks = [{"type": "Plain", "width": "2"}, {"type": "Row", "inner": [{"type": "Plain"}]}]
+    row = FRAMES.build("Row", {"inner": blocks})
+    assert (row.inner[0].width, row.inner[1].inner[0].width) == (2, 1)
+    assert FRAMES.build("Row", {}).inner == FRAMES.build("Row", {"inner": []}).inner == []
+    mistakes = Mistakes()
+    wrong = [
+        {"type": "Plane"},
+        "Plain",
+        None,
+        {"width": 2},
+        {"type": "Row", "inner": [{"type": "Plain", "widht": 1}]},
+    ]
+    FRAMES.check("Row", {"inner": wrong}, "network_g", mistakes)
+    assert mistakes.lines == [
+        "network_g.inner[0].type: unknown frame 'Plane'. Did you mean 'Plain'?",
+        "network_g.inner[1]: expected a block of `key: value` lines (got 'Plain')",
+        "network_g.inner[2]: expected a block of `key: value` lines (got None)",
+        "network_g.inner[3].type: unknown frame None. Known: Double, Plain, Row",
+        "network_g.inner[4].inner[0].widht: Plain has no such option. Did you mean 'width'? (got 1)",
+    ]
+    mistakes = Mistakes()
+    FRAMES.check("Row", {"inner": {"type": "Plain"}}, "network_g", mistakes)
+    assert mistakes.lines == ["network_g.inner: expected a list (got {'type': 'Plain'})"]
 
 
 def test_split_type_leaves_the_block_alone():
