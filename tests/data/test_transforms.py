@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from basicsr.data import PairedImageGroupMaskDataset, SyntheticBlurDataset
 from basicsr.data.paired import SampleIndex
@@ -27,6 +30,14 @@ LISTS = [
     ({"use_rot": True}, [ROTATE]),
     ({"gt_size": 20, "use_flip": True, "use_rot": True}, [CROP, FLIP, ROTATE]),
 ]
+
+
+def example(language: str) -> str:
+    """The block of code on transforms in datasets/README.md."""
+    page = (Path(__file__).resolve().parents[2] / "datasets/README.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Transforms$(.*?)^## ", page, re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    return code
 
 
 @pytest.fixture
@@ -95,26 +106,12 @@ def test_crops_of_arrays_with_any_axes_in_front():
 
 
 def test_a_transform_of_ones_own_is_one_class(paired_set, own_transforms):
-    @own_transforms.register
-    class RandomDim(Transform):
-        """Darken all images alike.
-
-        Args:
-            least: smallest factor.
-        """
-
-        def __init__(self, least: float = 0.5) -> None:
-            self.least = least
-
-        def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
-            factor = generator.uniform(self.least, 1)
-            dimmed = {name: (arrays[name] * factor).astype(np.uint8) for name in ("gt", "lq")}
-            return arrays | dimmed
-
+    """The example of the page on data sets."""
+    exec(example("python"), {"__name__": "mine"})  # noqa: S102 - a page of this repository
     options = {
         "dataroot_gt": f"{paired_set}/target",
         "dataroot_lq": f"{paired_set}/input",
-        "transforms": [FLIP, {"type": "RandomDim", "least": "1e-1"}],
+        "transforms": [FLIP, {"type": "RandomExposure", "least": "1e-1"}],
     }
     dataset = DATASETS.build("PairedImageDataset", options, train=True)
     bright = DATASETS.build("PairedImageDataset", options | {"transforms": [FLIP]}, train=True)
@@ -125,8 +122,17 @@ def test_a_transform_of_ones_own_is_one_class(paired_set, own_transforms):
         ratios.append(float(dim["gt"].sum() / full["gt"].sum()))
     assert min(ratios) > 0.08 and max(ratios) - min(ratios) > 0.1
     with pytest.raises(OptionError) as caught:
-        DATASETS.build("PairedImageDataset", options | {"transforms": [{"type": "RandomDim", "most": 1}]})
-    assert caught.value.mistakes == ["transforms[0].most: RandomDim has no such option. Known: least (got 1)"]
+        DATASETS.build(
+            "PairedImageDataset", options | {"transforms": [{"type": "RandomExposure", "most": 1}]}
+        )
+    assert caught.value.mistakes == [
+        "transforms[0].most: RandomExposure has no such option. Known: least (got 1)"
+    ]
+
+
+def test_the_list_of_the_page_on_data_sets_is_that_of_the_published_options():
+    blocks = yaml.safe_load(example("yaml"))["datasets"]["train"]["transforms"]
+    assert blocks == usual_transforms(256, use_flip=True, use_rot=True)
 
 
 def test_both_ways_at_once_are_refused(paired_set):
