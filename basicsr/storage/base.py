@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 
 class Storage(Protocol):
@@ -33,21 +32,3 @@ class Storage(Protocol):
 def as_key(name: str) -> str:
     """A name in Unicode's composed form (NFC); macOS writes ``é`` as two characters, most others as one."""
     return unicodedata.normalize("NFC", name)
-
-
-def open_storage(root: str | Path, backend: Literal["disk", "lmdb"], suffixes: tuple[str, ...]) -> Storage:
-    """The storage at ``root``.
-
-    Args:
-        suffixes: files that count on disk, e.g. ``(".png", ".jpg")``; LMDB holds only what was put in.
-
-    Raises:
-        UserError: nothing there that the backend can read.
-    """
-    if backend == "lmdb":
-        from basicsr.storage.lmdb_store import LmdbStorage
-
-        return LmdbStorage(root)
-    from basicsr.storage.disk import DiskStorage
-
-    return DiskStorage(root, suffixes)
