@@ -1,9 +1,9 @@
-"""Train the four rows of the paper on one budget, test them, and compare them in one table."""
+"""Train the rows of a study on one budget, test them, and compare them in one table."""
 
 from __future__ import annotations
 
 from basicsr.config.cli import run_command
-from basicsr.studies.job import RowsJob, read_job
+from basicsr.studies.job import StudyJob, read_job
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     run_command(lambda: command(job), job.debug)
 
 
-def command(job: RowsJob) -> None:
+def command(job: StudyJob) -> None:
     """Train, test and compare."""
     from basicsr.studies.compare import compare_rows
     from basicsr.utils.log import open_log

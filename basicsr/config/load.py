@@ -33,9 +33,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
     Raises:
         OptionError: with all mistakes at once.
     """
-    merged = _read_with_bases(typed_path(str(path)), ())
-    for override in overrides:
-        _apply_override(merged, override)
+    merged = read_options(path, overrides)
     used = _used_blocks(command, merged.get("datasets"))
     mistakes = Mistakes(
         check_paths=lambda where: where.startswith(used) or where.startswith(("train.", "val."))
@@ -51,6 +49,19 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), command: Comman
         raise OptionError(str(path), lines)
     assert isinstance(config, Config)
     return config
+
+
+def read_options(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain values of a YAML file with those of its ``base:`` and the overrides, as `load_config` merges
+    them; nothing is checked.
+
+    Raises:
+        OptionError: a file cannot be read, or an override cannot be applied.
+    """
+    merged = _read_with_bases(typed_path(str(path)), ())
+    for override in overrides:
+        _apply_override(merged, override)
+    return merged
 
 
 def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:

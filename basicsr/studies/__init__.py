@@ -1,1 +1,1 @@
-"""The four rows of the paper, trained and tested on one budget."""
+"""Rows of option files trained and tested on one budget with the same seeds, and their table."""

@@ -1,70 +1,125 @@
-"""Rows on one budget, from option files to table and page."""
+"""A study, from its file to table and page."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
+from basicsr.config.paths import RESULTS
 from basicsr.config.schema import Config
 from basicsr.reporting.comparison import compare
-from basicsr.studies.job import ROWS, RowsJob
+from basicsr.studies.job import StudyJob
 from basicsr.studies.runs import RowRun, finish_all
+from basicsr.studies.study import OF_TEST, OF_TRAINING, Row, Study, load_study
 from basicsr.studies.table import Budget, read_table, to_json, to_markdown
+from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
 
-_OWN_KEYS = {"--set": ("name", "manual_seed"), "--test_set": ("name", "path.pretrain_network_g")}
 
-
-def compare_rows(job: RowsJob) -> None:
+def compare_rows(job: StudyJob) -> None:
     """Train and test what is not done yet; write ``table.md``, ``table.json`` and ``report.html``.
 
     Raises:
-        OptionError: mistakes in the options, found before anything is trained.
+        OptionError: mistakes in the study or in options, found before anything is trained.
         UserError: a run failed, or the rows do not have one budget.
     """
-    _check_overrides(job)
+    study = load_study(job.study)
+    _check_flags(job, study)
+    seeds = job.seeds or study.seeds
+    output = job.output or RESULTS / f"{job.group or study.group}-{study.name}"
+    chosen = {name: row for name, row in study.rows.items() if job.rows is None or name in job.rows}
     runs = {
-        row: [
-            RowRun(row, seed, job.group, job.training, job.testing, shown=seed == job.seeds[0])
-            for seed in job.seeds
-        ]
-        for row in job.rows
+        name: [_run(job, study, name, row, seed, seeds[0]) for seed in seeds] for name, row in chosen.items()
     }
     # Seed by seed, so that a command that is stopped early leaves whole comparisons.
     everything = [run for one_seed in zip(*runs.values(), strict=True) for run in one_seed]
-    budget = _common_budget({run.name: run.check() for run in everything})
+    budget = _common_budget(everything, _training_options(everything, study, job.study), study)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the processes as Ctrl-C does
-    asyncio.run(finish_all(everything, job.jobs, job.output / "logs"))
+    asyncio.run(finish_all(everything, job.jobs, output / "logs"))
 
     results = {row: [run.results.metrics_json for run in seeds] for row, seeds in runs.items()}
-    table = read_table(results, job.seeds, budget)
-    text = to_markdown(table, ROWS)
-    write_bytes(job.output / "table.md", text.encode())
-    write_bytes(job.output / "table.json", to_json(table).encode())
-    logger().info(f"{job.output / 'table.md'} and {job.output / 'table.json'}\n\n{text}")
-    _write_page(job, [seeds[0] for seeds in runs.values()])
+    table = read_table(results, seeds, budget, study.metrics, study.reference)
+    text = to_markdown(table, study.labels)
+    write_bytes(output / "table.md", text.encode())
+    write_bytes(output / "table.json", to_json(table).encode())
+    logger().info(f"{output / 'table.md'} and {output / 'table.json'}\n\n{text}")
+    _write_page(output / "report.html", [seeds[0] for seeds in runs.values()])
 
 
-def _check_overrides(job: RowsJob) -> None:
-    for flag, overrides in (("--set", job.training), ("--test_set", job.testing)):
-        for override in overrides:
-            key = override.partition("=")[0]
-            if key in _OWN_KEYS[flag]:
-                what = f"{flag}: {key} is set by this command; leave it out (got {override!r})"
-                raise OptionError(flag, [what])
+def _check_flags(job: StudyJob, study: Study) -> None:
+    mistakes = Mistakes()
+    OF_TRAINING.check(job.training, "--set", mistakes)
+    OF_TEST.check(job.testing, "--test_set", mistakes)
+    for row in job.rows or ():
+        if row not in study.rows:
+            mistakes.unknown("--rows", f"{job.study} has no row {row!r}", row, study.rows)
+    if mistakes.lines:
+        raise OptionError("command line", mistakes.lines)
 
 
-def _common_budget(configs: dict[str, Config]) -> Budget:
-    budgets = {name: _budget(config) for name, config in configs.items()}
+def _run(job: StudyJob, study: Study, name: str, row: Row, seed: int, first_seed: int) -> RowRun:
+    group = job.group or study.group
+
+    def option_file(path: str | None) -> Path:
+        assert path is not None, "checked by load_study"
+        return _beside(job.study, path.replace("{group}", group).replace("{row}", name))
+
+    return RowRun(
+        row=name,
+        name=f"{group}-{name}-seed{seed}",
+        seed=seed,
+        train_file=option_file(row.train or study.train),
+        test_file=option_file(row.test or study.test),
+        training=[*study.set, *row.set, *job.training],
+        testing=[*study.test_set, *row.test_set, *job.testing],
+        shown=seed == first_seed,
+    )
+
+
+def _beside(file: Path, path: str) -> Path:
+    """``path`` as it is meant in ``file``, said from the current folder where it lies below it."""
+    place, here = (file.parent / path).resolve(), Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
+
+
+def _training_options(runs: Sequence[RowRun], study: Study, file: Path) -> dict[str, Config]:
+    """By name of the run, once the options of all are in order; the mistakes of all rows are told at once."""
+    training: dict[str, Config] = {}
+    measured: set[str] = set()
+    wrong: dict[str, list[str]] = {}
+    for run in runs:
+        try:
+            training[run.name], test = run.check()
+            measured |= test.val.judged_by.keys()
+        except OptionError as error:
+            lines = (line.removeprefix(f"{error.source}: ") for line in error.mistakes)
+            wrong[run.row] = [f"rows.{run.row}: {error.source}: {line}" for line in lines]
+    mistakes = Mistakes(lines=[line for lines in wrong.values() for line in lines])
+    for metric in () if wrong else study.metrics:
+        if metric not in measured:
+            mistakes.unknown("metrics", f"no test has {metric!r} in val.metrics", metric, sorted(measured))
+    if mistakes.lines:
+        raise OptionError(str(file), mistakes.lines)
+    return training
+
+
+def _common_budget(
+    runs: Sequence[RowRun], training: dict[str, Config], study: Study
+) -> Budget | dict[str, Budget]:
+    """What all trainings have, or by row, where the study lets rows differ and they do."""
+    budgets = {run.name: _budget(training[run.name]) for run in runs}
     first, budget = next(iter(budgets.items()))
     for name, other in budgets.items():
-        if other != budget:
+        if any(getattr(other, part) != getattr(budget, part) for part in study.same):
             way_on = "make their option files agree, or give one budget with --set"
             raise UserError(f"{name} has {other}, {first} has {budget}; {way_on}")
-    return budget
+    if all(other == budget for other in budgets.values()):
+        return budget
+    return {run.row: budgets[run.name] for run in runs}
 
 
 def _budget(config: Config) -> Budget:
@@ -74,8 +129,7 @@ def _budget(config: Config) -> Budget:
     return Budget(train.total_iter, crops, data.options.get("gt_size"))
 
 
-def _write_page(job: RowsJob, runs: Sequence[RowRun]) -> None:
-    page = job.output / "report.html"
+def _write_page(page: Path, runs: Sequence[RowRun]) -> None:
     if len(runs) < 2:
         logger().info("no comparison page: it needs at least two rows")
     elif not all(run.results.report.is_file() for run in runs):

@@ -1,4 +1,4 @@
-"""What the comparison of rows is asked to do. Imports nothing heavy, so that ``--help`` answers at once."""
+"""What a study is asked to do. Imports nothing heavy, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
@@ -10,62 +10,65 @@ from pathlib import Path
 from basicsr.config.paths import RESULTS
 from basicsr.utils.typed_path import typed_path
 
-ROWS = {"NAFNet": "w/o SAM", "MaskNAFNet": "CAT", "SegNAFNet-MAP": "MAP", "SegNAFNet": "Ours"}
-"""Option files and what the paper calls their rows, in its order."""
+PAPER_ROWS = Path("options/studies/paper_rows.yml")
 
-_ABOUT = """Train the four rows of the paper on one budget, test them, and compare them in one table.
+_ABOUT = """Train the rows of a study on one budget, test them, and compare them in one table.
 
-Every row is trained once with each seed, by train.py on options/train/<group>/<row>.yml, as the experiment
-<group>-<row>-seed<seed>, and tested by test.py on options/test/<group>/<row>.yml. The output folder gets
-table.md and table.json with means and standard deviations over the seeds, report.html, which compares the
-pictures of the rows with the first seed, and what the runs said (logs/).
+A study is a small YAML file that names rows with their option files and overrides, and seeds. Every row is
+trained once with each seed, by train.py, as the experiment <group>-<row>-seed<seed>, and tested by test.py.
+The output folder gets table.md and table.json with means and standard deviations over the seeds, report.html,
+which compares the pictures of the rows with the first seed, and what the runs said (logs/).
 
 The command can be stopped at any time and started again. A training goes on from its newest checkpoint, and
 is left alone once it has its iterations; it is refused where it was begun with other options. A test is left
 alone while its results are newer than its weights and its options are the same."""
 
-_EXAMPLE = """example:
+_EXAMPLE = """examples:
   python scripts/train_rows.py --seeds 0 \\
-      --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96"""
+      --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96
+  python scripts/train_rows.py --study options/studies/ablation_mask_dropout.yml --jobs 2"""
 
 
 @dataclass(frozen=True)
-class RowsJob:
-    """Rows to train and test.
+class StudyJob:
+    """A study, and what is to be done otherwise than its file says.
 
     Args:
-        group: folder of the option files, below ``options/train`` and ``options/test``.
-        rows: names of option files, some of `ROWS`.
-        seeds: each row is trained once with each.
-        training, testing: ``key=value`` overrides.
+        study: its file.
+        group: takes the place of that of the file; None is that.
+        rows: some of its rows; None is all.
+        seeds: take the place of those of the file; None is those.
+        training, testing: ``key=value`` overrides, which come after those of the file.
         jobs: runs at the same time.
-        output: folder of the tables, the page and the logs.
+        output: folder of the tables, the page and the logs; None is ``results/<group>-<name>``.
         debug: show tracebacks.
     """
 
-    group: str
-    rows: list[str]
-    seeds: list[int]
+    study: Path
+    group: str | None
+    rows: list[str] | None
+    seeds: list[int] | None
     training: list[str]
     testing: list[str]
     jobs: int
-    output: Path
+    output: Path | None
     debug: bool
 
 
-def read_job(argv: Sequence[str] | None = None) -> RowsJob:
+def read_job(argv: Sequence[str] | None = None) -> StudyJob:
     """Read the command line; exits with 2 on a mistake."""
     parser = argparse.ArgumentParser(
         description=_ABOUT, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--group", default="Small", help="folder of the option files (default: Small)")
     parser.add_argument(
-        "--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW",
-        help=f"some of {', '.join(ROWS)} (default: all)",
+        "-s", "--study", type=typed_path, default=PAPER_ROWS, metavar="FILE",
+        help=f"study file (default: {PAPER_ROWS}, the four rows of the paper)",
     )  # fmt: skip
+    parser.add_argument("--group", help="beginning of the runs' names, and {group} in the study's paths")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="some of the study's rows (default: all)")
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED",
-        help="manual_seed of the trainings (default: 0 1 2)",
+        "--seeds", nargs="+", type=int, metavar="SEED",
+        help="manual_seed of the trainings (default: those of the study)",
     )  # fmt: skip
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="training",
@@ -81,18 +84,19 @@ def read_job(argv: Sequence[str] | None = None) -> RowsJob:
         "says how many",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=typed_path, metavar="DIR", help=f"(default: {RESULTS}/<group>-rows)"
+        "-o", "--output", type=typed_path, metavar="DIR", help=f"(default: {RESULTS}/<group>-<name>)"
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)
-    return RowsJob(
+    return StudyJob(
+        study=typed.study,
         group=typed.group,
-        rows=[row for row in ROWS if row in typed.rows],
-        seeds=list(dict.fromkeys(typed.seeds)),
+        rows=typed.rows,
+        seeds=None if typed.seeds is None else list(dict.fromkeys(typed.seeds)),
         training=typed.training,
         testing=typed.testing,
         jobs=typed.jobs,
-        output=typed.output or RESULTS / f"{typed.group}-rows",
+        output=typed.output,
         debug=typed.debug,
     )
 

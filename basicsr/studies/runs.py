@@ -27,24 +27,22 @@ class RowRun:
     """One row trained with one seed, and tested.
 
     Args:
-        row: name of the option files.
+        row: its key in the study.
+        name: of the experiment and of the results.
         seed: of the training.
-        group: folder of the option files.
-        training, testing: overrides of the user.
+        train_file, test_file: option files.
+        training, testing: their overrides.
         shown: the test writes pictures and a report, not only numbers.
     """
 
     row: str
+    name: str
     seed: int
-    group: str
+    train_file: Path
+    test_file: Path
     training: Sequence[str]
     testing: Sequence[str]
     shown: bool
-
-    @property
-    def name(self) -> str:
-        """Of the experiment and of the results."""
-        return f"{self.group}-{self.row}-seed{self.seed}"
 
     @property
     def weights(self) -> Path:
@@ -57,23 +55,22 @@ class RowRun:
     @property
     def train_words(self) -> list[str]:
         """Option file and overrides of the training."""
-        file = f"options/train/{self.group}/{self.row}.yml"
-        return [file, f"name={self.name}", f"manual_seed={self.seed}", *self.training]
+        return [str(self.train_file), f"name={self.name}", f"manual_seed={self.seed}", *self.training]
 
     @property
     def test_words(self) -> list[str]:
         """Option file and overrides of the test."""
         return [*self._test_words_without_weights(), f"path.pretrain_network_g={self.weights}"]
 
-    def check(self) -> Config:
-        """The options of the training, once those of both are in order.
+    def check(self) -> tuple[Config, Config]:
+        """The options of training and test, once both are in order.
 
         Raises:
             OptionError: mistakes in the options.
             UserError: the experiment is there, begun with other options.
         """
         file, *overrides = self._test_words_without_weights()
-        load_config(file, [*overrides, "path.pretrain_network_g=null"], "test")
+        test = load_config(file, [*overrides, "path.pretrain_network_g=null"], "test")
         config = self._training_config()
         experiment = ExperimentPaths.of(self.name)
         if experiment.newest_state() is not None:
@@ -83,7 +80,7 @@ class RowRun:
                 if before.get(key) != now.get(key):
                     what = f"begun with {key} {before.get(key)}, now {now.get(key)}"
                     raise UserError(f"{experiment.root}: {what}; take that, or move the folder away")
-        return config
+        return config, test
 
     def is_trained(self) -> bool:
         """Whether all iterations are done."""
@@ -109,8 +106,7 @@ class RowRun:
 
     def _test_words_without_weights(self) -> list[str]:
         numbers_only = [] if self.shown else ["val.save_img=false", "val.report=false"]
-        file = f"options/test/{self.group}/{self.row}.yml"
-        return [file, f"name={self.name}", *numbers_only, *self.testing]
+        return [str(self.test_file), f"name={self.name}", *numbers_only, *self.testing]
 
 
 async def finish_all(runs: Sequence[RowRun], jobs: int, logs: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of the rows: PSNR, SSIM and mode collapse rate of each test set, over the seeds."""
+"""The table of a study: metrics of each row on each test set, over the seeds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from basicsr.utils.errors import UserError
 
 METRICS = ("psnr", "ssim", "mcr")
+"""What a table shows unless a study says otherwise."""
+
+_STYLES = {"psnr": (2, 1, ""), "mcr": (2, 100, " %")}
+_USUAL_STYLE = (4, 1, "")
 _MISSING = "–"
 _WAY_ON = "remove the folders of both and start again"
 
@@ -80,31 +84,40 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class RowsTable:
-    """PSNR in dB, SSIM, and the mode collapse rate as a share.
+    """Values as ``metrics.json`` has them: PSNR in dB, the mode collapse rate as a share.
 
     Args:
         seeds: of the trainings of every row.
-        budget: of each training.
-        input: set -> metric -> value of the degraded images themselves.
+        budget: of each training; by row where they differ.
+        input: set -> metric -> value of the degraded images themselves; empty in a study without reference.
         rows: row -> set -> metric -> values.
         left_out: what the means leave out.
     """
 
     seeds: list[int]
-    budget: Budget
+    budget: Budget | dict[str, Budget]
     input: dict[str, dict[str, float | None]]
     rows: dict[str, dict[str, dict[str, OverSeeds]]]
     left_out: list[LeftOut]
 
 
-def read_table(results: Mapping[str, Sequence[Path]], seeds: Sequence[int], budget: Budget) -> RowsTable:
+def read_table(
+    results: Mapping[str, Sequence[Path]],
+    seeds: Sequence[int],
+    budget: Budget | dict[str, Budget],
+    metrics: Sequence[str] = METRICS,
+    reference: Literal["input"] | None = "input",
+) -> RowsTable:
     """The table of several ``metrics.json``.
 
-    The values of the input are those of ``input_psnr`` and ``input_ssim``, as far as the tests have them; its
-    mode collapse rate is 0 by definition.
+    The values of the input are those of ``input_psnr`` and the like, as far as the tests have them; its mode
+    collapse rate is 0 by definition.
 
     Args:
         results: by row, its files in the order of ``seeds``.
+        budget: of each training, or by row.
+        metrics: what the table shows.
+        reference: whether it has the values of the input.
 
     Raises:
         UserError: one cannot be read, or the tests differ in their sets or in the images of a set.
@@ -117,13 +130,13 @@ def read_table(results: Mapping[str, Sequence[Path]], seeds: Sequence[int], budg
         row: {
             name: {
                 metric: OverSeeds.of(tests[path][name]["mean"].get(metric) for path in paths)
-                for metric in METRICS
+                for metric in metrics
             }
             for name in sets
         }
         for row, paths in results.items()
     }
-    inputs = {name: _input_values(item["mean"]) for name, item in sets.items()}
+    inputs = {name: _input_values(item["mean"], metrics) for name, item in sets.items() if reference}
     left_out = [
         LeftOut(row, seed, name, metric, what, count)
         for row, paths in results.items()
@@ -146,35 +159,38 @@ def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
     Args:
         titles: of the rows.
     """
-    inputs = [{name: OverSeeds.of([value]) for name, value in item.items()} for item in table.input.values()]
-    lines = [
-        ["PSNR / SSIM / MCR", *table.input],
-        ["---"] * (1 + len(table.input)),
-        ["input", *map(_cell, inputs)],
-    ]
-    for row, sets in table.rows.items():
-        lines.append([titles[row], *map(_cell, sets.values())])
+    sets = next(iter(table.rows.values()))
+    metrics = next(iter(sets.values()))
+    lines = [[" / ".join(metrics).upper(), *sets], ["---"] * (1 + len(sets))]
+    if table.input:
+        inputs = (
+            {metric: OverSeeds.of([value]) for metric, value in item.items()} for item in table.input.values()
+        )
+        lines.append(["input", *map(_cell, inputs)])
+    for row, values in table.rows.items():
+        lines.append([titles[row], *map(_cell, values.values())])
     seeds = ", ".join(map(str, table.seeds))
     over = f"Mean ± sample standard deviation over {len(table.seeds)} trainings (seeds {seeds})"
     if len(table.seeds) == 1:
         over = f"One training (seed {seeds})"
+    each = f"each of {table.budget}"
+    if not isinstance(table.budget, Budget):
+        each = ", ".join(f"{titles[row]} of {budget}" for row, budget in table.budget.items())
+    unit = "; PSNR in dB" if "psnr" in metrics else ""
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     notes = [
         f"\n{titles[item.row]}, {item.set}, seed {item.seed}: "
         f"the mean of {item.metric} leaves out {item.count} {item.what} value(s).\n"
         for item in table.left_out
     ]
-    return f"{text}\n\n{over}, each of {table.budget}; PSNR in dB.\n" + "".join(notes)
+    return f"{text}\n\n{over}, {each}{unit}.\n" + "".join(notes)
 
 
 def _cell(values: Mapping[str, OverSeeds]) -> str:
-    psnr = _number(values["psnr"], 2)
-    ssim = _number(values["ssim"], 4)
-    mcr = _number(values["mcr"], 2, factor=100, unit=" %")
-    return f"{psnr} / {ssim} / {mcr}"
+    return " / ".join(_number(value, *_STYLES.get(metric, _USUAL_STYLE)) for metric, value in values.items())
 
 
-def _number(value: OverSeeds, digits: int, factor: float = 1, unit: str = "") -> str:
+def _number(value: OverSeeds, digits: int, factor: float, unit: str) -> str:
     if value.mean is None:
         return _MISSING
     deviation = "" if value.deviation is None else f" ± {factor * value.deviation:.{digits}f}"
@@ -207,5 +223,5 @@ def _inputs(item: dict[str, Any]) -> list[list[Any]]:
     return [[image.get(name) for name in ("key", "input_psnr", "input_ssim")] for image in item["images"]]
 
 
-def _input_values(mean: dict[str, float | None]) -> dict[str, float | None]:
-    return {"psnr": mean.get("input_psnr"), "ssim": mean.get("input_ssim"), "mcr": 0.0}
+def _input_values(mean: dict[str, float | None], metrics: Sequence[str]) -> dict[str, float | None]:
+    return {metric: 0.0 if metric == "mcr" else mean.get(f"input_{metric}") for metric in metrics}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from basicsr.studies.job import ROWS
 from basicsr.studies.table import Budget, read_table, to_json, to_markdown
 from basicsr.utils.errors import UserError
 
+ROWS = {"NAFNet": "w/o SAM", "SegNAFNet": "Ours"}
 BUDGET = Budget(1200, 8, 96)
 BEFORE = {"input_psnr": 25.0, "input_ssim": 0.75}
 PSNR = {"NAFNet": [30.0, 31.0, 32.6], "SegNAFNet": [31.0, 31.5, 31.0]}
@@ -131,3 +131,23 @@ def test_a_file_that_is_not_the_metrics_of_a_test_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"metrics.json: not the metrics of a test"):
         read_table({"NAFNet": [path]}, [0], BUDGET)
+
+
+def test_a_study_chooses_metrics_and_may_do_without_the_input(results):
+    table = read_table(results, [0, 1, 2], BUDGET, metrics=("ssim", "lpips"), reference=None)
+    assert to_markdown(table, ROWS).splitlines()[:3] == [
+        "| SSIM / LPIPS | A | B |",
+        "| --- | --- | --- |",
+        "| w/o SAM | 0.8100 ± 0.0100 / – | 0.9000 ± 0.0000 / – |",
+    ]
+    assert "dB" not in to_markdown(table, ROWS) and table.input == {}
+
+
+def test_rows_with_budgets_of_their_own_are_told_with_them(results):
+    budgets = {"NAFNet": BUDGET, "SegNAFNet": Budget(600, 8, None)}
+    table = read_table(results, [0, 1, 2], budgets)
+    assert to_markdown(table, ROWS).splitlines()[-1] == (
+        "Mean ± sample standard deviation over 3 trainings (seeds 0, 1, 2), "
+        "w/o SAM of 1,200 iterations of 8 crops of 96x96 pixels, Ours of 600 iterations of 8 whole images; PSNR in dB."
+    )
+    assert json.loads(to_json(table))["budget"]["SegNAFNet"] == {"iterations": 600, "crops": 8, "side": None}

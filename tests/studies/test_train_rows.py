@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from basicsr.config.load import load_config
 from basicsr.reporting.page import read_page
 from basicsr.studies.compare import compare_rows
 from basicsr.studies.job import read_job
@@ -136,3 +137,49 @@ def test_mistakes_are_found_before_anything_is_trained(workplace):
     ):
         compare_rows(read_job([]))
     assert not Path("experiments").exists() and not Path("results").exists()
+
+
+def test_mistakes_of_all_rows_are_told_at_once(workplace):
+    with pytest.raises(OptionError) as caught:
+        compare_rows(read_job(["--rows", "NAFNet", "SegNAFNet", "--set", "network_g.mask_drpout=0"]))
+    assert caught.value.source == "options/studies/paper_rows.yml"
+    places = [line.partition(": network_g")[0] for line in caught.value.mistakes]
+    assert places == [f"rows.{row}: options/train/Small/{row}.yml" for row in ("NAFNet", "SegNAFNet")]
+    with pytest.raises(OptionError, match=r"--rows: .* no row 'NAFNt'. Did you mean 'NAFNet'\?"):
+        compare_rows(read_job(["--rows", "NAFNt"]))
+
+
+def test_a_metric_that_no_test_has_is_found_before_anything_is_trained(workplace):
+    study = Path("options/studies/mine.yml")
+    study.write_text("base: paper_rows.yml\nmetrics: [psnr, sim]\n")
+    with pytest.raises(
+        OptionError, match=r"metrics: no test has 'sim' in val.metrics. Did you mean 'ssim'\?"
+    ):
+        compare_rows(read_job(["--study", str(study)]))
+    assert not Path("experiments").exists()
+
+
+def test_overrides_of_a_row_are_its_own(workplace):
+    study = Path("options/studies/mine.yml")
+    rows = "rows:\n  NAFNet: {set: [datasets.train.gt_size=96]}\n"
+    study.write_text(f"base: paper_rows.yml\n{rows}")
+    with pytest.raises(
+        UserError, match=r"Small-MaskNAFNet-seed0 has .* 128x128 .* Small-NAFNet-seed0 has .* 96x96"
+    ):
+        compare_rows(read_job(["--study", str(study)]))
+
+
+@pytest.mark.slow
+def test_an_ablation_with_overrides_on_one_option_file(workplace):
+    study = Path("options/studies/mine.yml")
+    study.write_text(
+        "base: ablation_mask_dropout.yml\nseeds: [3]\nrows:\n  dropout-0.25: null\n  dropout-0.75: null\n"
+    )
+    done = command("--study", str(study), *OVERRIDES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = Path("rows/table.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| input", "| 0", "| 0.5"]
+    for share in (0, 0.5):
+        config = load_config(f"experiments/Small-dropout-{share}-seed3/config.yml")
+        assert config.network_g.options["mask_dropout"] == share and config.manual_seed == 3
+    assert len(read_page(Path("rows/report.html"))["runs"]) == 2

@@ -1,0 +1,114 @@
+"""What a study compares: rows of option files, from a YAML file that is checked as option files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from basicsr.config.load import read_options
+from basicsr.config.schema import Options, Whole
+from basicsr.utils.convert import AnyPath, Mistakes, Name, convert
+from basicsr.utils.errors import OptionError
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """Marks ``key=value`` overrides.
+
+    Args:
+        own: keys that the study sets itself.
+    """
+
+    own: tuple[str, ...]
+
+    def check(self, overrides: list[str], where: str, mistakes: Mistakes) -> None:
+        for override in overrides:
+            key = override.partition("=")[0]
+            if key in self.own:
+                mistakes.add(where, f"{key} is set by this command; leave it out", override)
+
+
+OF_TRAINING = KeyValues(("name", "manual_seed"))
+OF_TEST = KeyValues(("name", "path.pretrain_network_g"))
+TrainingSet = Annotated[list[str], OF_TRAINING]
+TestSet = Annotated[list[str], OF_TEST]
+BudgetPart = Literal["iterations", "crops", "side"]
+
+
+class Row(Options, frozen=True, kw_only=True):
+    """One line of the table.
+
+    ``label`` is what the table calls it; null is its key. ``train`` and ``test`` are its option files; null
+    takes those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test, which
+    come after those of the study.
+    """
+
+    label: str | None = None
+    train: AnyPath | None = None
+    test: AnyPath | None = None
+    set: TrainingSet = []
+    test_set: TestSet = []
+
+
+class Study(Options, frozen=True, kw_only=True):
+    """A whole study file.
+
+    ``group`` begins the names of the runs, ``<group>-<row>-seed<seed>``; the tables go to
+    ``results/<group>-<name>``. ``train`` and ``test`` are option files of every row that names no own ones,
+    relative to the study file; ``{group}`` and ``{row}`` in them stand for group and row. ``set`` and
+    ``test_set`` are ``key=value`` overrides of every training and every test. ``same``: in which parts of the
+    budget all rows have to agree; ``side`` is that of the training crops. ``metrics``: which of
+    ``val.metrics`` the table shows. ``reference``: ``input`` begins the table with the values of the degraded images
+    themselves, null does without.
+    """
+
+    name: Name
+    group: Name
+    rows: dict[str, Row]
+    train: AnyPath | None = None
+    test: AnyPath | None = None
+    seeds: tuple[Whole, ...] = (0, 1, 2)
+    set: TrainingSet = []
+    test_set: TestSet = []
+    same: tuple[BudgetPart, ...] = ("iterations", "crops", "side")
+    metrics: tuple[str, ...] = ("psnr", "ssim", "mcr")
+    reference: Literal["input"] | None = "input"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Row -> what the table calls it."""
+        return {name: row.label or name for name, row in self.rows.items()}
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file; like an option file it may have a ``base:``.
+
+    Raises:
+        OptionError: with all mistakes at once.
+    """
+    mistakes = Mistakes()
+    study = convert(read_options(path), Study, "", mistakes)
+    if isinstance(study, Study):
+        _check(study, mistakes)
+    if mistakes.lines:
+        raise OptionError(str(path), mistakes.lines)
+    assert isinstance(study, Study)
+    return study
+
+
+def _check(study: Study, mistakes: Mistakes) -> None:
+    """Mistakes that only show when several keys are seen together."""
+    for key, values in (("rows", study.rows), ("seeds", study.seeds), ("metrics", study.metrics)):
+        if not values:
+            hint = "; a row of which nothing is to be said is `NAME: {}`" if key == "rows" else ""
+            mistakes.add(key, f"expected at least one{hint}")
+        if len(set(values)) < len(values):
+            mistakes.add(key, "one is given twice", list(values))
+    labels = list(study.labels.values())
+    for name, row in study.rows.items():
+        if labels.count(study.labels[name]) > 1:
+            mistakes.add(f"rows.{name}.label", "two rows have this label", study.labels[name])
+        for key, file in (("train", row.train or study.train), ("test", row.test or study.test)):
+            if file is None:
+                mistakes.add(f"rows.{name}.{key}", f"required, as the study has no `{key}`")

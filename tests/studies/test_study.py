@@ -1,0 +1,91 @@
+"""Study files: what they say, and how mistakes in them are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from basicsr.studies.study import load_study
+from basicsr.utils.errors import OptionError
+
+STUDIES = Path(__file__).resolve().parents[2] / "options/studies"
+SMALL = "name: mine\ngroup: Small\ntrain: train.yml\ntest: test.yml\n"
+
+
+def mistakes_in(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "study.yml"
+    path.write_text(text)
+    with pytest.raises(OptionError) as caught:
+        load_study(path)
+    assert caught.value.source == str(path) and caught.value.exit_code == 2
+    return caught.value.mistakes
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yml")), ids=lambda path: path.stem)
+def test_shipped_studies_name_option_files_that_are_there(path):
+    study = load_study(path)
+    for name, row in study.rows.items():
+        for file in (row.train or study.train, row.test or study.test):
+            assert (path.parent / file.replace("{group}", study.group).replace("{row}", name)).is_file()
+
+
+def test_the_rows_of_the_paper():
+    study = load_study(STUDIES / "paper_rows.yml")
+    assert study.labels == {
+        "NAFNet": "w/o SAM", "MaskNAFNet": "CAT", "SegNAFNet-MAP": "MAP", "SegNAFNet": "Ours",
+    }  # fmt: skip
+    assert study.metrics == ("psnr", "ssim", "mcr") and study.reference == "input"
+    assert study.same == ("iterations", "crops", "side")
+
+
+def test_the_ablation_changes_the_share_of_dropped_regions_alone():
+    study = load_study(STUDIES / "ablation_mask_dropout.yml")
+    for row in study.rows.values():
+        assert row.set == row.test_set == [f"network_g.mask_dropout={row.label}"]
+    assert [float(label) for label in study.labels.values()] == [0, 0.25, 0.5, 0.75]
+
+
+def test_a_study_inherits_as_option_files_do(tmp_path):
+    (tmp_path / "under.yml").write_text(SMALL + "rows:\n  A: {label: a}\n  B: {}\nseeds: [0, 1]\n")
+    path = tmp_path / "over.yml"
+    path.write_text("base: under.yml\nrows:\n  A: null\n  C: {set: [train.total_iter=5]}\nmetrics: [lpips]\n")
+    study = load_study(path)
+    assert study.labels == {"B": "B", "C": "C"} and study.rows["C"].set == ["train.total_iter=5"]
+    assert (study.seeds, study.metrics) == ((0, 1), ("lpips",))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    text = "group: a/b\nseeds: [-1]\nsame: [iterations, size]\nreference: gt\nrows:\n  A:\n    labl: x\n    set: 3\n"
+    found = mistakes_in(tmp_path, text)
+    keys = ["name", "group", "rows.A.set", "rows.A.labl", "seeds", "same", "reference"]
+    assert [line.partition(": ")[0] for line in found] == keys
+    assert "Did you mean 'label'?" in found[3]
+
+
+def test_mistakes_that_show_when_keys_are_seen_together(tmp_path):
+    text = "name: mine\ngroup: Small\ntrain: train.yml\nseeds: [1, 1]\nmetrics: []\nrows:\n  A: {label: x}\n"
+    assert mistakes_in(tmp_path, text + "  B: {label: x, test: b.yml}\n") == [
+        "seeds: one is given twice (got [1, 1])",
+        "metrics: expected at least one",
+        "rows.A.label: two rows have this label (got 'x')",
+        "rows.A.test: required, as the study has no `test`",
+        "rows.B.label: two rows have this label (got 'x')",
+    ]
+    (empty,) = mistakes_in(tmp_path, SMALL + "rows:\n  A:\n  B:\n")
+    assert empty.startswith("rows: expected at least one") and "`NAME: {}`" in empty
+
+
+@pytest.mark.parametrize(
+    ("key", "override"),
+    [
+        ("set", "name=mine"),
+        ("set", "manual_seed=3"),
+        ("test_set", "name=mine"),
+        ("test_set", "path.pretrain_network_g=NAFNet"),
+    ],
+)
+def test_what_the_study_sets_itself_is_refused_wherever_it_is_given(tmp_path, key, override):
+    lines = mistakes_in(tmp_path, f"{SMALL}{key}: [{override}]\nrows:\n  A: {{{key}: [{override}]}}\n")
+    assert [line.partition(": ")[0] for line in lines] == [f"rows.A.{key}", key]
+    assert all("is set by this command; leave it out" in line for line in lines)
