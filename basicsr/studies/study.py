@@ -59,8 +59,8 @@ class Study(Options, frozen=True, kw_only=True):
     relative to the study file; ``{group}`` and ``{row}`` in them stand for group and row. ``set`` and
     ``test_set`` are ``key=value`` overrides of every training and every test. ``same``: in which parts of the
     budget all rows have to agree; ``side`` is that of the training crops. ``metrics``: which of
-    ``val.metrics`` the table shows. ``reference``: ``input`` begins the table with the values of the degraded images
-    themselves, null does without.
+    ``val.metrics`` the table shows. ``reference``: ``input`` begins the table with the values of the degraded
+    images themselves, null does without.
     """
 
     name: Name

@@ -56,7 +56,8 @@ def test_a_study_inherits_as_option_files_do(tmp_path):
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):
-    text = "group: a/b\nseeds: [-1]\nsame: [iterations, size]\nreference: gt\nrows:\n  A:\n    labl: x\n    set: 3\n"
+    text = "group: a/b\nseeds: [-1]\nsame: [iterations, size]\nreference: gt\n"
+    text += "rows:\n  A:\n    labl: x\n    set: 3\n"
     found = mistakes_in(tmp_path, text)
     keys = ["name", "group", "rows.A.set", "rows.A.labl", "seeds", "same", "reference"]
     assert [line.partition(": ")[0] for line in found] == keys

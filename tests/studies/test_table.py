@@ -148,6 +148,7 @@ def test_rows_with_budgets_of_their_own_are_told_with_them(results):
     table = read_table(results, [0, 1, 2], budgets)
     assert to_markdown(table, ROWS).splitlines()[-1] == (
         "Mean ± sample standard deviation over 3 trainings (seeds 0, 1, 2), "
-        "w/o SAM of 1,200 iterations of 8 crops of 96x96 pixels, Ours of 600 iterations of 8 whole images; PSNR in dB."
+        "w/o SAM of 1,200 iterations of 8 crops of 96x96 pixels, Ours of 600 iterations of 8 whole images; "
+        "PSNR in dB."
     )
     assert json.loads(to_json(table))["budget"]["SegNAFNet"] == {"iterations": 600, "crops": 8, "side": None}

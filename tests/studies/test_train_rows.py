@@ -172,13 +172,23 @@ def test_overrides_of_a_row_are_its_own(workplace):
 @pytest.mark.slow
 def test_an_ablation_with_overrides_on_one_option_file(workplace):
     study = Path("options/studies/mine.yml")
-    study.write_text(
-        "base: ablation_mask_dropout.yml\nseeds: [3]\nrows:\n  dropout-0.25: null\n  dropout-0.75: null\n"
-    )
-    done = command("--study", str(study), *OVERRIDES)
+    study.write_text("""
+base: ablation_mask_dropout.yml
+seeds: [3]
+same: [iterations, crops]
+rows:
+  dropout-0: {set: [network_g.mask_dropout=0, datasets.train.gt_size=16]}
+  dropout-0.25: null
+  dropout-0.5: {set: [network_g.mask_dropout=0.5, datasets.train.gt_size=8]}
+  dropout-0.75: null
+""")
+    words = [word for word in OVERRIDES if not word.startswith("datasets.train.gt_size")]
+    done = command("--study", str(study), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = Path("rows/table.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| input", "| 0", "| 0.5"]
+    sides = "0 of 2 iterations of 2 crops of 16x16 pixels, 0.5 of 2 iterations of 2 crops of 8x8 pixels"
+    assert lines[-1] == f"One training (seed 3), {sides}; PSNR in dB."
     for share in (0, 0.5):
         config = load_config(f"experiments/Small-dropout-{share}-seed3/config.yml")
         assert config.network_g.options["mask_dropout"] == share and config.manual_seed == 3
