@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from basicsr.config.paths import RESULTS
@@ -90,16 +91,25 @@ def _training_options(runs: Sequence[RowRun], study: Study, file: Path) -> dict[
     """By name of the run, once the options of all are in order; the mistakes of all rows are told at once."""
     training: dict[str, Config] = {}
     measured: set[str] = set()
-    wrong: dict[str, list[str]] = {}
-    for run in runs:
+    mistakes = Mistakes()
+
+    @contextmanager
+    def noted(row: str) -> Iterator[None]:
         try:
-            training[run.name], test = run.check()
-            measured |= test.val.judged_by.keys()
+            yield
         except OptionError as error:
-            lines = (line.removeprefix(f"{error.source}: ") for line in error.mistakes)
-            wrong[run.row] = [f"rows.{run.row}: {error.source}: {line}" for line in lines]
-    mistakes = Mistakes(lines=[line for lines in wrong.values() for line in lines])
-    for metric in () if wrong else study.metrics:
+            for line in error.mistakes:
+                mistakes.add(f"rows.{row}", f"{error.source}: {line.removeprefix(f'{error.source}: ')}")
+
+    for run in runs:
+        with noted(run.row):
+            measured |= run.test_options().val.judged_by.keys()
+        with noted(run.row):
+            training[run.name] = run.training_options()
+    if mistakes.lines:
+        once = dict.fromkeys(mistakes.lines)  # a row has the same ones with every seed
+        raise OptionError(str(file), list(once))
+    for metric in study.metrics:
         if metric not in measured:
             mistakes.unknown("metrics", f"no test has {metric!r} in val.metrics", metric, sorted(measured))
     if mistakes.lines:

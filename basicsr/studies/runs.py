@@ -62,15 +62,22 @@ class RowRun:
         """Option file and overrides of the test."""
         return [*self._test_words_without_weights(), f"path.pretrain_network_g={self.weights}"]
 
-    def check(self) -> tuple[Config, Config]:
-        """The options of training and test, once both are in order.
+    def test_options(self) -> Config:
+        """Those of the test but for the weights, which may have to be trained first.
 
         Raises:
-            OptionError: mistakes in the options.
-            UserError: the experiment is there, begun with other options.
+            OptionError: mistakes in them.
         """
         file, *overrides = self._test_words_without_weights()
-        test = load_config(file, [*overrides, "path.pretrain_network_g=null"], "test")
+        return load_config(file, [*overrides, "path.pretrain_network_g=null"], "test")
+
+    def training_options(self) -> Config:
+        """Those of the training, once it is sure that they fit what is there of it.
+
+        Raises:
+            OptionError: mistakes in them.
+            UserError: the experiment is there, begun with other options.
+        """
         config = self._training_config()
         experiment = ExperimentPaths.of(self.name)
         if experiment.newest_state() is not None:
@@ -80,7 +87,7 @@ class RowRun:
                 if before.get(key) != now.get(key):
                     what = f"begun with {key} {before.get(key)}, now {now.get(key)}"
                     raise UserError(f"{experiment.root}: {what}; take that, or move the folder away")
-        return config, test
+        return config
 
     def is_trained(self) -> bool:
         """Whether all iterations are done."""

@@ -141,10 +141,14 @@ def test_mistakes_are_found_before_anything_is_trained(workplace):
 
 def test_mistakes_of_all_rows_are_told_at_once(workplace):
     with pytest.raises(OptionError) as caught:
-        compare_rows(read_job(["--rows", "NAFNet", "SegNAFNet", "--set", "network_g.mask_drpout=0"]))
+        words = ["--set", "network_g.mask_drpout=0", "--test_set", "val.metric=3"]
+        compare_rows(read_job(["--rows", "NAFNet", "SegNAFNet", *words]))
     assert caught.value.source == "options/studies/paper_rows.yml"
-    places = [line.partition(": network_g")[0] for line in caught.value.mistakes]
-    assert places == [f"rows.{row}: options/train/Small/{row}.yml" for row in ("NAFNet", "SegNAFNet")]
+    assert [": ".join(line.split(": ")[:3]) for line in caught.value.mistakes] == [
+        f"rows.{row}: options/{place}"
+        for row in ("NAFNet", "SegNAFNet")
+        for place in (f"test/Small/{row}.yml: val.metric", f"train/Small/{row}.yml: network_g.mask_drpout")
+    ]
     with pytest.raises(OptionError, match=r"--rows: .* no row 'NAFNt'. Did you mean 'NAFNet'\?"):
         compare_rows(read_job(["--rows", "NAFNt"]))
 
