@@ -24,6 +24,7 @@ def train(arguments: Arguments) -> None:
     from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
     from basicsr.engine.build import build_model, build_trainer
     from basicsr.engine.run import open_training
+    from basicsr.metrics.base import describe
     from basicsr.reporting.curves import write_curves
     from basicsr.utils.log import logger
 
@@ -36,7 +37,7 @@ def train(arguments: Arguments) -> None:
     try:
         trainer.run(config.train.total_iter)
     finally:  # an interrupted run has its curves as well
-        if run.ranks.is_main and (drawn := write_curves(run.paths)):
+        if run.ranks.is_main and (drawn := write_curves(run.paths, describe(config.val.judged_by))):
             logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
     run.close()
 

@@ -51,7 +51,7 @@ def compare(before: str, after: str | None, options: list[str], steps: int) -> N
                 print(f"{file}: {steps} steps equal, the last loss is {second[-1]!r}")
                 continue
             different.append(file)
-            step = next(
+            step = next(number for number, loss in enumerate(first) if loss != second[number])
                 number for number, pair in enumerate(zip(first, second, strict=True)) if len({*pair}) > 1
             )
             print(f"{file}: differs from step {step + 1} on, {first[step]!r} and {second[step]!r}")

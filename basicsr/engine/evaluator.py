@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -19,6 +19,7 @@ from basicsr.data.loader import batches
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.inference import windows_of
 from basicsr.engine.trainer import move_to
+from basicsr.metrics.base import Metric, as_numbers
 from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects
@@ -27,28 +28,36 @@ from basicsr.utils.files import require_short_names
 from basicsr.utils.image import to_uint8, write_png
 
 Image = NDArray[Any]
-Metric = Callable[[Image, Image, Image], float]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One restored image with what it was made from and what is wanted.
+    """One restored image or clip with what it was made from and what is wanted.
 
     Args:
         key: of the sample.
-        values: of the metrics.
-        lq, restored, gt: (H, W, 3) uint8, with the channels of the picture that is written.
+        values: of the metrics, as they are written beside the sample.
+        lq, restored, gt: (H, W, 3) or (T, H, W, 3) uint8, with the channels of the picture that is written;
+            ``gt`` is the reference of the data set.
         labels: int32 (H, W), where the data set delivers label maps.
-        places: where each field of the sample was read from: a file, or an entry of an LMDB.
+        places: where each field of the sample was read from: a file, or an entry of an LMDB. The reference
+            is there as ``gt`` as well.
+        picture: that was written, of a clip the middle one; None where none is.
     """
 
     key: str
-    values: dict[str, float]
+    values: dict[str, Any]
     lq: Image
     restored: Image
     gt: Image
     labels: Image | None
     places: dict[str, str]
+    picture: Path | None
+
+    @staticmethod
+    def middle(picture: Image) -> Image:
+        """(H, W, 3) as it is; of (T, H, W, 3) the frame that stands for the clip."""
+        return picture if picture.ndim == 3 else picture[len(picture) // 2]
 
 
 @dataclass(frozen=True)
@@ -57,29 +66,51 @@ class Evaluation:
 
     Args:
         name: of the data set.
-        rows: ``{"key": ..., metric: value}`` of each image, in the order of the data set.
+        rows: ``{"key": ..., metric: value}`` of each image, in the order of the data set. The value is a
+            number, of a clip perhaps a list with one a frame; it is missing where a metric has none of images.
+        summaries: what each metric says of the set.
         kept: what `evaluate` was asked to keep of each image, in the same order.
     """
 
     name: str
     rows: list[dict[str, Any]]
+    summaries: dict[str, Summary]
     kept: list[Any] = field(default_factory=list)
 
-    @property
-    def summaries(self) -> dict[str, Summary]:
-        """What each metric says of the set."""
-        names = [name for name in self.rows[0] if name != "key"] if self.rows else []
-        return {name: Summary.of(row[name] for row in self.rows) for name in names}
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        keys: Sequence[str],
+        values: Sequence[Mapping[str, Any]],
+        metrics: Mapping[str, Metric],
+        kept: Sequence[Any] = (),
+    ) -> Evaluation:
+        """From what `basicsr.metrics.base.Metric.measure` returned.
+
+        Args:
+            keys: of the images.
+            values: of each image, by metric.
+
+        Raises:
+            UserError: a metric has no figure of these images; both are named.
+        """
+        rows = [{"key": key, **_numbers(item)} for key, item in zip(keys, values, strict=True)]
+        summaries = {}
+        for metric, item in metrics.items() if keys else ():
+            with _named(metric, name, "change its options, or leave it out"):
+                summaries[metric] = item.summarise(measured[metric] for measured in values)
+        return cls(name, rows, summaries, list(kept))
 
     @property
     def mean(self) -> dict[str, float]:
-        """Arithmetic mean of the finite values of each metric over the images."""
+        """The figure of the set of each metric: the mean of the finite values, unless it has another."""
         return {name: summary.mean for name, summary in self.summaries.items()}
 
 
 def build_metrics(options: Mapping[str, MetricOptions]) -> dict[str, Metric]:
-    """Metrics by the name that tables show, each as a function of (restored, gt, lq)."""
-    return {name: _of_three(item.build()) for name, item in options.items()}
+    """Metrics by the name that tables show."""
+    return {name: Metric.of(item) for name, item in options.items()}
 
 
 def evaluate(
@@ -100,17 +131,19 @@ def evaluate(
         name: of the data set.
         metrics: from `build_metrics`.
         options: windows, rounding, order of channels.
-        picture: where the picture of a key is written; None writes none.
+        picture: where the picture of a key is written, of a clip as `picture_of_frame`; None writes none.
         keep: what else is kept of an image, small and picklable (pictures are not kept in memory).
 
     Returns:
         The same on every process. ``model`` is left in the mode it was in.
 
     Raises:
-        UserError: a metric cannot judge an image, e.g. one smaller than its window; both are named.
+        UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data set
+            does not deliver; both are named.
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
+    _check_needs(metrics, {"restored", "gt", "key", *dataset.delivers}, name)
     if picture is not None:
         require_short_names(picture(key) for key in dataset.keys)
     apply = windows_of(options)
@@ -128,32 +161,35 @@ def evaluate(
     with torch.no_grad():
         for batch in shown:
             restored = model.predict(move_to(batch, device), apply).cpu()
-            images = {
-                role: dataset.denormalize(image)[0]
-                for role, image in (("restored", restored), ("gt", batch["gt"]), ("lq", batch["lq"]))
-            }
+            roles = {"restored": restored, "gt": batch[dataset.reference], "lq": batch["lq"]}
+            images = {role: dataset.denormalize(image)[0] for role, image in roles.items()}
             if not options.rgb2bgr:
-                images = {role: image.flip(0) for role, image in images.items()}
-            pictures = {role: to_uint8(image) for role, image in images.items()}
+                images = {role: image.flip(-3) for role, image in images.items()}
+            pictures = {role: _rounded(image) for role, image in images.items()}
             seen = pictures
             if not options.use_image:
                 seen = {role: _unrounded(image) for role, image in images.items()}
-            key = batch["key"][0]
+            offered = {field: _only(value) for field, value in batch.items()}
+            offered |= {**seen, dataset.reference: seen["gt"]}
+            key = offered["key"]
             values = {
-                metric: _judge(metric, function, f"{name}, image {key}", seen)
-                for metric, function in metrics.items()
+                metric: _judge(metric, item, f"{name}, image {key}", offered)
+                for metric, item in metrics.items()
             }
-            if picture is not None:
-                write_png(picture(key), pictures["restored"])
+            written = _write(picture(key), pictures["restored"]) if picture is not None else None
             kept = None
             if keep is not None:
-                labels = batch["labels"][0].numpy() if "labels" in batch else None
-                kept = keep(Judged(key, values, labels=labels, places=dataset.places(key), **pictures))
-            results.append(({"key": key, **values}, kept))
+                places = dataset.places(key)
+                places |= {"gt": places[dataset.reference]}
+                labels = offered.get("labels")
+                kept = keep(
+                    Judged(key, _numbers(values), labels=labels, places=places, picture=written, **pictures)
+                )
+            results.append((key, values, kept))
     model.train(was_training)
     results = interleave(gather_objects(results))
-    rows = [row for row, _ in results]
-    return Evaluation(name, rows, [kept for _, kept in results] if keep is not None else [])
+    keys, measured, kept_of_all = zip(*results, strict=True) if results else ((), (), ())
+    return Evaluation.of(name, keys, measured, metrics, kept_of_all if keep is not None else ())
 
 
 def interleave(shares: list[list[Any]]) -> list[Any]:
@@ -162,26 +198,63 @@ def interleave(shares: list[list[Any]]) -> list[Any]:
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
 
 
-def _judge(name: str, metric: Metric, of: str, images: Mapping[str, Image]) -> float:
+def picture_of_frame(picture: Path, number: int) -> Path:
+    """Where frame ``number``, from 1, of the clip ``picture`` lies: ``<key>/0001.png`` of ``<key>.png``."""
+    return picture.with_suffix("") / f"{number:04d}.png"
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written of the values of a sample."""
+    numbers = {metric: as_numbers(value) for metric, value in values.items()}
+    return {metric: number for metric, number in numbers.items() if number is not None}
+
+
+def _write(path: Path, picture: Image) -> Path:
+    """Write (H, W, 3), or each frame of (T, H, W, 3); returns the picture that stands for all."""
+    if picture.ndim == 3:
+        write_png(path, picture)
+        return path
+    for number, frame in enumerate(picture, 1):
+        write_png(picture_of_frame(path, number), frame)
+    return picture_of_frame(path, len(picture) // 2 + 1)
+
+
+def _check_needs(metrics: Mapping[str, Metric], offered: Set[str], name: str) -> None:
+    for metric, item in metrics.items():
+        missing = [needed for needed in item.needs if needed not in offered]
+        if missing:
+            what = (
+                f"needs '{missing[0]}', which {name} does not deliver (it has {', '.join(sorted(offered))})"
+            )
+            raise UserError(f"val.metrics.{metric}: {what}; take another data set type, or leave it out")
+
+
+def _judge(name: str, metric: Metric, of: str, offered: Mapping[str, Any]) -> Any:
+    with _named(name, of, "change its options, or leave the image or the metric out"):
+        return metric.measure(offered)
+
+
+@contextmanager
+def _named(metric: str, of: str, way_on: str) -> Iterator[None]:
+    """A complaint of a metric becomes one line that says what it was about."""
     try:
-        return metric(images["restored"], images["gt"], images["lq"])
+        yield
     except ValueError as error:
-        way_on = "change its options, or leave the image or the metric out"
-        raise UserError(f"val.metrics.{name}: {error} ({of}); {way_on}") from error
+        raise UserError(f"val.metrics.{metric}: {error} ({of}); {way_on}") from error
+
+
+def _only(value: Any) -> Any:
+    """What a batch of one holds of its sample."""
+    if isinstance(value, torch.Tensor):
+        return value[0].numpy()
+    return value[0] if isinstance(value, (list, tuple)) else value
+
+
+def _rounded(image: torch.Tensor) -> Image:
+    """(.., 3, H, W) -> uint8 (.., H, W, 3)."""
+    return to_uint8(image) if image.ndim == 3 else np.stack([to_uint8(frame) for frame in image])
 
 
 def _unrounded(image: torch.Tensor) -> Image:
-    """(3, H, W) -> float64 (H, W, 3), clamped to [0, 1]."""
-    return image.double().clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
-
-
-def _of_three(metric: Callable[..., float]) -> Metric:
-    takes = inspect.signature(metric).parameters
-    return functools.partial(_call, metric, tuple(name for name in ("restored", "gt", "lq") if name in takes))
-
-
-def _call(
-    metric: Callable[..., float], takes: tuple[str, ...], restored: Image, gt: Image, lq: Image
-) -> float:
-    images = {"restored": restored, "gt": gt, "lq": lq}
-    return metric(**{name: images[name] for name in takes})
+    """(.., 3, H, W) -> float64 (.., H, W, 3), clamped to [0, 1]."""
+    return image.double().clamp(0, 1).movedim(-3, -1).contiguous().numpy()

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
-from basicsr.engine.evaluator import Metric, evaluate
+from basicsr.engine.evaluator import evaluate
 from basicsr.engine.trainer import Hook, Trainer
+from basicsr.metrics.base import Metric
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects, mean_over_processes
 from basicsr.utils.log import EventLog, logger

@@ -1,6 +1,7 @@
 """Image quality metrics; importing this package registers them."""
 
 from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
+from basicsr.metrics.base import SetMetric, metric
 from basicsr.metrics.lpips import LPIPS
 from basicsr.metrics.mode_collapse import calculate_mcr
 from basicsr.metrics.niqe import NIQE
@@ -15,6 +16,7 @@ from basicsr.metrics.psnr_ssim import (
 __all__ = [
     "LPIPS",
     "NIQE",
+    "SetMetric",
     "calculate_input_psnr",
     "calculate_input_ssim",
     "calculate_mcr",
@@ -23,4 +25,5 @@ __all__ = [
     "calculate_ssim",
     "calculate_ssim_2d",
     "calculate_ssim_aligned",
+    "metric",
 ]

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import REACH, WINDOW, ImageLike, comparable, ssim_bands
 from basicsr.utils.image import Array
-from basicsr.utils.registry import METRICS
 
 Image = NDArray[np.float32]
 Homography = NDArray[np.float32]
@@ -46,7 +46,7 @@ class AlignedScores(NamedTuple):
     ssim: float
 
 
-@METRICS.register
+@metric("PSNR", better="higher", unit="dB", digits=2)
 def calculate_psnr_aligned(restored: ImageLike, gt: ImageLike) -> float:
     """PSNR in dB after alignment.
 
@@ -60,7 +60,7 @@ def calculate_psnr_aligned(restored: ImageLike, gt: ImageLike) -> float:
     return masked_psnr(align(restored, gt))
 
 
-@METRICS.register
+@metric("SSIM", better="higher")
 def calculate_ssim_aligned(restored: ImageLike, gt: ImageLike) -> float:
     """SSIM after alignment: 11x11 windows inside the image, each channel alone.
 

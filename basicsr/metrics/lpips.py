@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.layers.pretrained import AlexFeatures, Frozen, VggFeatures, load_weights
+from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import require_choice
 from basicsr.utils.image import Array
-from basicsr.utils.registry import METRICS
 
 LPIPSNet = Literal["alex", "vgg"]
 
@@ -29,7 +29,7 @@ WIDTHS: dict[LPIPSNet, tuple[int, ...]] = {
 SMALLEST = 32  # pixels a side, so that the last layer sees anything
 
 
-@METRICS.register
+@metric("LPIPS", better="lower")
 class LPIPS:
     """Distance of deep features, weighted by learned heads; 0 for equal images, lower is better.
 

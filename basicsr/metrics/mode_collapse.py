@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from basicsr.metrics.base import RATE, metric
 from basicsr.metrics.psnr_ssim import Border, ImageLike, calculate_psnr
-from basicsr.utils.registry import METRICS
 
 
-@METRICS.register
+@metric("MCR", better="lower", unit=RATE, digits=2, unchanged=0.0)
 def calculate_mcr(
     restored: ImageLike, gt: ImageLike, lq: ImageLike, threshold: float = 3.0, crop_border: Border = 0
 ) -> float:

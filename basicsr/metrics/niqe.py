@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import Border, ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_bytes
-from basicsr.utils.registry import METRICS
 
 Values = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Pristine(NamedTuple):
     covariance: Values
 
 
-@METRICS.register
+@metric("NIQE", better="lower")
 class NIQE:
     """NIQE of the restored image's luma (BT.601, 16..235, rounded).
 

@@ -20,9 +20,9 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
+from basicsr.metrics.base import metric
 from basicsr.utils.errors import require_choice
 from basicsr.utils.image import Array
-from basicsr.utils.registry import METRICS
 
 Border = Annotated[int, Meta(ge=0)]
 ImageLike = Array | Tensor
@@ -37,7 +37,7 @@ SIGMA = 1.5
 BAND = 64  # rows at once: the intermediate planes of a band stay in the cache
 
 
-@METRICS.register
+@metric("PSNR", better="higher", unit="dB", digits=2, headline=True)
 def calculate_psnr(
     restored: ImageLike,
     gt: ImageLike,
@@ -63,7 +63,7 @@ def calculate_psnr(
     return math.inf if mse == 0 else float(20 * np.log10(peak / np.sqrt(mse)))
 
 
-@METRICS.register
+@metric("PSNR", better="higher", unit="dB", digits=2, input_of="calculate_psnr")
 def calculate_input_psnr(
     lq: ImageLike,
     gt: ImageLike,
@@ -75,7 +75,7 @@ def calculate_input_psnr(
     return calculate_psnr(lq, gt, crop_border, input_order, test_y_channel)
 
 
-@METRICS.register
+@metric("SSIM", better="higher")
 def calculate_ssim(
     restored: ImageLike,
     gt: ImageLike,
@@ -104,7 +104,7 @@ def calculate_ssim(
     return _mean_ssim(restored, gt, peak, None if test_y_channel else _channel_mix(), margin=0)
 
 
-@METRICS.register
+@metric("SSIM", better="higher", input_of="calculate_ssim")
 def calculate_input_ssim(
     lq: ImageLike,
     gt: ImageLike,
@@ -117,7 +117,7 @@ def calculate_input_ssim(
     return calculate_ssim(lq, gt, crop_border, input_order, test_y_channel, ssim3d)
 
 
-@METRICS.register
+@metric("SSIM", better="higher")
 def calculate_ssim_2d(
     restored: ImageLike,
     gt: ImageLike,

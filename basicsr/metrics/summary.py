@@ -43,6 +43,10 @@ class Summary:
         counts = {"infinite": self.infinite, "undefined": self.undefined}
         return {what: count for what, count in counts.items() if count}
 
+    @property
+    def left_out_text(self) -> str:
+        """`left_out` in words: ``"2 infinite, 1 undefined"``, or nothing."""
+        return ", ".join(f"{count} {what}" for what, count in self.left_out.items())
+
     def __format__(self, spec: str) -> str:
-        left_out = ", ".join(f"{count} {what}" for what, count in self.left_out.items())
-        return f"{self.mean:{spec}}" + (f" ({left_out})" if left_out else "")
+        return f"{self.mean:{spec}}" + (f" ({self.left_out_text})" if self.left_out else "")

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from basicsr.config.paths import ResultPaths
 from basicsr.data.pairing import require_same
 from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.report import publish_results
-from basicsr.metrics import calculate_psnr
+from basicsr.metrics import calculate_psnr, calculate_psnr_aligned, calculate_ssim_aligned
 from basicsr.metrics.alignment import align, aligned_scores, masked_psnr, masked_ssim
+from basicsr.metrics.base import registered
 from basicsr.protocols.folders import read_unit, require_free, side_by_side
 from basicsr.protocols.job import EvaluationJob
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, write_png
 from basicsr.utils.parallel import in_parallel
+
+_COLUMNS = {
+    "psnr_aligned": registered(calculate_psnr_aligned),
+    "ssim_aligned": registered(calculate_ssim_aligned),
+    "blurry_psnr_aligned": registered(calculate_psnr_aligned),
+    "blurry_ssim_aligned": registered(calculate_ssim_aligned),
+    "blurry_psnr": registered(calculate_psnr),
+}
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,13 @@ def evaluate_aligned(job: EvaluationJob) -> Evaluation:
     pictures = [paths.visualization / f"{key}.png" for key in keys if job.pictures]
     require_free([paths.metrics_json, paths.metrics_csv, *pictures], job.overwrite)
     work = partial(_score, folders, paths.visualization if job.pictures else None)
-    evaluation = Evaluation("aligned", list(in_parallel(work, keys, "aligning", job.workers)))
+    scores = list(in_parallel(work, keys, "aligning", job.workers))
+    evaluation = Evaluation.of("aligned", keys, scores, _COLUMNS)
     publish_results(paths, [evaluation])
     return evaluation
 
 
-def _score(folders: _Folders, pictures: Path | None, key: str) -> dict[str, Any]:
+def _score(folders: _Folders, pictures: Path | None, key: str) -> dict[str, float]:
     blurry, restored, sharp = (
         read_unit(storage, key) for storage in (folders.blurry, folders.restored, folders.sharp)
     )
@@ -75,7 +84,6 @@ def _score(folders: _Folders, pictures: Path | None, key: str) -> dict[str, Any]
         ]
         write_png(pictures / f"{key}.png", side_by_side(panels))
     return {
-        "key": key,
         "psnr_aligned": psnr,
         "ssim_aligned": ssim,
         "blurry_psnr_aligned": blurry_scores.psnr,

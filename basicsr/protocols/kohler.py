@@ -19,8 +19,9 @@ from basicsr.config.paths import ResultPaths
 from basicsr.data.pairing import require_same
 from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.report import publish_results
-from basicsr.metrics import calculate_psnr
+from basicsr.metrics import calculate_psnr, calculate_psnr_aligned, calculate_ssim_aligned
 from basicsr.metrics.alignment import Aligned, align, masked_psnr, masked_ssim
+from basicsr.metrics.base import registered
 from basicsr.protocols.folders import Image, read_unit, require_free, side_by_side
 from basicsr.protocols.job import EvaluationJob
 from basicsr.storage import DiskStorage
@@ -32,6 +33,11 @@ from basicsr.utils.parallel import in_parallel
 VARIABLE = "GroundTruth"
 TOO_GOOD = 60.0  # dB; a frame that scores as much is left out, as published
 _BLURRY_NAME, _SHARP_NAME = "Blurry", "GroundTruth"  # Blurry1_2.png belongs to GroundTruth1_2.mat
+_COLUMNS = {
+    "psnr_aligned": registered(calculate_psnr_aligned),
+    "ssim_aligned": registered(calculate_ssim_aligned),
+    "blurry_psnr": registered(calculate_psnr),
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,8 @@ def evaluate_kohler(job: EvaluationJob) -> Evaluation:
     pictures = [paths.visualization / f"{key}.png" for key in keys if job.pictures]
     require_free([paths.metrics_json, paths.metrics_csv, *pictures], job.overwrite)
     work = partial(_score, blurry, restored, sharp, paths.visualization if job.pictures else None)
-    rows = list(in_parallel(work, list(zip(keys, truths, strict=True)), "aligning", job.workers))
-    evaluation = Evaluation("kohler", rows)
+    scores = list(in_parallel(work, list(zip(keys, truths, strict=True)), "aligning", job.workers))
+    evaluation = Evaluation.of("kohler", keys, scores, _COLUMNS)
     publish_results(paths, [evaluation])
     return evaluation
 
@@ -106,7 +112,7 @@ def _score(
     sharp: DiskStorage,
     pictures: Path | None,
     item: tuple[str, str],
-) -> dict[str, Any]:
+) -> dict[str, float]:
     key, truth = item
     frames = read_ground_truth(Path(sharp.describe(truth)))
     degraded, image = (_resized(read_unit(storage, key), frames.shape) for storage in (blurry, restored))
@@ -126,7 +132,7 @@ def _score(
             (f"sharp, frame {best.frame + 1} of {frames.shape[3]}", best.sharp),
         ]
         write_png(pictures / f"{key}.png", side_by_side(panels))
-    return {"key": key, "psnr_aligned": best.psnr, "ssim_aligned": ssim, "blurry_psnr": before}
+    return {"psnr_aligned": best.psnr, "ssim_aligned": ssim, "blurry_psnr": before}
 
 
 def _find_best(image: Image, frames: NDArray[Any]) -> _Best | None:

@@ -61,7 +61,8 @@ def join(documents: Sequence[Document], names: Sequence[str]) -> Document:
         notes += _differences(item["name"], others, set(common), names)
         images = [_joined([other[key] for other in others]) for key in common]
         if images:
-            sets.append({"name": item["name"], "images": images})
+            summaries = [_summaries(document, item["name"], len(images)) for document in documents]
+            sets.append({"name": item["name"], "summaries": summaries, "images": images})
     known = {item["name"] for item in first["sets"]}
     for document, name in zip(documents[1:], names[1:], strict=True):
         extra = [item["name"] for item in document["sets"] if item["name"] not in known]
@@ -69,8 +70,8 @@ def join(documents: Sequence[Document], names: Sequence[str]) -> Document:
     return {
         "title": " against ".join(names) if len(names) == 2 else f"Comparison of {len(names)} runs",
         "gain": gain,
-        "units": {key: unit for document in documents for key, unit in document["units"].items()},
         "notes": notes,
+        "metrics": {name: facts for document in documents for name, facts in document["metrics"].items()},
         "runs": [
             {"name": name, "facts": document["runs"][0]["facts"]}
             for name, document in zip(names, documents, strict=True)
@@ -82,6 +83,13 @@ def join(documents: Sequence[Document], names: Sequence[str]) -> Document:
 def _images(document: Document, name: str) -> dict[str, Document]:
     found = [item["images"] for item in document["sets"] if item["name"] == name]
     return {image["key"]: image for images in found for image in images}
+
+
+def _summaries(document: Document, name: str, count: int) -> Document:
+    """What a run says of the set, where the comparison has all ``count`` images of it."""
+    (found,) = [item for item in document["sets"] if item["name"] == name]
+    whole: Document = found["summaries"][0] if len(found["images"]) == count else {}
+    return whole
 
 
 def _joined(images: Sequence[Document]) -> Document:

@@ -1,23 +1,29 @@
-"""Training curves: loss, learning rate and validation PSNR of a run, drawn from its ``events.jsonl``."""
+"""Training curves: loss, learning rate and a metric of validation, drawn from ``events.jsonl``."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from basicsr.config.paths import ExperimentPaths
+from basicsr.metrics.base import RATE, MetricFacts, headline_of
 from basicsr.reporting.line_chart import Panel, to_png, to_svg
 from basicsr.utils.files import write_bytes
 
 Event = dict[str, Any]
 
 
-def write_curves(paths: ExperimentPaths) -> list[Path]:
-    """Write ``curves.svg`` and ``curves.png`` into the experiment; returns them, or none without numbers."""
+def write_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> list[Path]:
+    """Write ``curves.svg`` and ``curves.png`` into the experiment; returns them, or none without numbers.
+
+    Args:
+        metrics: of the validation.
+    """
     if not paths.events.is_file():
         return []
-    panels = panels_of(read_events(paths.events))
+    panels = panels_of(read_events(paths.events), metrics)
     if not panels:
         return []
     svg, png = paths.curves("svg"), paths.curves("png")
@@ -44,27 +50,30 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def panels_of(events: list[Event]) -> list[Panel]:
-    """Loss, learning rate, and PSNR with a line for each validation set; no panel without numbers.
+def panels_of(events: list[Event], metrics: Mapping[str, MetricFacts]) -> list[Panel]:
+    """Loss, learning rate, and a metric with a line for each validation set; no panel without numbers.
 
-    The title of the PSNR says so where images with an infinite one are left out of it.
+    The metric is the headline (PSNR), or the first. Its title says so where images with an infinite value are
+    left out of it.
     """
     train = [event for event in events if event["kind"] == "train"]
     validation = [event for event in events if event["kind"] == "val"]
-    sets = dict.fromkeys(event["dataset"] for event in validation)
-    left_out = ", without infinite ones" if any(event.get("psnr_infinite") for event in validation) else ""
     panels = [
         Panel("loss", {"loss": _points(train, "loss")}),
         Panel("learning rate", {"learning rate": _points(train, "lr")}),
-        Panel(
-            f"validation PSNR in dB{left_out}",
-            {
-                name: _points([event for event in validation if event["dataset"] == name], "psnr")
-                for name in sets
-            },
-        ),
     ]
+    drawn = headline_of(metrics) or next(iter(metrics), None)
+    if drawn is not None:
+        panels.append(_validation(validation, drawn, metrics[drawn]))
     return [panel for panel in panels if any(panel.lines.values())]
+
+
+def _validation(events: list[Event], name: str, facts: MetricFacts) -> Panel:
+    unit = f" in {facts.unit}" if facts.unit not in ("", RATE) else ""
+    left_out = ", without infinite ones" if any(event.get(f"{name}_infinite") for event in events) else ""
+    sets = dict.fromkeys(event["dataset"] for event in events)
+    lines = {key: _points([event for event in events if event["dataset"] == key], name) for key in sets}
+    return Panel(f"validation {facts.title(name)}{unit}{left_out}", lines)
 
 
 def _points(events: list[Event], name: str) -> list[tuple[float, float]]:

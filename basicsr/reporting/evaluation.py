@@ -7,29 +7,33 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from basicsr.config.paths import ResultPaths
-from basicsr.config.schema import Config, MetricOptions, ValOptions
-from basicsr.engine.evaluator import Evaluation, Judged
+from basicsr.config.schema import Config, ValOptions
+from basicsr.engine.evaluator import Evaluation, Judged, build_metrics
 from basicsr.engine.run import TestingRun
+from basicsr.metrics.base import Metric, as_numbers, describe, headline_of, values_of_input
 from basicsr.reporting.facts import Facts, circumstances
-from basicsr.reporting.model import Report, ReportImage, ReportSet, Unit
+from basicsr.reporting.model import Numbers, Report, ReportImage, ReportSet
 from basicsr.reporting.page import link
 from basicsr.reporting.thumbnails import make_thumbnails
 
-_UNITS: dict[str, Unit] = {"calculate_psnr": "dB", "calculate_mcr": "rate"}
-_OF_INPUT = {"calculate_input_psnr": "calculate_psnr", "calculate_input_ssim": "calculate_ssim"}
+Image = NDArray[Any]
+
 _SHOWN_BY_BROWSERS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def image_maker(options: ValOptions) -> Callable[[Judged], ReportImage]:
     """What `basicsr.engine.evaluator.evaluate` keeps of each image for `evaluation_report`.
 
-    The PSNR of the input is measured as the first ``calculate_psnr`` of ``val.metrics`` measures that of the
-    result; without one the report shows no gain. Its SSIM is that of ``calculate_input_ssim``, where
-    ``val.metrics`` has it.
+    Values of the input are those of the metrics of ``val.metrics`` that measure it. The first headline (PSNR)
+    is measured of the input as it is of the result where none does; without one the report shows no gain.
     """
-    return functools.partial(_image, options.judged_by)
+    return functools.partial(_image, build_metrics(options.judged_by))
 
 
 def evaluation_report(
@@ -40,42 +44,53 @@ def evaluation_report(
     Args:
         command: option file and overrides, as they were typed.
     """
-    metrics = config.val.judged_by
     sets = [
-        ReportSet(item.name, [_linked(image, item.name, run.paths, config.val) for image in item.kept])
+        ReportSet(
+            item.name,
+            [_linked(image, run.paths) for image in item.kept],
+            item.summaries,
+        )
         for item in evaluations
     ]
-    units = {name: _UNITS[item.type] for name, item in metrics.items() if item.type in _UNITS}
-    return Report(config.name, _facts(config, run, command), sets, units, _first(metrics, "calculate_psnr"))
+    metrics = describe(config.val.judged_by)
+    of_result = {name: facts for name, facts in metrics.items() if facts.input_of is None}
+    return Report(config.name, _facts(config, run, command), sets, of_result)
 
 
-def _first(metrics: Mapping[str, MetricOptions], kind: str) -> str | None:
-    return next((name for name, item in metrics.items() if item.type == kind), None)
-
-
-def _image(metrics: Mapping[str, MetricOptions], judged: Judged) -> ReportImage:
+def _image(metrics: Mapping[str, Metric], judged: Judged) -> ReportImage:
     """Values of the result only: metrics of the input stand beside them, under the same names."""
-    values = {name: value for name, value in judged.values.items() if metrics[name].type not in _OF_INPUT}
-    thumbnails = make_thumbnails(judged.lq, judged.restored, judged.gt, judged.labels)
-    return ReportImage(judged.key, thumbnails, values, _input_values(metrics, judged), full=judged.places)
+    values = {name: value for name, value in judged.values.items() if metrics[name].facts.input_of is None}
+    lq, restored, gt = map(Judged.middle, (judged.lq, judged.restored, judged.gt))
+    files = judged.places if judged.picture is None else judged.places | {"restored": str(judged.picture)}
+    thumbnails = make_thumbnails(lq, restored, gt, judged.labels)
+    return ReportImage(judged.key, thumbnails, values, _input_values(metrics, judged), full=files)
 
 
-def _input_values(metrics: Mapping[str, MetricOptions], judged: Judged) -> dict[str, float]:
-    values = {name: 0.0 for name, item in metrics.items() if item.type == "calculate_mcr"}  # it loses nothing
-    for name, item in metrics.items():
-        of_result = _first(metrics, _OF_INPUT[item.type]) if item.type in _OF_INPUT else None
-        if of_result is not None:
-            values[of_result] = judged.values[name]
-    gain = _first(metrics, "calculate_psnr")
+def _input_values(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, Numbers]:
+    facts = {name: metric.facts for name, metric in metrics.items()}
+    values: dict[str, Numbers] = {
+        name: item.unchanged for name, item in facts.items() if item.unchanged is not None
+    }
+    for name, of_result in values_of_input(facts).items():
+        values[of_result] = judged.values[name]
+    gain = headline_of(facts)
     if gain is not None and gain not in values:
-        values[gain] = metrics[gain].build()(restored=judged.lq, gt=judged.gt)
+        offered = {"restored": _unchanged(judged), "gt": judged.gt, "lq": judged.lq}
+        if offered.keys() >= set(metrics[gain].needs):
+            measured = as_numbers(metrics[gain].measure(offered))
+            values |= {gain: measured} if measured is not None else {}
     return values
 
 
-def _linked(image: ReportImage, dataset: str, paths: ResultPaths, options: ValOptions) -> ReportImage:
+def _unchanged(judged: Judged) -> Image:
+    """What a network that changes nothing would restore; of a photo, each frame of a clip is the photo."""
+    shape = judged.restored.shape
+    return judged.lq if judged.lq.shape == shape else np.broadcast_to(Judged.middle(judged.lq), shape)
+
+
+def _linked(image: ReportImage, paths: ResultPaths) -> ReportImage:
     """Links in place of files, for those that are there and that browsers show."""
-    files = {role: Path(image.full[role]) for role in ("lq", "gt") if role in image.full}
-    files["restored"] = paths.picture(dataset, image.key, options.suffix)
+    files = {role: Path(image.full[role]) for role in ("lq", "restored", "gt") if role in image.full}
     full = {
         role: link(file, paths.root)
         for role, file in files.items()

@@ -2,15 +2,18 @@
 
 The JSON document is what the page shows and what a comparison is made of::
 
-    {"title": str, "gain": metric | null, "units": {metric: unit}, "notes": [str],
+    {"title": str, "gain": metric | null, "notes": [str],
+     "metrics": {metric: {"title": str, "unit": str, "digits": int, "better": str, "averaged": bool}},
      "runs": [{"name": str, "facts": [[what, value]]}],
-     "sets": [{"name": str, "images": [{
+     "sets": [{"name": str, "summaries": [{metric: {"mean": number, "left_out": str}}], "images": [{
         "key": str, "size": [width, height], "thumbnails": {"lq" | "gt" | "labels": base64},
-        "input": {metric: number}, "full": {"lq" | "gt": link},
-        "results": [{"thumbnail": base64, "values": {metric: number}, "notes": [str], "full": link | null}]
+        "input": {metric: numbers}, "full": {"lq" | "gt": link},
+        "results": [{"thumbnail": base64, "values": {metric: numbers}, "notes": [str], "full": link | null}]
      }]}]}
 
-``results`` has an entry for each of ``runs``: one in a report, several in a comparison. Pictures are WebP.
+``results`` and ``summaries`` have an entry for each of ``runs``: one in a report, several in a comparison.
+``summaries`` are of the metrics that are not ``averaged``; of others the page makes the mean of the images that
+it has. ``numbers`` are a number, or of a clip a list with one a frame. Pictures are WebP.
 Numbers that JSON has no word for are the strings "Infinity", "-Infinity" and "NaN".
 """
 
@@ -20,12 +23,14 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from basicsr.metrics.base import MetricFacts, headline_of
+from basicsr.metrics.summary import Summary
 from basicsr.reporting.thumbnails import Thumbnails
 
-Unit = Literal["dB", "rate"]
 Document = dict[str, Any]
+Numbers = float | Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class ReportImage:
     Args:
         key: name of the image, unique in its set; ``/`` between folders.
         thumbnails: from `make_thumbnails`.
-        values: metrics of the result by name; empty without ground truth.
+        values: metrics of the result by name, of a clip perhaps with one a frame; empty without ground truth.
         input: the same metrics of the input, as far as they are known.
         notes: short remarks, e.g. ``"4000 x 3000, 12.3 s"``.
         full: links to the full pictures ``lq``, ``restored``, ``gt`` from the folder of the report, as far as
@@ -44,18 +49,23 @@ class ReportImage:
 
     key: str
     thumbnails: Thumbnails
-    values: Mapping[str, float] = field(default_factory=dict)
-    input: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Numbers] = field(default_factory=dict)
+    input: Mapping[str, Numbers] = field(default_factory=dict)
     notes: Sequence[str] = ()
     full: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ReportSet:
-    """The images of one data set or folder, in the order in which the page shows them."""
+    """The images of one data set or folder, in the order in which the page shows them.
+
+    Args:
+        summaries: of metrics by name; those that are the mean of the images may be left out.
+    """
 
     name: str
     images: Sequence[ReportImage]
+    summaries: Mapping[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,28 +76,50 @@ class Report:
         title: of the page, and name of the run in comparisons.
         facts: (what, value) lines about the run, e.g. ``("Weights", "net_g_latest.pth")``.
         sets: at least one.
-        units: of metrics; a ``rate`` is shown in percent. Others have none.
-        gain: the metric whose difference to the input is the gain, usually that of PSNR; None shows none.
+        metrics: what those in ``values`` and ``summaries`` say of themselves. The first ``headline`` among them
+            is the one whose difference to the input is the gain.
     """
 
     title: str
     facts: Sequence[tuple[str, str]]
     sets: Sequence[ReportSet]
-    units: Mapping[str, Unit] = field(default_factory=dict)
-    gain: str | None = None
+    metrics: Mapping[str, MetricFacts] = field(default_factory=dict)
 
 
 def to_document(report: Report) -> Document:
     """The report as the JSON document of this module."""
     return {
         "title": report.title,
-        "gain": report.gain,
-        "units": dict(report.units),
+        "gain": headline_of(report.metrics),
         "notes": [],
+        "metrics": {name: _facts(name, facts) for name, facts in report.metrics.items()},
         "runs": [{"name": report.title, "facts": [list(fact) for fact in report.facts]}],
         "sets": [
-            {"name": item.name, "images": [_image(image) for image in item.images]} for item in report.sets
+            {
+                "name": item.name,
+                "summaries": [_summaries(item, report.metrics)],
+                "images": [_image(image) for image in item.images],
+            }
+            for item in report.sets
         ],
+    }
+
+
+def _facts(name: str, facts: MetricFacts) -> Document:
+    return {
+        "title": facts.title(name),
+        "unit": facts.unit,
+        "digits": facts.digits,
+        "better": facts.better,
+        "averaged": facts.averaged,
+    }
+
+
+def _summaries(item: ReportSet, metrics: Mapping[str, MetricFacts]) -> Document:
+    return {
+        name: {"mean": _number(summary.mean), "left_out": summary.left_out_text}
+        for name, summary in item.summaries.items()
+        if name in metrics and not metrics[name].averaged
     }
 
 
@@ -115,8 +147,11 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
-    return {name: _number(float(value)) for name, value in values.items()}
+def _numbers(values: Mapping[str, Numbers]) -> dict[str, Any]:
+    return {
+        name: [_number(item) for item in value] if isinstance(value, Sequence) else _number(value)
+        for name, value in values.items()
+    }
 
 
 def _number(value: float) -> float | str:
@@ -124,4 +159,4 @@ def _number(value: float) -> float | str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return value
+    return float(value)

@@ -24,14 +24,15 @@ function make(tag, properties = {}, ...children) {
 
 const MINUS = "\u2212";
 
-function format(value, unit, signed = false) {
+/** A value of `metric` with its digits; rates in percent. */
+function format(value, metric, signed = false) {
   if (value === undefined) return "";
   if (Number.isNaN(value)) return "not a number";
   const sign = value < 0 ? MINUS : signed && value > 0 ? "+" : "";
   const size = Math.abs(value);
   if (size === Infinity) return `${sign}∞`;
-  if (unit === "rate") return `${sign}${(100 * size).toFixed(2)} %`;
-  return sign + size.toFixed(unit === "dB" ? 2 : 4);
+  const { unit, digits } = report.metrics[metric];
+  return unit === "rate" ? `${sign}${(100 * size).toFixed(digits)} %` : sign + size.toFixed(digits);
 }
 
 const known = (value) => value !== undefined && !Number.isNaN(value);
@@ -50,12 +51,13 @@ function summarise(values) {
   return { mean, leftOut: told.join(", ") };
 }
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-const unitOf = (metric) => report.units[metric];
-const titleOf = (metric) => {
-  const name = metric.replaceAll("_", " ");
-  return name.replace(/\b(psnr|ssim|mcr|lpips|niqe)\b/gi, (word) => word.toUpperCase());
-};
-const numbers = (values) => Object.fromEntries(Object.entries(values).map(([name, x]) => [name, Number(x)]));
+const unitOf = (metric) => report.metrics[metric].unit;
+const titleOf = (metric) => report.metrics[metric].title;
+const ofEach = (values, change) => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+/** The values of an image: a number, of a clip one a frame. */
+const framesOf = (values) => ofEach(values, (value) => [value].flat().map(Number));
+/** The value of an image; of a clip the mean over its frames. */
+const numbers = (values) => ofEach(framesOf(values), (frames) => (frames.length === 1 ? frames[0] : summarise(frames).mean));
 
 // ---------------------------------------------------------------- the model
 
@@ -67,7 +69,8 @@ for (const set of report.sets) {
       set,
       number: images.length,
       input: numbers(item.input),
-      results: item.results.map((result) => ({ ...result, values: numbers(result.values) })),
+      inputFrames: framesOf(item.input),
+      results: item.results.map((result) => ({ ...result, values: numbers(result.values), frames: framesOf(result.values) })),
       split: 50,
       shows: {},
     });
@@ -78,18 +81,24 @@ for (const set of report.sets) {
 const INPUT = {
   name: "input",
   values: (image) => image.input,
+  frames: (image) => image.inputFrames,
+  summaries: () => ({}),
   data: (image) => image.thumbnails.lq,
   full: (image) => image.full.lq,
 };
 const TRUTH = {
   name: "ground truth",
   values: () => ({}),
+  frames: () => ({}),
+  summaries: () => ({}),
   data: (image) => image.thumbnails.gt,
   full: (image) => image.full.gt,
 };
 const runs = report.runs.map((run, i) => ({
   name: report.runs.length > 1 ? run.name : "restored",
   values: (image) => image.results[i].values,
+  frames: (image) => image.results[i].frames,
+  summaries: (set) => set.summaries[i],
   data: (image) => image.results[i].thumbnail,
   full: (image) => image.results[i].full,
 }));
@@ -97,7 +106,14 @@ const sources = [INPUT, ...runs];
 const comparing = runs.length > 1;
 const pair = { left: comparing ? runs[0] : INPUT, right: runs[runs.length - 1] };
 
-const metricNames = [...new Set(images.flatMap((image) => image.results.flatMap((result) => Object.keys(result.values))))];
+const measured = new Set(images.flatMap((image) => image.results.flatMap((result) => Object.keys(result.values))));
+const summarised = new Set(report.sets.flatMap((set) => set.summaries.flatMap(Object.keys)));
+const metricNames = Object.keys(report.metrics).filter((metric) => measured.has(metric) || summarised.has(metric));
+const imageMetrics = metricNames.filter((metric) => measured.has(metric));
+/** What is shown of a single image: a rate says yes or no of it, as the mark below it does. */
+const singleMetrics = imageMetrics.filter((metric) => unitOf(metric) !== "rate");
+/** 1 where more is better, -1 where less is. */
+const directionOf = (metric) => (report.metrics[metric].better === "higher" ? 1 : -1);
 
 function gainOf(image, left = pair.left, right = pair.right, metric = report.gain) {
   const [a, b] = [left.values(image)[metric], right.values(image)[metric]];
@@ -105,7 +121,13 @@ function gainOf(image, left = pair.left, right = pair.right, metric = report.gai
 }
 const gainsOf = (members, left, right) => members.map((image) => gainOf(image, left, right)).filter((gain) => gain !== undefined);
 const gainName = () => `${titleOf(report.gain)} ${pair.left === INPUT ? "gain" : "difference"}`;
-const isCollapsed = (image, run) => gainOf(image, INPUT, run) < COLLAPSE;
+/** How much better the right side is. */
+const improvementOf = (image) => {
+  const gain = gainOf(image);
+  return gain === undefined ? undefined : directionOf(report.gain) * gain;
+};
+const collapses = report.gain && unitOf(report.gain) === "dB";
+const isCollapsed = (image, run) => collapses && gainOf(image, INPUT, run) < COLLAPSE;
 const sizeOf = (image) => `${image.size[0]} × ${image.size[1]}`;
 
 // ---------------------------------------------------------------- head and tables
@@ -126,12 +148,13 @@ function showHead() {
   }
 }
 
-/** The summary of each metric that all images have. */
-function summariesOf(source, members) {
-  const summaries = {};
-  for (const metric of metricNames) {
-    const found = members.map((image) => source.values(image)[metric]).filter((value) => value !== undefined);
-    if (found.length === members.length) summaries[metric] = summarise(found);
+/** The summary of each metric that all images of the set have, or that the run has summarised itself. */
+function summariesOf(source, set) {
+  const members = images.filter((image) => image.set === set);
+  const summaries = ofEach(source.summaries(set), ({ mean, left_out }) => ({ mean: Number(mean), leftOut: left_out }));
+  for (const metric of metricNames.filter((name) => report.metrics[name].averaged)) {
+    const found = members.map((image) => source.frames(image)[metric]).filter((values) => values !== undefined);
+    if (found.length === members.length) summaries[metric] = summarise(found.flat());
   }
   return summaries;
 }
@@ -145,16 +168,12 @@ function summaryCell(text, leftOut, className = "number") {
 }
 const head = (text, scope, className = "") => make("th", { textContent: text, scope, className });
 
-/**
- * The best of several means, by the only directions that are known: rates fall, PSNR and SSIM rise. None is
- * where they leave out different images.
- */
+/** The best of several means. None is where they leave out different images. */
 function isBest(metric, value, summaries) {
   if (summaries.some((summary) => summary?.leftOut)) return false;
   const rivals = summaries.map((summary) => summary?.mean).filter(known);
   if (rivals.length < 2 || !known(value)) return false;
-  if (unitOf(metric) === "rate") return value === Math.min(...rivals);
-  return /psnr|ssim/.test(metric) && value === Math.max(...rivals);
+  return value === (directionOf(metric) > 0 ? Math.max(...rivals) : Math.min(...rivals));
 }
 
 function showTables() {
@@ -167,7 +186,7 @@ function showTables() {
     const members = images.filter((image) => image.set === set);
     const body = make("tbody", {}, make("tr", { className: "set" }, head(`${set.name}`, "rowgroup"), ...columns.map(() => cell(""))));
     body.querySelector("th").append(make("span", { className: "quiet", textContent: ` ${plural(members.length, "image")}` }));
-    const rows = [INPUT, ...runs].map((source) => [source, summariesOf(source, members)]);
+    const rows = [INPUT, ...runs].map((source) => [source, summariesOf(source, set)]);
     for (const [source, summaries] of rows) {
       if (source === INPUT && !Object.keys(summaries).length) continue;
       const row = make("tr", {}, head(source.name, "row"));
@@ -175,12 +194,12 @@ function showTables() {
         const { mean, leftOut } = summaries[metric] ?? {};
         const rivals = rows.filter(([other]) => other !== INPUT).map(([, values]) => values[metric]);
         const best = source !== INPUT && isBest(metric, mean, rivals);
-        row.append(summaryCell(format(mean, unitOf(metric)), leftOut, best ? "number best" : "number"));
+        row.append(summaryCell(format(mean, metric), leftOut, best ? "number best" : "number"));
       }
       if (withGain) {
         const gains = source === INPUT ? [] : gainsOf(members, INPUT, source);
         const { mean, leftOut } = summarise(gains);
-        row.append(gains.length ? summaryCell(format(mean, unitOf(report.gain), true), leftOut) : cell(""));
+        row.append(gains.length ? summaryCell(format(mean, report.gain, true), leftOut) : cell(""));
       }
       body.append(row);
     }
@@ -191,28 +210,27 @@ function showTables() {
   showPaperTable();
 }
 
-/** Rows as in the paper: the input, then a run each; "PSNR / SSIM / MCR" of each set side by side. */
+/** Rows as in the paper: the input, then a run each; "PSNR / SSIM / MCR" and so on of each set side by side. */
 function showPaperTable() {
-  const shown = ["psnr", "ssim", "mcr"].filter((metric) => metricNames.includes(metric));
-  if (!comparing || !shown.length) return;
+  if (!comparing || !metricNames.length) return;
   const short = (metric, value) =>
-    value === undefined ? "–" : metric === "ssim" ? value.toFixed(3).replace(/^0/, "") : format(value, unitOf(metric));
+    value === undefined ? "–" : unitOf(metric) ? format(value, metric) : value.toFixed(3).replace(/^(-?)0\./, "$1.");
   const table = make("table", { className: "paper" });
   table.append(make("thead", {}, make("tr", {}, head("", "col"), ...report.sets.map((set) => head(set.name, "col", "number")))));
   const body = make("tbody");
   for (const source of sources) {
     const row = make("tr", {}, head(source.name, "row"));
     for (const set of report.sets) {
-      const summaries = summariesOf(source, images.filter((image) => image.set === set));
-      const told = shown.filter((metric) => summaries[metric]?.leftOut).map((metric) => `${titleOf(metric)}: ${summaries[metric].leftOut}`);
-      const text = shown.map((metric) => short(metric, summaries[metric]?.mean)).join(" / ");
+      const summaries = summariesOf(source, set);
+      const told = metricNames.filter((metric) => summaries[metric]?.leftOut).map((metric) => `${titleOf(metric)}: ${summaries[metric].leftOut}`);
+      const text = metricNames.map((metric) => short(metric, summaries[metric]?.mean)).join(" / ");
       row.append(summaryCell(text, told.join("; ")));
     }
     body.append(row);
   }
   table.append(body);
   byId("paper").append(
-    make("h3", { textContent: shown.map(titleOf).join(" / ") }),
+    make("h3", { textContent: metricNames.map(titleOf).join(" / ") }),
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Paper's table" }, table),
   );
 }
@@ -240,14 +258,14 @@ function histogram(gains, width) {
   const first = Math.floor(low / step);
   const bins = Array(Math.floor(high / step) - first + 1).fill(0);
   for (const gain of finite) bins[Math.floor(gain / step) - first] += 1;
-  const collapseKnown = pair.left === INPUT && unitOf(report.gain) === "dB";
+  const collapseKnown = pair.left === INPUT && collapses;
   const start = Math.min(first * step, 0, collapseKnown ? COLLAPSE - 0.5 : 0);
   const end = Math.max((first + bins.length) * step, 0);
   const box = { left: 44, right: width - 12, top: 22, bottom: 178 };
   const most = Math.max(...bins);
   const x = (value) => box.left + ((value - start) / (end - start || 1)) * (box.right - box.left);
   const y = (count) => box.bottom - (count / most) * (box.bottom - box.top);
-  const unit = unitOf(report.gain) || "";
+  const unit = unitOf(report.gain);
   const collapsed = gains.filter((gain) => gain < COLLAPSE).length;
   const told = `Distribution of ${gainName()} of ${plural(gains.length, "image")}`;
   const picture = draw("svg", { viewBox: `0 0 ${width} 222`, width, height: 222, role: "img", "aria-label": told });
@@ -267,7 +285,7 @@ function histogram(gains, width) {
   bins.forEach((count, i) => {
     const [from, to] = [(first + i) * step, (first + i + 1) * step];
     const size = { x: x(from) + 0.75, width: Math.max(x(to) - x(from) - 1.5, 1), y: y(count), height: box.bottom - y(count) };
-    const range = `${format(from, "dB")} to ${format(to, "dB")} ${unit}: ${plural(count, "image")}`;
+    const range = `${format(from, report.gain)} to ${format(to, report.gain)} ${unit}: ${plural(count, "image")}`;
     const kind = collapseKnown && to <= COLLAPSE + 1e-9 ? "bar collapsed" : "bar";
     picture.append(draw("rect", { ...size, class: kind }, draw("title", {}, range)));
   });
@@ -296,8 +314,8 @@ function showGains() {
     const figure = make("figure");
     place.append(figure);
     if (report.sets.length > 1) figure.append(make("h3", { textContent: set.name }));
-    const better = gains.filter((gain) => gain > 0).length;
-    const told = [`${format(mean, unitOf(report.gain), true)} ${unitOf(report.gain) || ""} on average`];
+    const better = gains.filter((gain) => directionOf(report.gain) * gain > 0).length;
+    const told = [`${format(mean, report.gain, true)} ${unitOf(report.gain)} on average`];
     told.push(`${better.toLocaleString("en")} of ${plural(gains.length, "image")} better`);
     if (gains.some(Number.isFinite)) {
       const [picture, collapsed] = histogram(gains, Math.max(figure.clientWidth, 280));
@@ -316,7 +334,7 @@ function showExtremes() {
   for (const set of report.sets) {
     const ranked = images.filter((image) => image.set === set && known(gainOf(image)));
     if (ranked.length < 2) continue;
-    ranked.sort((a, b) => difference(gainOf(b), gainOf(a)));
+    ranked.sort((a, b) => difference(improvementOf(b), improvementOf(a)));
     byId("extremes").hidden = false;
     const count = Math.min(EXTREMES, Math.floor(ranked.length / 2));
     if (report.sets.length > 1) place.append(make("h3", { textContent: set.name }));
@@ -335,7 +353,7 @@ function makeStrip(name, members) {
       { type: "button", className: "extreme", onclick: () => goTo(image) },
       make("img", { src: picture(pair.right.data(image)), alt: "", decoding: "async" }),
       make("span", { className: "name", textContent: image.key }),
-      make("span", { className: gain < 0 ? "loss" : "gain", textContent: format(gain, unitOf(report.gain), true) }),
+      make("span", { className: improvementOf(image) < 0 ? "loss" : "gain", textContent: format(gain, report.gain, true) }),
     );
     strip.append(make("li", {}, button));
   }
@@ -529,28 +547,27 @@ function valueList(image) {
   const list = make("dl", { className: "values" });
   const add = (name, text, className = "") =>
     list.append(make("div", { className }, make("dt", { textContent: name }), make("dd", { textContent: text })));
-  for (const [metric, value] of Object.entries(image.results[0].values)) {
-    if (unitOf(metric) === "rate") continue; // of a single image it says yes or no, as the mark below does
-    add(titleOf(metric), format(value, unitOf(metric)));
+  for (const metric of singleMetrics) {
+    const value = image.results[0].values[metric];
+    if (value !== undefined) add(titleOf(metric), format(value, metric));
   }
   const gain = gainOf(image, INPUT, runs[0]);
-  if (gain !== undefined) add("gain", format(gain, unitOf(report.gain), true), gain < 0 ? "loss" : "gain");
+  if (gain !== undefined) add("gain", format(gain, report.gain, true), improvementOf(image) < 0 ? "loss" : "gain");
   return list;
 }
 
 function runTable(image) {
-  const metrics = metricNames.filter((metric) => unitOf(metric) !== "rate");
   const table = make("table", { className: "runs" });
-  table.append(make("tr", {}, head("", "col"), ...metrics.map((metric) => head(titleOf(metric), "col", "number"))));
+  table.append(make("tr", {}, head("", "col"), ...singleMetrics.map((metric) => head(titleOf(metric), "col", "number"))));
   for (const source of sources) {
     const values = source.values(image);
     if (!Object.keys(values).length) continue;
-    table.append(make("tr", {}, head(source.name, "row"), ...metrics.map((metric) => cell(format(values[metric], unitOf(metric)), "number"))));
+    table.append(make("tr", {}, head(source.name, "row"), ...singleMetrics.map((metric) => cell(format(values[metric], metric), "number"))));
   }
-  const differences = metrics.map((metric) => gainOf(image, pair.left, pair.right, metric));
+  const differences = singleMetrics.map((metric) => gainOf(image, pair.left, pair.right, metric));
   if (differences.some((value) => value !== undefined)) {
     const row = make("tr", { className: "difference" }, head("right \u2212 left", "row"));
-    metrics.forEach((metric, i) => row.append(cell(format(differences[i], unitOf(metric), true), "number")));
+    singleMetrics.forEach((metric, i) => row.append(cell(format(differences[i], metric, true), "number")));
     table.append(row);
   }
   return make("div", { className: "scroll" }, table);
@@ -617,7 +634,7 @@ function fillSort() {
     orders.set(`${name}, lowest first`, ranked(-1));
   };
   if (images.some((image) => gainOf(image) !== undefined)) add(gainName(), (image) => gainOf(image));
-  for (const metric of metricNames) {
+  for (const metric of imageMetrics) {
     if (comparing && metric !== report.gain) add(`${titleOf(metric)} difference`, (image) => gainOf(image, pair.left, pair.right, metric));
     add(titleOf(metric), (image) => pair.right.values(image)[metric]);
   }

@@ -55,6 +55,8 @@ def read_page(path: Path) -> Document:
         document = None
     if not (isinstance(document, dict) and {"title", "runs", "sets"} <= document.keys()):
         raise UserError(f"{path}: not a report of this toolkit, or cut short; run the evaluation again")
+    if "metrics" not in document:
+        raise UserError(f"{path}: a report of an earlier version; run the evaluation again")
     return document
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from basicsr.config.paths import RESULTS
 from basicsr.config.schema import Config
+from basicsr.metrics.base import MetricFacts, describe
 from basicsr.reporting.comparison import compare
 from basicsr.studies.job import StudyJob
 from basicsr.studies.runs import RowRun, finish_all
@@ -43,12 +44,22 @@ def compare_rows(job: StudyJob) -> None:
     asyncio.run(finish_all(everything, job.jobs, output / "logs"))
 
     results = {row: [run.results.metrics_json for run in seeds] for row, seeds in runs.items()}
-    table = read_table(results, seeds, budget, study.metrics, study.reference)
-    text = to_markdown(table, study.labels)
+    metrics = _shown(everything, study)
+    table = read_table(results, seeds, budget, metrics, study.reference)
+    text = to_markdown(table, study.labels, metrics)
     write_bytes(output / "table.md", text.encode())
     write_bytes(output / "table.json", to_json(table).encode())
     logger().info(f"{output / 'table.md'} and {output / 'table.json'}\n\n{text}")
     _write_page(output / "report.html", [seeds[0] for seeds in runs.values()])
+
+
+def _shown(runs: Sequence[RowRun], study: Study) -> dict[str, MetricFacts]:
+    """The metrics of the table in their order, and behind them those of the input."""
+    measured: dict[str, MetricFacts] = {}
+    for run in runs:
+        measured |= describe(run.test_options().val.judged_by)
+    of_input = {name: facts for name, facts in measured.items() if facts.input_of is not None}
+    return {name: measured[name] for name in study.metrics} | of_input
 
 
 def _check_flags(job: StudyJob, study: Study) -> None:

@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from basicsr.metrics.base import RATE, MetricFacts, values_of_input
 from basicsr.utils.errors import UserError
 
-METRICS = ("psnr", "ssim", "mcr")
-"""What a table shows unless a study says otherwise."""
+Metrics = Mapping[str, MetricFacts]
 
-_STYLES = {"psnr": (2, 1, ""), "mcr": (2, 100, " %")}
-_USUAL_STYLE = (4, 1, "")
 _MISSING = "–"
 _WAY_ON = "remove the folders of both and start again"
 
@@ -84,7 +82,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class RowsTable:
-    """Values as ``metrics.json`` has them: PSNR in dB, the mode collapse rate as a share.
+    """Figures of sets in the unit of each metric, rates as shares.
 
     Args:
         seeds: of the trainings of every row.
@@ -105,18 +103,18 @@ def read_table(
     results: Mapping[str, Sequence[Path]],
     seeds: Sequence[int],
     budget: Budget | dict[str, Budget],
-    metrics: Sequence[str] = METRICS,
+    metrics: Metrics,
     reference: Literal["input"] | None = "input",
 ) -> RowsTable:
     """The table of several ``metrics.json``.
 
-    The values of the input are those of ``input_psnr`` and the like, as far as the tests have them; its mode
-    collapse rate is 0 by definition.
+    The values of the input are those of the metrics that measure it, as far as the tests have them, or known
+    by definition.
 
     Args:
         results: by row, its files in the order of ``seeds``.
         budget: of each training, or by row.
-        metrics: what the table shows.
+        metrics: what the table shows, and what of the tests measures the input.
         reference: whether it has the values of the input.
 
     Raises:
@@ -125,12 +123,12 @@ def read_table(
     tests = {path: _read(path) for paths in results.values() for path in paths}
     first, sets = next(iter(tests.items()))
     for path, others in tests.items():
-        _check_same_images(first, sets, path, others)
+        _check_same_images(first, sets, path, others, metrics)
     rows = {
         row: {
             name: {
                 metric: OverSeeds.of(tests[path][name]["mean"].get(metric) for path in paths)
-                for metric in metrics
+                for metric in _of_results(metrics)
             }
             for name in sets
         }
@@ -153,22 +151,24 @@ def to_json(table: RowsTable) -> str:
     return json.dumps(asdict(table), indent=2, allow_nan=False) + "\n"
 
 
-def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
+def to_markdown(table: RowsTable, titles: Mapping[str, str], metrics: Metrics) -> str:
     """The table for people: the input, then a line a row; below it seeds, budget, and what means leave out.
 
     Args:
         titles: of the rows.
+        metrics: as of `read_table`.
     """
     sets = next(iter(table.rows.values()))
-    metrics = next(iter(sets.values()))
-    lines = [[" / ".join(metrics).upper(), *sets], ["---"] * (1 + len(sets))]
+    shown = _of_results(metrics)
+    heads = " / ".join(facts.title(name) for name, facts in shown.items())
+    lines = [[heads, *sets], ["---"] * (1 + len(sets))]
     if table.input:
         inputs = (
-            {metric: OverSeeds.of([value]) for metric, value in item.items()} for item in table.input.values()
+            {name: OverSeeds.of([value]) for name, value in item.items()} for item in table.input.values()
         )
-        lines.append(["input", *map(_cell, inputs)])
-    for row, values in table.rows.items():
-        lines.append([titles[row], *map(_cell, values.values())])
+        lines.append(["input", *(_cell(values, shown) for values in inputs)])
+    for row, of_sets in table.rows.items():
+        lines.append([titles[row], *(_cell(values, shown) for values in of_sets.values())])
     seeds = ", ".join(map(str, table.seeds))
     over = f"Mean ± sample standard deviation over {len(table.seeds)} trainings (seeds {seeds})"
     if len(table.seeds) == 1:
@@ -176,25 +176,38 @@ def to_markdown(table: RowsTable, titles: Mapping[str, str]) -> str:
     each = f"each of {table.budget}"
     if not isinstance(table.budget, Budget):
         each = ", ".join(f"{titles[row]} of {budget}" for row, budget in table.budget.items())
-    unit = "; PSNR in dB" if "psnr" in metrics else ""
+    units = dict.fromkeys(
+        f"{facts.title(name)} in {facts.unit}" for name, facts in shown.items() if _has_unit(facts)
+    )
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     notes = [
         f"\n{titles[item.row]}, {item.set}, seed {item.seed}: "
         f"the mean of {item.metric} leaves out {item.count} {item.what} value(s).\n"
         for item in table.left_out
     ]
-    return f"{text}\n\n{over}, {each}{unit}.\n" + "".join(notes)
+    closing = "; ".join([f"{over}, {each}", *units])
+    return f"{text}\n\n{closing}.\n" + "".join(notes)
 
 
-def _cell(values: Mapping[str, OverSeeds]) -> str:
-    return " / ".join(_number(value, *_STYLES.get(metric, _USUAL_STYLE)) for metric, value in values.items())
+def _of_results(metrics: Metrics) -> dict[str, MetricFacts]:
+    """Without those of the input."""
+    return {name: facts for name, facts in metrics.items() if facts.input_of is None}
 
 
-def _number(value: OverSeeds, digits: int, factor: float, unit: str) -> str:
+def _has_unit(facts: MetricFacts) -> bool:
+    """One that its numbers do not show."""
+    return facts.unit not in ("", RATE)
+
+
+def _cell(values: Mapping[str, OverSeeds], metrics: Metrics) -> str:
+    return " / ".join(_number(values[name], facts) for name, facts in metrics.items())
+
+
+def _number(value: OverSeeds, facts: MetricFacts) -> str:
     if value.mean is None:
         return _MISSING
-    deviation = "" if value.deviation is None else f" ± {factor * value.deviation:.{digits}f}"
-    return f"{factor * value.mean:.{digits}f}{deviation}{unit}"
+    deviation = "" if value.deviation is None else f" ± {facts.number(value.deviation)}"
+    return f"{facts.number(value.mean)}{deviation}{facts.sign}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -210,18 +223,22 @@ def _read(path: Path) -> dict[str, Any]:
     return sets
 
 
-def _check_same_images(first: Path, sets: dict[str, Any], path: Path, others: dict[str, Any]) -> None:
+def _check_same_images(
+    first: Path, sets: dict[str, Any], path: Path, others: dict[str, Any], metrics: Metrics
+) -> None:
     for name in {**sets, **others}:
         if name not in sets or name not in others:
             lacking, other = (first, path) if name not in sets else (path, first)
             raise UserError(f"{lacking}: lacks the set {name} of {other}; {_WAY_ON}")
-        if _inputs(sets[name]) != _inputs(others[name]):
+        if _inputs(sets[name], metrics) != _inputs(others[name], metrics):
             raise UserError(f"{path}: {name} has other images than in {first}; {_WAY_ON}")
 
 
-def _inputs(item: dict[str, Any]) -> list[list[Any]]:
-    return [[image.get(name) for name in ("key", "input_psnr", "input_ssim")] for image in item["images"]]
+def _inputs(item: dict[str, Any], metrics: Metrics) -> list[list[Any]]:
+    names = ["key", *(name for name, facts in metrics.items() if facts.input_of is not None)]
+    return [[image.get(name) for name in names] for image in item["images"]]
 
 
-def _input_values(mean: dict[str, float | None], metrics: Sequence[str]) -> dict[str, float | None]:
-    return {metric: 0.0 if metric == "mcr" else mean.get(f"input_{metric}") for metric in metrics}
+def _input_values(mean: dict[str, float | None], metrics: Metrics) -> dict[str, float | None]:
+    values = {name: facts.unchanged for name, facts in _of_results(metrics).items()}
+    return values | {of: mean.get(name) for name, of in values_of_input(metrics).items()}

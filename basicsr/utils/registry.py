@@ -40,15 +40,23 @@ class Registry:
         home: package whose ``__init__.py`` imports every entry; imported at the first look-up.
         runtime: parameter names that the program passes; they are not options.
         elsewhere: names that other toolkits have, and what does their work here.
+        called_by_name: of functions, the program passes all parameters without a default, whatever they are
+            called; options have a default.
     """
 
     def __init__(
-        self, role: str, home: str, runtime: tuple[str, ...] = (), elsewhere: Mapping[str, str] | None = None
+        self,
+        role: str,
+        home: str,
+        runtime: tuple[str, ...] = (),
+        elsewhere: Mapping[str, str] | None = None,
+        called_by_name: bool = False,
     ) -> None:
         self.role = role
         self.home = home
         self.runtime = runtime
         self.elsewhere = dict(elsewhere or {})
+        self.called_by_name = called_by_name
         self._entries: dict[str, Callable[..., Any]] = {}
 
     def register(self, entry: Entry) -> Entry:
@@ -65,7 +73,7 @@ class Registry:
         for parameter in inspect.signature(entry).parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 raise ValueError(f"{self.role} '{name}' takes **{parameter.name}: name every option instead")
-            if parameter.name not in self.runtime and parameter.annotation is inspect.Parameter.empty:
+            if self._is_option(entry, parameter) and parameter.annotation is inspect.Parameter.empty:
                 raise ValueError(f"{self.role} '{name}': option '{parameter.name}' has no annotation")
         self._entries[name] = entry
         return entry
@@ -91,8 +99,13 @@ class Registry:
         return {
             parameter.name: Option(hints[parameter.name], parameter.default)
             for parameter in inspect.signature(entry).parameters.values()
-            if parameter.name not in self.runtime
+            if self._is_option(entry, parameter)
         }
+
+    def _is_option(self, entry: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+        named = self.called_by_name and not inspect.isclass(entry)
+        passed = named and parameter.default is inspect.Parameter.empty
+        return not passed and parameter.name not in self.runtime
 
     def check(
         self,
@@ -176,7 +189,7 @@ WITHOUT_TRUTH = "photos without ground truth are restored by basicsr/infer.py"
 ARCHS = Registry("network", "basicsr.archs")
 SEGMENTERS = Registry("segmenter", "basicsr.segmenters")
 LOSSES = Registry("loss", "basicsr.losses")
-METRICS = Registry("metric", "basicsr.metrics", runtime=("restored", "gt", "lq"))
+METRICS = Registry("metric", "basicsr.metrics", called_by_name=True)
 DATASETS = Registry(
     "dataset", "basicsr.data", runtime=("seed", "train"), elsewhere={"SingleImageDataset": WITHOUT_TRUTH}
 )

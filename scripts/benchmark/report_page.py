@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from basicsr.config.cli import run_command
 from basicsr.metrics import calculate_psnr
+from basicsr.metrics.base import facts_of
 from basicsr.preparation.photos import find_photos, read_photo
 from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails, write_report
 from basicsr.segmenters.graph import graph_regions
@@ -53,7 +54,8 @@ def measure(photos: Path, count: int, keep: Path | None) -> None:
     making = (time.perf_counter() - started) / count
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "report.html"
-        report = Report(f"{count} images", [], [ReportSet("frames", images)], {"psnr": "dB"}, "psnr")
+        metrics = {"psnr": facts_of("calculate_psnr")}
+        report = Report(f"{count} images", [], [ReportSet("frames", images)], metrics)
         started = time.perf_counter()
         write_report(path, report)
         print(f"written in {time.perf_counter() - started:.1f} s, {1000 * making:.0f} ms an image before")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from basicsr.metrics.base import facts_of
 from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails
 
+METRICS = {"psnr": facts_of("calculate_psnr"), "ssim": facts_of("calculate_ssim")}
 RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 200)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -27,7 +29,7 @@ def make_image(key: str, before: float = 30.0, after: float = 31.0, **more) -> R
 
 
 def make_report(*images: ReportImage, title: str = "Run") -> Report:
-    return Report(title, [("Network", "NAFNet")], [ReportSet("Set", images)], {"psnr": "dB"}, "psnr")
+    return Report(title, [("Network", "NAFNet")], [ReportSet("Set", images)], METRICS)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from basicsr.config.paths import ExperimentPaths
+from basicsr.metrics.base import MetricFacts, facts_of
 from basicsr.reporting.curves import panels_of, read_events, write_curves
 from basicsr.reporting.line_chart import WIDTH, Panel, round_ticks, to_png, to_svg
 from basicsr.utils.image import decode_rgb
 
+METRICS = {"ssim": facts_of("calculate_ssim"), "psnr": facts_of("calculate_psnr")}
 TEAL = [15, 107, 117]
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -45,7 +47,7 @@ def test_of_repeated_iterations_the_later_one_holds(tmp_path):
     ]
     resumed = [train(150, 2.5), train(200, 2.2)]
     events = read_events(write(tmp_path / "events.jsonl", *before, *resumed))
-    lines = {panel.title: panel.lines for panel in panels_of(events)}
+    lines = {panel.title: panel.lines for panel in panels_of(events, METRICS)}
     assert lines["loss"]["loss"] == [(100, 3.0), (150, 2.5), (200, 2.2)]
     assert lines["validation PSNR in dB"]["Demo"] == [(100, 30.0)]
 
@@ -57,25 +59,34 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
 
 def test_each_validation_set_has_its_line_and_what_is_missing_is_left_out():
     panels = panels_of(
-        [train(1, loss=None), val(1, 30.0), val(1, 20.0, "GoPro"), val(2, None), val(2, 21.0, "GoPro")]
+        [train(1, loss=None), val(1, 30.0), val(1, 20.0, "GoPro"), val(2, None), val(2, 21.0, "GoPro")],
+        METRICS,
     )
     assert [panel.title for panel in panels] == ["learning rate", "validation PSNR in dB"]
     assert panels[1].lines == {"Demo": [(1, 30.0)], "GoPro": [(1, 20.0), (2, 21.0)]}
 
 
 def test_the_curve_says_that_it_leaves_out_perfect_images():
-    panels = panels_of([val(1, 30.0), val(2, 31.0) | {"psnr_infinite": 1}])
+    panels = panels_of([val(1, 30.0), val(2, 31.0) | {"psnr_infinite": 1}], METRICS)
     assert [panel.title for panel in panels] == ["validation PSNR in dB, without infinite ones"]
     assert panels[0].lines == {"Demo": [(1, 30.0), (2, 31.0)]}
 
 
+def test_without_a_headline_the_first_metric_is_drawn():
+    events = [{"kind": "val", "iter": 1, "dataset": "Demo", "drift_px": 3.0, "other": 1.0}]
+    drift = MetricFacts("Drift", "Drift", better="lower", unit="px")
+    (panel,) = panels_of(events, {"drift_px": drift, "other": drift})
+    assert panel == Panel("validation Drift px in px", {"Demo": [(1, 3.0)]})
+    assert panels_of(events, {}) == []
+
+
 def test_curves_lie_in_the_experiment(tmp_path):
     paths = ExperimentPaths(tmp_path / "R & D")
-    assert write_curves(paths) == []
+    assert write_curves(paths, METRICS) == []
     write(paths.events)
-    assert write_curves(paths) == [], "no numbers, no curves"
+    assert write_curves(paths, METRICS) == [], "no numbers, no curves"
     write(paths.events, *(train(i, 1 / i) for i in range(1, 50)), val(49, 31.0))
-    assert write_curves(paths) == [paths.root / "curves.svg", paths.root / "curves.png"]
+    assert write_curves(paths, METRICS) == [paths.root / "curves.svg", paths.root / "curves.png"]
     texts = [text.text for text in ElementTree.parse(paths.root / "curves.svg").iter(f"{SVG}text")]
     assert {"R & D", "loss", "learning rate", "validation PSNR in dB", "iteration"} <= set(texts)
 

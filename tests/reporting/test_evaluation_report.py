@@ -60,7 +60,9 @@ def test_the_report_of_an_evaluation(trained, capsys):
     metrics = json.loads((RESULTS / "metrics.json").read_text())
     (shown,) = document["sets"]
     assert shown["name"] == "Demo" and document["gain"] == "psnr"
-    assert document["units"] == {"psnr": "dB", "mcr": "rate"}
+    described = {name: (item["unit"], item["better"]) for name, item in document["metrics"].items()}
+    assert described == {"psnr": ("dB", "higher"), "ssim": ("", "higher"), "mcr": ("rate", "lower")}
+    assert shown["summaries"] == [{}], "of means the page takes the images"
     facts = dict(document["runs"][0]["facts"])
     assert facts["Network"].startswith("SegNAFNet") and "width 4" in facts["Network"]
     assert facts["Weights"].endswith("net_g_latest.pth")

@@ -139,4 +139,8 @@ def test_sets_and_facts_are_kept_in_order():
     report = Report("r", [("b", "1"), ("a", "2")], [ReportSet("z", []), ReportSet("a", [])])
     document = to_document(report)
     assert document["runs"] == [{"name": "r", "facts": [["b", "1"], ["a", "2"]]}]
-    assert [item["name"] for item in document["sets"]] == ["z", "a"] and document["gain"] is None
+    assert (
+        [item["name"] for item in document["sets"]] == ["z", "a"]
+        and document["gain"] is None
+        and document["metrics"] == {}
+    )

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from basicsr.metrics.base import facts_of
 from basicsr.studies.table import Budget, read_table, to_json, to_markdown
 from basicsr.utils.errors import UserError
 
 ROWS = {"NAFNet": "w/o SAM", "SegNAFNet": "Ours"}
 BUDGET = Budget(1200, 8, 96)
+METRICS = {
+    name: facts_of(f"calculate_{name}") for name in ("psnr", "ssim", "mcr", "input_psnr", "input_ssim")
+}
 BEFORE = {"input_psnr": 25.0, "input_ssim": 0.75}
 PSNR = {"NAFNet": [30.0, 31.0, 32.6], "SegNAFNet": [31.0, 31.5, 31.0]}
 MCR = {"NAFNet": [0.02, 0.0, 0.04], "SegNAFNet": [0.0, 0.0, 0.0]}
@@ -43,7 +47,7 @@ def results(tmp_path) -> dict[str, list[Path]]:
 
 
 def test_mean_and_sample_standard_deviation_over_the_seeds(results):
-    table = read_table(results, [0, 1, 2], BUDGET)
+    table = read_table(results, [0, 1, 2], BUDGET, METRICS)
     for row, values in PSNR.items():
         psnr = table.rows[row]["A"]["psnr"]
         mean = sum(values) / 3
@@ -54,12 +58,12 @@ def test_mean_and_sample_standard_deviation_over_the_seeds(results):
 
 
 def test_the_input_has_its_own_values_and_no_collapse(results):
-    table = read_table(results, [0, 1, 2], BUDGET)
+    table = read_table(results, [0, 1, 2], BUDGET, METRICS)
     assert table.input == {name: {"psnr": 25.0, "ssim": 0.75, "mcr": 0.0} for name in "AB"}
 
 
 def test_the_table_for_people(results):
-    text = to_markdown(read_table(results, [0, 1, 2], BUDGET), ROWS)
+    text = to_markdown(read_table(results, [0, 1, 2], BUDGET, METRICS), ROWS, METRICS)
     same = "40.00 ± 0.00 / 0.9000 ± 0.0000 / 50.00 ± 0.00 %"
     assert text.splitlines() == [
         "| PSNR / SSIM / MCR | A | B |",
@@ -74,15 +78,15 @@ def test_the_table_for_people(results):
 
 
 def test_one_seed_has_no_deviation(results):
-    table = read_table({row: paths[1:2] for row, paths in results.items()}, [1], BUDGET)
-    lines = to_markdown(table, ROWS).splitlines()
+    table = read_table({row: paths[1:2] for row, paths in results.items()}, [1], BUDGET, METRICS)
+    lines = to_markdown(table, ROWS, METRICS).splitlines()
     assert "| w/o SAM | 31.00 / 0.8100 / 0.00 % | 40.00 / 0.9000 / 50.00 % |" in lines
     assert lines[-1].startswith("One training (seed 1)")
     assert table.rows["NAFNet"]["A"]["psnr"].deviation is None
 
 
 def test_the_json_holds_every_number(results):
-    table = json.loads(to_json(read_table(results, [0, 1, 2], BUDGET)))
+    table = json.loads(to_json(read_table(results, [0, 1, 2], BUDGET, METRICS)))
     assert table["seeds"] == [0, 1, 2] and table["budget"] == {"iterations": 1200, "crops": 8, "side": 96}
     assert table["input"]["A"] == {"psnr": 25.0, "ssim": 0.75, "mcr": 0.0}
     assert table["rows"]["NAFNet"]["A"]["mcr"]["values"] == MCR["NAFNet"]
@@ -92,7 +96,7 @@ def test_the_json_holds_every_number(results):
 def test_what_was_not_measured_or_is_infinite_is_left_open(tmp_path):
     means: list[dict[str, float | None]] = [{"psnr": 30.0, "ssim": 0.8}, {"psnr": None, "ssim": 0.9}]
     paths = [write(tmp_path / f"{seed}/metrics.json", {"A": mean}) for seed, mean in enumerate(means)]
-    text = to_markdown(read_table({"NAFNet": paths}, [0, 1], BUDGET), ROWS)
+    text = to_markdown(read_table({"NAFNet": paths}, [0, 1], BUDGET, METRICS), ROWS, METRICS)
     assert text.splitlines()[2:4] == ["| input | – / – / 0.00 % |", "| w/o SAM | – / 0.8500 ± 0.0707 / – |"]
 
 
@@ -101,8 +105,8 @@ def test_what_the_means_leave_out_stands_below_the_table(results):
     content = json.loads(path.read_text())
     content["A"]["left_out"] = {"psnr": {"infinite": 2}}
     path.write_text(json.dumps(content))
-    table = read_table(results, [0, 1, 7], BUDGET)
-    text = to_markdown(table, ROWS)
+    table = read_table(results, [0, 1, 7], BUDGET, METRICS)
+    text = to_markdown(table, ROWS, METRICS)
     assert text.endswith("dB.\n\nOurs, A, seed 7: the mean of psnr leaves out 2 infinite value(s).\n")
     (noted,) = json.loads(to_json(table))["left_out"]
     assert noted == {
@@ -114,7 +118,7 @@ def test_tests_that_do_not_compare_are_one_line(results, tmp_path):
     def message(sets: Means, folder: str) -> str:
         other = write(tmp_path / folder / "metrics.json", sets)
         with pytest.raises(UserError) as caught:
-            read_table({**results, "MaskNAFNet": [other]}, [0], BUDGET)
+            read_table({**results, "MaskNAFNet": [other]}, [0], BUDGET, METRICS)
         assert "\n" not in str(caught.value) and f"{folder}/metrics.json" in str(caught.value)
         return str(caught.value)
 
@@ -130,23 +134,24 @@ def test_a_file_that_is_not_the_metrics_of_a_test_is_named(tmp_path, text):
     path = tmp_path / "metrics.json"
     path.write_text(text)
     with pytest.raises(UserError, match=r"metrics.json: not the metrics of a test"):
-        read_table({"NAFNet": [path]}, [0], BUDGET)
+        read_table({"NAFNet": [path]}, [0], BUDGET, METRICS)
 
 
 def test_a_study_chooses_metrics_and_may_do_without_the_input(results):
-    table = read_table(results, [0, 1, 2], BUDGET, metrics=("ssim", "lpips"), reference=None)
-    assert to_markdown(table, ROWS).splitlines()[:3] == [
+    chosen = {"ssim": METRICS["ssim"], "lpips": facts_of("LPIPS")}
+    table = read_table(results, [0, 1, 2], BUDGET, chosen, reference=None)
+    assert to_markdown(table, ROWS, chosen).splitlines()[:3] == [
         "| SSIM / LPIPS | A | B |",
         "| --- | --- | --- |",
         "| w/o SAM | 0.8100 ± 0.0100 / – | 0.9000 ± 0.0000 / – |",
     ]
-    assert "dB" not in to_markdown(table, ROWS) and table.input == {}
+    assert "dB" not in to_markdown(table, ROWS, chosen) and table.input == {}
 
 
 def test_rows_with_budgets_of_their_own_are_told_with_them(results):
     budgets = {"NAFNet": BUDGET, "SegNAFNet": Budget(600, 8, None)}
-    table = read_table(results, [0, 1, 2], budgets)
-    assert to_markdown(table, ROWS).splitlines()[-1] == (
+    table = read_table(results, [0, 1, 2], budgets, METRICS)
+    assert to_markdown(table, ROWS, METRICS).splitlines()[-1] == (
         "Mean ± sample standard deviation over 3 trainings (seeds 0, 1, 2), "
         "w/o SAM of 1,200 iterations of 8 crops of 96x96 pixels, Ours of 600 iterations of 8 whole images; "
         "PSNR in dB."
