@@ -1,32 +1,163 @@
-"""What metrics get to see, and what an evaluation says of a set."""
+"""Each image is restored, seen by the metrics as asked for, and counted once; what that says of a set."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
 
+from basicsr.archs.base import RestorationNetwork
 from basicsr.config.paths import ResultPaths
 from basicsr.config.schema import DatasetOptions, MetricOptions, ValOptions
 from basicsr.data.loader import evaluation_loader
-from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate
+from basicsr.data.paired import PairedImageDataset, PairedImageGroupMaskDataset
+from basicsr.data.sampler import ShareSampler
+from basicsr.engine.evaluator import Evaluation, build_metrics, evaluate, interleave
 from basicsr.engine.hooks import Validate
 from basicsr.engine.report import table, write_results
 from basicsr.engine.trainer import Trainer
+from basicsr.metrics.base import Metric, MetricFacts, SetMetric
 from basicsr.models.base import Apply, Batch, Model, run_whole
+from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 from basicsr.utils.log import EventLog
 
 CPU = torch.device("cpu")
+PLAIN = ValOptions()
+
+
+class Brighter(RestorationNetwork):
+    """Adds 1.4 grey values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not self.training and not torch.is_grad_enabled()
+        return x + 1.4 / 255
+
+
+def run(dataset, metrics, options=PLAIN, **more):
+    model = ImageRestorationModel({"g": Brighter()}, {})
+    model.train()
+    loading = DatasetOptions(type="PairedImageDataset", name="set", num_worker_per_gpu=0)
+    loader = evaluation_loader(dataset, loading, Ranks())
+    result = evaluate(model, loader, "set", metrics, options, CPU, Ranks(), **more)
+    assert model.training, "the mode is the one before"
+    return result
+
+
+@pytest.fixture
+def pairs(paired_set) -> PairedImageDataset:
+    """The degraded images are three grey values brighter than their targets."""
+    return PairedImageDataset(dataroot_gt=f"{paired_set}/target", dataroot_lq=f"{paired_set}/input")
+
+
+def described(function: Callable, **facts) -> Metric:
+    return Metric(function, MetricFacts("Shown", "Shown", better="higher", **facts))
+
+
+def spy(seen: list) -> Metric:
+    def metric(restored, gt, lq) -> float:
+        seen.append((restored, gt, lq))
+        return float(len(seen))
+
+    return described(metric)
+
+
+def test_metrics_see_8_bit_images_as_they_would_be_written(pairs):
+    seen: list = []
+    result = run(pairs, {"count": spy(seen)})
+    assert [row["key"] for row in result.rows] == [f"photo_{number}" for number in range(6)]
+    assert [row["count"] for row in result.rows] == [1, 2, 3, 4, 5, 6]
+    assert result.mean == {"count": 3.5} and result.name == "set" and result.kept == []
+    for number, (restored, gt, lq) in enumerate(seen):
+        assert restored.dtype == gt.dtype == lq.dtype == np.uint8
+        assert restored.shape == gt.shape == lq.shape == (40, 48, 3)
+        assert (gt[..., 2] == 10 * number).all(), "RGB, the blue channel is the number"
+        assert np.array_equal(lq, gt + 3) and np.array_equal(restored, gt + 4), "3 + 1.4, rounded"
+
+
+def test_unrounded_values_are_those_of_the_network_in_0_to_1(pairs):
+    seen: list = []
+    run(pairs, {"count": spy(seen)}, ValOptions(use_image=False))
+    restored, gt, lq = seen[5]
+    assert restored.dtype == np.float64
+    np.testing.assert_allclose(restored - gt, 4.4 / 255, atol=1e-6)
+    np.testing.assert_allclose(lq - gt, 3 / 255, atol=1e-6)
+    assert gt[3, 5].tolist() == pytest.approx([12 / 255, 20 / 255, 50 / 255])
+
+
+def test_networks_of_bgr_are_written_and_judged_with_channels_in_reverse(pairs, tmp_path):
+    seen: list = []
+    run(pairs, {"count": spy(seen)}, ValOptions(rgb2bgr=False), picture=lambda key: tmp_path / f"{key}.png")
+    restored, gt, _ = seen[2]
+    assert (gt[..., 0] == 20).all()
+    assert np.array_equal(read_rgb(tmp_path / "photo_2.png"), restored)
+
+
+def test_pictures_are_what_metrics_saw(pairs, tmp_path):
+    seen: list = []
+    run(pairs, {"count": spy(seen)}, picture=lambda key: tmp_path / f"{key}.png")
+    assert len(list(tmp_path.glob("*.png"))) == 6
+    assert np.array_equal(read_rgb(tmp_path / "photo_4.png"), seen[4][0])
+
+
+def test_normalized_images_are_judged_as_they_are_in_the_files(paired_set):
+    roots = {"dataroot_gt": f"{paired_set}/target", "dataroot_lq": f"{paired_set}/input"}
+    seen: list = []
+    run(PairedImageDataset(**roots, mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.5)), {"count": spy(seen)})
+    restored, gt, lq = seen[3]
+    assert np.array_equal(lq, gt + 3)
+    # what the network adds to normalized images counts half: 3 + 0.7
+    assert np.array_equal(restored, gt + 4)
+
+
+def test_what_is_kept_of_an_image(pairs, paired_set):
+    kept = run(pairs, {"one": described(lambda restored: 1.0)}, keep=lambda judged: judged).kept
+    assert [judged.key for judged in kept] == [f"photo_{number}" for number in range(6)]
+    assert kept[2].values == {"one": 1.0} and kept[2].labels is None
+    assert kept[2].places["lq"] == f"{paired_set}/input/photo_2.png"
+    labelled = PairedImageGroupMaskDataset(
+        dataroot_gt=f"{paired_set}/target",
+        dataroot_lq=f"{paired_set}/input",
+        dataroot_mask=f"{paired_set}/grouped_masks",
+    )
+    (first, *_) = run(labelled, {}, keep=lambda judged: judged).kept
+    assert first.labels.shape == (40, 48) and set(np.unique(first.labels)) == {0, 1, 2, 3}
+
+
+def test_metrics_get_the_images_that_they_ask_for():
+    metrics = build_metrics({"shown": MetricOptions(type="calculate_psnr", options={"crop_border": 0})})
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    restored, gt, lq = images
+    mean_square = np.mean((restored.astype(float) - gt) ** 2)
+    offered = {"restored": restored, "gt": gt, "lq": lq}
+    assert metrics["shown"].measure(offered) == pytest.approx(10 * np.log10(255**2 / mean_square))
+    assert build_metrics({}) == {}
+
+
+def test_the_mean_of_nothing_is_nothing():
+    metrics = dict.fromkeys(("psnr", "ssim"), described(lambda restored: 1.0))
+    assert Evaluation.of("set", [], [], metrics).mean == {}
+    values = [{"psnr": 1.0, "ssim": 0.5}, {"psnr": 2.0, "ssim": 0.0}]
+    assert Evaluation.of("set", ["a", "b"], values, metrics).mean == {"psnr": 1.5, "ssim": 0.25}
+
+
+@given(size=st.integers(0, 30), world=st.integers(1, 6))
+def test_shares_of_processes_come_back_in_order(size: int, world: int):
+    shares = [list(ShareSampler(size, rank, world)) for rank in range(world)]
+    assert interleave(shares) == list(itertools.chain(range(size)))
 
 
 class Changed(Model):
@@ -76,7 +207,7 @@ def test_metrics_see_rounded_8_bit_images_or_unrounded_ones_all_clamped(paired_s
     stretched = (3 * lq.astype(np.float64) / 255 - 1).clip(0, 1)
     assert (stretched == 0).any() and (stretched == 1).any()
 
-    evaluation_of(paired_set, stretch, {"see": metric}, use_image=False)
+    evaluation_of(paired_set, stretch, {"see": described(metric)}, use_image=False)
     float_eps = 8 * np.finfo(np.float32).eps  # the images are float32 before
     for role, expected in (("restored", stretched), ("gt", gt / 255), ("lq", lq / 255)):
         assert seen[0][role].dtype == np.float64
@@ -84,7 +215,7 @@ def test_metrics_see_rounded_8_bit_images_or_unrounded_ones_all_clamped(paired_s
         assert seen[0][role].min() >= 0 and seen[0][role].max() <= 1
 
     seen.clear()
-    evaluation_of(paired_set, stretch, {"see": metric})
+    evaluation_of(paired_set, stretch, {"see": described(metric)})
     for role, expected in (("restored", np.round(stretched * 255)), ("gt", gt), ("lq", lq)):
         assert seen[0][role].dtype == np.uint8
         np.testing.assert_array_equal(seen[0][role], expected)
@@ -164,3 +295,102 @@ def test_validation_writes_the_finite_mean_and_the_count(perfect_one: Path, tmp_
     assert event["psnr"] == pytest.approx(MEAN, rel=1e-12)
     assert event["psnr_infinite"] == 1 and "psnr_undefined" not in event
     assert f"psnr {MEAN:.4f} (1 infinite)" in caplog.text
+
+
+class Spread(SetMetric[np.ndarray]):
+    """Largest distance of mean colours in a set."""
+
+    def __call__(self, restored) -> np.ndarray:
+        return restored.mean((0, 1))
+
+    def summarise(self, values: Sequence[np.ndarray]) -> float:
+        if len(values) < 2:
+            raise ValueError("a spread needs at least 2 images")
+        return float(np.ptp(values, axis=0).max())
+
+
+def test_a_metric_of_the_set_sums_up_for_itself_and_writes_nothing_beside_images(pairs):
+    result = run(pairs, {"spread": described(Spread(), averaged=False), "mine": spy([])})
+    assert result.mean == {"spread": 50.0, "mine": 3.5}, "the blue channel rises by 10 an image"
+    assert result.rows[2] == {"key": "photo_2", "mine": 3.0}
+
+
+def test_a_set_that_a_metric_cannot_sum_up_is_one_line(tmp_path):
+    for side in ("input", "target"):
+        write_png(tmp_path / side / "a.png", np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(UserError) as caught:
+        evaluation_of(tmp_path, lambda image: image, {"mine": described(Spread(), averaged=False)})
+    what = "val.metrics.mine: a spread needs at least 2 images (Set); change its options, or leave it out"
+    assert str(caught.value) == what
+
+
+def test_metrics_may_ask_for_any_field_of_the_batch(paired_set):
+    labelled = PairedImageGroupMaskDataset(
+        dataroot_gt=f"{paired_set}/target",
+        dataroot_lq=f"{paired_set}/input",
+        dataroot_mask=f"{paired_set}/grouped_masks",
+    )
+    regions = described(lambda labels, key: float(labels.max() + len(key)))
+    assert run(labelled, {"regions": regions}).mean == {"regions": 3.0 + len("photo_0")}
+
+
+def test_a_field_that_is_not_delivered_is_told_before_the_work(pairs):
+    with pytest.raises(UserError) as caught:
+        run(pairs, {"regions": described(lambda labels: 0.0)})
+    what = "needs 'labels', which set does not deliver (it has gt, key, lq, restored)"
+    assert str(caught.value).startswith(f"val.metrics.regions: {what}; ")
+
+
+class Clips(PairedImageDataset):
+    """The target, and it 10 and 20 grey values brighter."""
+
+    reference = "frames"
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        return (*super().delivers, "frames")
+
+    def __getitem__(self, which) -> dict:
+        sample = super().__getitem__(which)
+        return sample | {"frames": torch.stack([sample["gt"] + step / 255 for step in (0, 10, 20)])}
+
+    def places(self, key: str) -> dict[str, str]:
+        return super().places(key) | {"frames": f"clips/{key}"}
+
+
+class Fading(ImageRestorationModel):
+    """A clip (B, 3, C, H, W): the restored image, and it 10 and 20 grey values brighter."""
+
+    def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
+        image = super().predict(batch, apply)
+        return torch.stack([image + step / 255 for step in (0, 10, 20)], dim=1)
+
+
+def frame_errors(restored, frames, lq) -> list[float]:
+    assert restored.shape == frames.shape == (3, 40, 48, 3) and lq.shape == (40, 48, 3)
+    return [float(np.abs(a.astype(int) - b).max()) for a, b in zip(restored, frames, strict=True)]
+
+
+def test_clips_are_judged_written_and_kept(paired_set, tmp_path):
+    roots = {"dataroot_gt": f"{paired_set}/target", "dataroot_lq": f"{paired_set}/input"}
+    loading = DatasetOptions(type="PairedImageDataset", name="set", num_worker_per_gpu=0)
+    seen: list = []
+    metrics = {
+        "each": spy(seen),
+        "errors": described(frame_errors, per="clip"),
+        "whole": described(lambda restored, gt: float(len(restored) + len(gt)), per="clip"),
+    }
+    result = evaluate(
+        Fading({"g": Brighter()}, {}), evaluation_loader(Clips(**roots), loading, Ranks()), "set", metrics,
+        PLAIN, CPU, Ranks(), picture=lambda key: tmp_path / f"{key}.png", keep=lambda judged: judged,
+    )  # fmt: skip
+    assert result.rows[1] == {"key": "photo_1", "each": [4.0, 5.0, 6.0], "errors": [4.0] * 3, "whole": 6.0}
+    assert result.mean == {"each": 9.5, "errors": 4.0, "whole": 6.0}, "each frame counts once"
+    for number, (restored, frame, lq) in enumerate(seen[3:6]):
+        assert restored.shape == frame.shape == (40, 48, 3)
+        assert (frame[..., 2] == 10 + 10 * number).all() and (lq[..., 2] == 13).all()
+        assert np.array_equal(read_rgb(tmp_path / f"photo_1/{number + 1:04d}.png"), restored)
+    judged = result.kept[1]
+    assert judged.picture == tmp_path / "photo_1/0002.png" and judged.places["gt"] == "clips/photo_1"
+    assert np.array_equal(judged.middle(judged.restored), seen[4][0])
+    assert judged.gt.shape == (3, 40, 48, 3)

@@ -18,6 +18,7 @@ from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
+from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.dist import Ranks
@@ -191,7 +192,7 @@ def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeyp
         judged.append((trainer.iteration, name, model, picture and picture("k")))
         return result
 
-    result = Evaluation("set", [{"key": "k", "psnr": 30.0}])
+    result = Evaluation("set", [], {"psnr": Summary.of([30.0])})
 
     monkeypatch.setattr("basicsr.engine.hooks.evaluate", look)
 
@@ -227,10 +228,11 @@ def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("rows", "shown"), [([{"key": "k", "psnr": 30.0}], "psnr 30.0000"), ([{"key": "k"}], "no metrics")]
+    ("summaries", "shown"), [({"psnr": Summary.of([30.0])}, "psnr 30.0000"), ({}, "no metrics")]
 )
-def test_a_validation_says_its_means(monkeypatch, tmp_path, caplog, events, rows: list[dict], shown: str):
-    monkeypatch.setattr("basicsr.engine.hooks.evaluate", lambda *arguments: Evaluation("set", rows))
+def test_a_validation_says_its_means(monkeypatch, tmp_path, caplog, events, summaries: dict, shown: str):
+    result = Evaluation("set", [{"key": "k"}], summaries)
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", lambda *arguments: result)
     hook = Validate(1, {"set": None}, {}, ValOptions(), None, tmp_path, events, Ranks())
     logger().propagate = True
     with caplog.at_level(logging.INFO, "basicsr"):

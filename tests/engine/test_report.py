@@ -10,11 +10,17 @@ import pytest
 from basicsr.config.paths import ResultPaths
 from basicsr.engine.evaluator import Evaluation
 from basicsr.engine.report import table, write_results
+from basicsr.metrics.base import Frames, Metric, MetricFacts
 
-FIRST = Evaluation(
-    "first", [{"key": "a", "psnr": 30.0, "ssim": 0.5}, {"key": "b", "psnr": 31.0, "ssim": 1.0}]
-)
-SECOND = Evaluation("second set", [{"key": "c", "psnr": float("inf"), "lpips": 0.25}])
+
+def evaluation(name: str, **rows: dict) -> Evaluation:
+    plain = Metric(lambda restored: 0.0, MetricFacts("Plain", "Plain", "higher"))
+    metrics = {metric: plain for row in rows.values() for metric in row}
+    return Evaluation.of(name, list(rows), list(rows.values()), metrics)
+
+
+FIRST = evaluation("first", a={"psnr": 30.0, "ssim": 0.5}, b={"psnr": 31.0, "ssim": 1.0})
+SECOND = evaluation("second set", c={"psnr": float("inf"), "lpips": 0.25})
 
 
 def test_files_hold_a_row_of_each_image(tmp_path):
@@ -32,6 +38,19 @@ def test_files_hold_a_row_of_each_image(tmp_path):
         ("first", "b", "1.0"),
         ("second set", "c", ""),
     ]
+
+
+def test_clips_have_a_list_with_a_number_a_frame_and_each_frame_counts(tmp_path):
+    clips = {"a": {"psnr": Frames([30.0, 31.0, float("inf")])}, "b": {"psnr": Frames([32.0])}}
+    paths = ResultPaths(tmp_path)
+    write_results(paths, [evaluation("clips", **clips)])
+    assert json.loads(paths.metrics_json.read_text())["clips"] == {
+        "mean": {"psnr": 31.0},
+        "left_out": {"psnr": {"infinite": 1}},
+        "images": [{"key": "a", "psnr": [30.0, 31.0, None]}, {"key": "b", "psnr": [32.0]}],
+    }
+    with paths.metrics_csv.open(newline="") as file:
+        assert [row["psnr"] for row in csv.DictReader(file)] == ["[30.0, 31.0, inf]", "[32.0]"]
 
 
 def test_a_table_has_a_line_of_each_data_set_with_numbers_below_each_other():

@@ -308,7 +308,8 @@ def test_an_evaluation_passes_the_restored_image_only(parameters: Path) -> None:
     options = MetricOptions(type="NIQE", options={"parameters": str(parameters)})
     photo, other = carried("coffee.png"), carried("chelsea.png")
     metric = build_metrics({"niqe": options})["niqe"]
-    assert metric(photo, other, other) == NIQE(str(parameters))(photo)
+    offered = {"restored": photo, "gt": other, "lq": other}
+    assert metric.measure(offered) == NIQE(str(parameters))(photo)
 
 
 class TestRefused:
