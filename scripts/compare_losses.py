@@ -52,8 +52,6 @@ def compare(before: str, after: str | None, options: list[str], steps: int) -> N
                 continue
             different.append(file)
             step = next(number for number, loss in enumerate(first) if loss != second[number])
-                number for number, pair in enumerate(zip(first, second, strict=True)) if len({*pair}) > 1
-            )
             print(f"{file}: differs from step {step + 1} on, {first[step]!r} and {second[step]!r}")
     if different:
         raise UserError(f"{len(different)} of {len(options)} differ: {', '.join(different)}")
@@ -77,6 +75,7 @@ def losses(checkout: Path, option_file: str, steps: int) -> list[float]:
             *words,
         ]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
+        line = [*program, "--set", *words]
         done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines()[-1:] or ["no message"]
