@@ -64,16 +64,10 @@ def losses(checkout: Path, option_file: str, steps: int) -> list[float]:
         (place / "datasets").symlink_to(Path("datasets").resolve())
         words = [
             "name=compared", f"train.total_iter={steps}", "num_gpu=0", "logger.print_freq=1",
-            f"logger.save_checkpoint_freq={steps}", "val.val_freq=null", "datasets.train.num_worker_per_gpu=0",
+            f"logger.save_checkpoint_freq={steps}", "val.val_freq=null",
+            "datasets.train.num_worker_per_gpu=0",
         ]  # fmt: skip
-        line = [
-            sys.executable,
-            checkout / "basicsr/train.py",
-            "-opt",
-            checkout / option_file,
-            "--set",
-            *words,
-        ]
+        program = [sys.executable, checkout / "basicsr/train.py", "-opt", checkout / option_file]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
         line = [*program, "--set", *words]
         done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, check=False)

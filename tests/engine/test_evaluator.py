@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 from basicsr.archs.base import RestorationNetwork
 from basicsr.config.paths import ResultPaths
 from basicsr.config.schema import DatasetOptions, MetricOptions, ValOptions
+from basicsr.data.fields import Field, StoredField
 from basicsr.data.loader import evaluation_loader
 from basicsr.data.paired import PairedImageDataset, PairedImageGroupMaskDataset
 from basicsr.data.sampler import ShareSampler
@@ -346,16 +348,14 @@ class Clips(PairedImageDataset):
 
     reference = "frames"
 
-    @property
-    def delivers(self) -> tuple[str, ...]:
-        return (*super().delivers, "frames")
+    def make_fields(self) -> list[Field]:
+        gt, lq = super().make_fields()
+        assert isinstance(gt, StoredField)
 
-    def __getitem__(self, which) -> dict:
-        sample = super().__getitem__(which)
-        return sample | {"frames": torch.stack([sample["gt"] + step / 255 for step in (0, 10, 20)])}
+        def clip(data: bytes, name: str) -> np.ndarray:
+            return gt.decode(data, name) + np.uint8([0, 10, 20])[:, None, None, None]
 
-    def places(self, key: str) -> dict[str, str]:
-        return super().places(key) | {"frames": f"clips/{key}"}
+        return [replace(gt, name="frames", decode=clip), lq]
 
 
 class Fading(ImageRestorationModel):
@@ -391,6 +391,8 @@ def test_clips_are_judged_written_and_kept(paired_set, tmp_path):
         assert (frame[..., 2] == 10 + 10 * number).all() and (lq[..., 2] == 13).all()
         assert np.array_equal(read_rgb(tmp_path / f"photo_1/{number + 1:04d}.png"), restored)
     judged = result.kept[1]
-    assert judged.picture == tmp_path / "photo_1/0002.png" and judged.places["gt"] == "clips/photo_1"
+    assert judged.picture == tmp_path / "photo_1/0002.png" and judged.places["gt"].endswith(
+        "target/photo_1.png"
+    )
     assert np.array_equal(judged.middle(judged.restored), seen[4][0])
     assert judged.gt.shape == (3, 40, 48, 3)
