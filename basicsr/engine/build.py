@@ -60,7 +60,9 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     where = f"datasets.{phase}"
     dataset = options.build(seed=config.manual_seed, train=phase == "train")
     assert isinstance(dataset, ImageDataset)
-    check_inputs(model, dataset.delivers, where, training=phase == "train")
+    if dataset.train:
+        model.reference = dataset.reference
+    check_inputs(model, dataset.delivers, where, dataset.train)
     _agree_on_normalization(dataset, model, where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
