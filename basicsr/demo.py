@@ -1,11 +1,7 @@
-"""Restore one photo with the network and the weights of an option file, the published single-image command.
-
-``python basicsr/demo.py -opt options/test/REDS/NAFNet.yml --input_path a.png --output_path b.png``
-"""
+"""Restore one photo with the network of an option file: the same as ``sam-deblur demo``."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -14,73 +10,9 @@ if (
 ):  # run as a file: Python put this folder first on the path, where the package's own folder belongs
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
+from basicsr.commands.demo import demo, main
 
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="infer.py does more: folders, videos, masks by SAM; and it needs no option file.",
-    )  # fmt: skip
-    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
-    parser.add_argument("--input_path", type=typed_path, required=True, metavar="FILE", help="blurred photo")
-    parser.add_argument(
-        "--output_path", type=typed_path, required=True, metavar="FILE", help="restored photo"
-    )
-    parser.add_argument(
-        "--labels", type=typed_path, metavar="FILE",
-        help="masks of the photo (label map, grey PNG or npz) for a network that wants them; else found",
-    )  # fmt: skip
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
-        help="override options, e.g. --set path.pretrain_network_g=NAFNet-REDS-width64.pth",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    typed = parser.parse_args()
-    run_command(lambda: demo(typed), typed.debug)
-
-
-def demo(typed: argparse.Namespace) -> None:
-    """Build the network of the option file, load its weights, restore the photo."""
-    from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
-    from basicsr.engine.networks import start_network
-    from basicsr.layers.normalization import Normalization
-    from basicsr.masks import read_label_map
-    from basicsr.restoration import RestoreOptions, Restorer
-    from basicsr.restoration.items import find_items
-    from basicsr.utils.devices import choose_device
-    from basicsr.utils.errors import OptionError
-    from basicsr.utils.log import logger, open_log
-    from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
-
-    open_log(True)
-    config = load_config(typed.opt, typed.overrides, "demo")
-    find_items([typed.input_path], typed.output_path, is_folder=False, overwrite=typed.overwrite)
-    if config.path.pretrain_network_g is None and config.network_g.weights is None:
-        way_on = "name the weights: --set path.pretrain_network_g=FILE"
-        raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
-    net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
-    if net.normalization is None:
-        said = [Normalization.of(item.options.get("mean"), item.options.get("std"))
-                for item in config.tested().values()]  # fmt: skip
-        net.normalization = next(filter(None, said), None)
-    options = RestoreOptions(
-        tile=config.val.tile or "auto",
-        overlap=config.val.tile_overlap,
-        device="cpu" if config.num_gpu == 0 else "auto",
-    )
-    photo = read_photo_file(typed.input_path)
-    require_size(typed.output_path, *photo.image.shape[:2])
-    labels = read_label_map(typed.labels) if typed.labels is not None else None
-    restored = Restorer(net, options).run(photo.image, labels)
-    notes = write_photo_file(typed.output_path, photo, restored.image)
-    for note in [*photo.notes, *notes, *restored.findings.notes()]:
-        logger().info(note)
-    logger().info(f"restored: {typed.output_path}")
-
+__all__ = ["demo", "main"]
 
 if __name__ == "__main__":
-    main()
+    main(called="python basicsr/demo.py")

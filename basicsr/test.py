@@ -1,4 +1,4 @@
-"""Evaluate a network on every ``datasets.test*``: ``python basicsr/test.py -opt FILE``."""
+"""Evaluate a network on every ``datasets.test*``: the same as ``sam-deblur test``."""
 
 from __future__ import annotations
 
@@ -10,40 +10,9 @@ if (
 ):  # run as a file: Python put this folder first on the path, where the package's own folder belongs
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from basicsr.config.cli import Arguments, parse_arguments, run_command
+from basicsr.commands.test import main, test
 
-
-def main() -> None:
-    """Entry point."""
-    arguments = parse_arguments("test")
-    run_command(lambda: test(arguments), arguments.debug)
-
-
-def test(arguments: Arguments) -> None:
-    """A whole evaluation."""
-    from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
-    from basicsr.engine.build import build_model, build_test_loaders, evaluate_all
-    from basicsr.engine.report import publish_results
-    from basicsr.engine.run import open_testing
-    from basicsr.reporting.evaluation import evaluation_report, image_maker
-    from basicsr.reporting.page import write_report
-    from basicsr.utils.log import logger
-
-    config = load_config(arguments.opt, arguments.overrides, "test")
-    run = open_testing(config, arguments.launcher)
-    model = build_model(config, run)
-    loaders = build_test_loaders(config, run, model)
-    run.start_records(config)
-    keep = image_maker(config.val) if config.val.report else None
-    evaluations = evaluate_all(config, run, model, loaders, keep)
-    if run.ranks.is_main:
-        publish_results(run.paths, evaluations)
-        if config.val.report:
-            command = [arguments.opt, *arguments.overrides]
-            write_report(run.paths.report, evaluation_report(config, run, evaluations, command))
-            logger().info(f"report: {run.paths.report}")
-    run.close()
-
+__all__ = ["main", "test"]
 
 if __name__ == "__main__":
-    main()
+    main(called="python basicsr/test.py")

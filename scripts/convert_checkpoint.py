@@ -1,47 +1,6 @@
-"""Write a weight file in another form: smaller, or with the description that published files lack."""
+"""The same as ``sam-deblur convert``; see ``--help``."""
 
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import add_weights_arguments, run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLES = """examples:
-  python scripts/convert_checkpoint.py experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
-  python scripts/convert_checkpoint.py published.pth described.pth"""  # noqa: E501
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "source", type=typed_path, help="own checkpoint, or published NAFNet or SegNAFNet weights"
-    )
-    parser.add_argument("output", type=typed_path, help=".pth or .safetensors")
-    parser.add_argument(
-        "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
-        help="of the stored weights; default: float32",
-    )  # fmt: skip
-    add_weights_arguments(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
-    typed = parser.parse_args()
-    run_command(lambda: command(typed), debug=False)
-
-
-def command(typed: argparse.Namespace) -> None:
-    """Convert, and say what it was."""
-    from basicsr.checkpoints.convert import convert_checkpoint
-    from basicsr.utils.log import logger, open_log
-
-    open_log(is_main=True)
-    said = convert_checkpoint(
-        typed.source, typed.output, typed.precision, typed.overwrite, typed.padding, typed.param_key
-    )
-    logger().info(said)
-
+from basicsr.commands.convert import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/convert_checkpoint.py")

@@ -1,33 +1,6 @@
-"""Compare restored photos with a ground truth that is not quite in place, as for RealBlur.
+"""The same as ``sam-deblur evaluate aligned``; see ``--help``."""
 
-Each photo is aligned to its ground truth by brightness and a homography (ECC) before PSNR and SSIM. Photos
-pair by name. The figures compare with those of MPRNet, Restormer and SBDD, not with unaligned ones.
-"""
-
-from __future__ import annotations
-
-from basicsr.config.cli import run_command
-from basicsr.protocols.job import EvaluationJob, read_job
-
-EXAMPLE = """example:
-  python scripts/evaluate_aligned.py -b RealBlurJ/test/input -r results/mine -s RealBlurJ/test/target \\
-      -o results/mine-aligned"""
-
-
-def main() -> None:
-    """Entry point."""
-    job = read_job(__doc__, EXAMPLE, "the sharp photos")
-    run_command(lambda: command(job), debug=False)
-
-
-def command(job: EvaluationJob) -> None:
-    """Evaluate, and say the means."""
-    from basicsr.protocols.aligned import evaluate_aligned
-    from basicsr.utils.log import open_log
-
-    open_log(is_main=True)
-    evaluate_aligned(job)
-
+from basicsr.commands.evaluate.aligned import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/evaluate_aligned.py")

@@ -1,41 +1,6 @@
-"""Fit the parameters of the metric NIQE to a folder of pristine photos.
+"""The same as ``sam-deblur fit-niqe``; see ``--help``."""
 
-Scores of two fits do not compare with each other, nor with published ones, for which the published parameter
-file is needed.
-"""
-
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLE = "example: python scripts/fit_niqe.py datasets/GoPro/train/target datasets/niqe.npz"
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("photos", type=typed_path, metavar="DIR", help="folder of sharp, noise-free photos")
-    parser.add_argument("output", type=typed_path, metavar="FILE", help=".npz to write")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
-    typed = parser.parse_args()
-
-    if typed.output.suffix != ".npz":
-        parser.error(f"FILE has to end with .npz (got {typed.output})")
-
-    def command() -> None:
-        from basicsr.protocols.fit_niqe import fit_niqe
-
-        count = fit_niqe(typed.photos, typed.output, typed.overwrite, typed.workers)
-        print(f"{typed.output}: fitted to {count} photos")
-
-    run_command(command, debug=False)
-
+from basicsr.commands.fit_niqe import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/fit_niqe.py")

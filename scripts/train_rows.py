@@ -1,25 +1,6 @@
-"""Train the rows of a study on one budget, test them, and compare them in one table."""
+"""The same as ``sam-deblur study``; see ``--help``."""
 
-from __future__ import annotations
-
-from basicsr.config.cli import run_command
-from basicsr.studies.job import StudyJob, read_job
-
-
-def main() -> None:
-    """Entry point."""
-    job = read_job()
-    run_command(lambda: command(job), job.debug)
-
-
-def command(job: StudyJob) -> None:
-    """Train, test and compare."""
-    from basicsr.studies.compare import compare_rows
-    from basicsr.utils.log import open_log
-
-    open_log(is_main=True)
-    compare_rows(job)
-
+from basicsr.commands.study import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/train_rows.py")

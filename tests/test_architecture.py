@@ -19,6 +19,7 @@ SOURCES = {
 
 # Folders of the package, the top line first, as in docs/architecture.md.
 LAYERS = (
+    {"commands"},
     {"restoration", "studies", "recipes"},
     {"reporting", "protocols"},
     {"engine", "preparation"},
@@ -43,6 +44,7 @@ MAY_LIST = {
     "basicsr/utils/shipped.py": "weights of the package",
     "basicsr/config/paths.py": "runs of the toolkit",
     "basicsr/config/load.py": "names that are near a wrong one",
+    "basicsr/config/option_files.py": "option files of the package",
     "basicsr/preparation/manifest.py": "records of the toolkit",
     "scripts/benchmark/preparation.py": "what it has just written",
     "scripts/mutate.py": "code of the package",
@@ -122,14 +124,14 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def test_what_ships_is_nothing_to_build_on():
-    """``recipes`` make the Demo set and the data of the shipped weights; only scripts and tests call them."""
+    """``recipes`` make the Demo set and the data of the shipped weights; only commands, scripts and tests call them."""
     users = {
         module
         for module, tree in MODULES.items()
         for imported in imports(tree) - {"basicsr"}
         if room_of(imported) == "recipes" and not module.startswith("basicsr.recipes")
     }
-    assert users and all(module.startswith("scripts.") for module in users)
+    assert users and all(module.startswith(("scripts.", "basicsr.commands.")) for module in users)
 
 
 def test_a_built_package_has_the_files_beside_the_code(tmp_path, monkeypatch):

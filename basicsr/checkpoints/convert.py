@@ -8,9 +8,8 @@ from typing import Literal
 
 import torch
 
-from basicsr.archs.base import facts_of
 from basicsr.checkpoints.rebuild import rebuild_network
-from basicsr.checkpoints.weights import save_network
+from basicsr.checkpoints.weights import own_entry, save_network
 from basicsr.layers.padding import Padding
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
@@ -59,7 +58,7 @@ def convert_checkpoint(
     if output.suffix == ".pth":
         save_network(output, net, None, description)
     else:
-        own = json.dumps({"network": description, "facts": facts_of(net).to_builtins()})
+        own = json.dumps(own_entry(net, description))
         state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
         write_bytes(output, save(state, {"basicsr": own}), durable=True)
     return f"{rebuilt.said}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"

@@ -20,6 +20,8 @@ from basicsr.checkpoints.weights import Weights, put_weights, read_weights
 from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import UserError
+from basicsr.utils.log import logger
+from basicsr.utils.plugins import require_plugins
 from basicsr.utils.registry import ARCHS, split_type
 
 _SHOWN = 5
@@ -67,7 +69,8 @@ def rebuild_network(
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
-        UserError: one line: no weight file, no known network, or a description that does not fit.
+        UserError: one line: no weight file, no known network, a description that does not fit, or a network
+            of a plugin that has not been loaded.
     """
     weights, block = describe(path, param_key)
     if local is not None:
@@ -100,6 +103,8 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
         UserError: as `rebuild_network`.
     """
     weights = read_weights(path, param_key)
+    for note in require_plugins(weights.plugins, path):
+        logger().warning(note)
     if not weights.network:
         return _recognised(weights)
     name, options = split_type(weights.network)

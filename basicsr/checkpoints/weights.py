@@ -11,7 +11,7 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from basicsr.checkpoints.unwrap import below, find_entry, prefix_of
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.plugins import plugins_of
 
 _OWN = "basicsr"
 
@@ -44,9 +45,16 @@ def save_network(
     contents: dict[str, Any] = {"params": _on_cpu(net.state_dict())}
     if averaged is not None:
         contents["params_ema"] = _on_cpu(averaged.state_dict())
-    facts = facts_of(net).to_builtins() if isinstance(net, RestorationNetwork) else {}
-    contents[_OWN] = {"network": dict(description or {}), "facts": facts}
+    contents[_OWN] = own_entry(net, description or {})
     save_contents(path, contents)
+
+
+def own_entry(net: nn.Module, description: Mapping[str, Any]) -> dict[str, Any]:
+    """What a weight file says of ``net``: how to build it, facts of its weights, plugins that it needs."""
+    facts = facts_of(net).to_builtins() if isinstance(net, RestorationNetwork) else {}
+    entry: dict[str, Any] = {"network": dict(description), "facts": facts}
+    plugins = plugins_of(net.modules())
+    return entry | ({"plugins": plugins} if plugins else {})
 
 
 def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
@@ -91,6 +99,7 @@ class Weights:
         state: tensors by the name of their parameter.
         network: ``network_g`` block of a file that was written here; empty where it has none.
         facts: what belongs to the weights; None in a file from elsewhere.
+        plugins: those that ``network`` needs, see `basicsr.utils.plugins.plugins_of`.
     """
 
     path: Path
@@ -98,6 +107,7 @@ class Weights:
     state: dict[str, Tensor]
     network: dict[str, Any]
     facts: WeightsFacts | None
+    plugins: Sequence[Mapping[str, Any]] = ()
 
     def below(self, prefix: str) -> Weights:
         """Those whose names begin with ``prefix``, without it."""
@@ -118,13 +128,13 @@ def read_weights(path: Path, param_key: str | None = None) -> Weights:
     """
     contents = load_contents(path)
     entry, state = find_entry(contents, path, param_key)
-    network, facts = _read_own(contents[_OWN], path) if _OWN in contents else ({}, None)
-    return Weights(path, entry, state, network, facts)
+    if _OWN not in contents:
+        return Weights(path, entry, state, {}, None)
+    network, facts = _read_own(contents[_OWN], path)
+    return Weights(path, entry, state, network, facts, contents[_OWN].get("plugins", ()))
 
 
-def load_network(
-    net: RestorationNetwork, path: Path, strict: bool = True, param_key: str | None = None
-) -> str:
+def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str | None = None) -> str:
     """Read a weight file into ``net``.
 
     Args:

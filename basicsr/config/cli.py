@@ -1,4 +1,4 @@
-"""The command line of training and testing. Imports nothing heavy, so that ``--help`` answers at once."""
+"""What command lines share. Imports nothing heavy, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
@@ -23,17 +23,45 @@ class Arguments:
     launcher: Literal["none", "pytorch", "slurm"]
     auto_resume: bool
     debug: bool
+    plugins: Sequence[str] = ()
 
 
-def parse_arguments(command: Literal["train", "test"], argv: Sequence[str] | None = None) -> Arguments:
-    """Read the command line of ``basicsr/train.py`` or ``basicsr/test.py``; exits with 2 on a mistake."""
-    example = f"example: python basicsr/{command}.py -opt options/{command}/Demo/SegNAFNet.yml"
-    about = {
-        "train": "Train a network from an option file.",
-        "test": "Evaluate a network on every datasets.test*.",
-    }
-    parser = argparse.ArgumentParser(description=about[command], epilog=example)
-    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="option file (YAML)")
+def command_parser(called: str, about: str | None, examples: str) -> argparse.ArgumentParser:
+    """The parser of one command.
+
+    Args:
+        called: what is typed to run it: ``sam-deblur restore``, ``python basicsr/infer.py``.
+        about: shown as it stands, line by line.
+        examples: the end of ``--help``; ``{command}`` becomes ``called``.
+    """
+    return argparse.ArgumentParser(
+        prog=called,
+        description=about,
+        epilog=examples.replace("{command}", called),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+_ABOUT = {
+    "train": "Train a network from an option file.",
+    "test": "Evaluate a network on every datasets.test* of an option file.",
+}
+_EXAMPLES = """examples:
+  {command} Demo/SegNAFNet
+  {command} -opt options/COMMAND/Demo/SegNAFNet.yml --set num_gpu=0"""
+
+
+def parse_arguments(
+    command: Literal["train", "test"], argv: Sequence[str] | None = None, called: str | None = None
+) -> Arguments:
+    """Read the command line of training or testing; exits with 2 on a mistake.
+
+    Args:
+        called: see `command_parser`; null is ``sam-deblur <command>``.
+    """
+    examples = _EXAMPLES.replace("COMMAND", command)
+    parser = command_parser(called or f"sam-deblur {command}", _ABOUT[command], examples)
+    add_option_file_arguments(parser)
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override options by dotted key, e.g. --set train.optim_g.lr=5e-4",
@@ -48,9 +76,36 @@ def parse_arguments(command: Literal["train", "test"], argv: Sequence[str] | Non
         parser.add_argument(
             "--auto_resume", action="store_true", help="go on from the newest state of this experiment"
         )
+    add_plugin_argument(parser)
     typed = parser.parse_args(argv)
     auto_resume = command == "train" and typed.auto_resume
-    return Arguments(typed.opt, typed.overrides, typed.launcher, auto_resume, typed.debug)
+    opt = option_file_of(typed, parser)
+    return Arguments(opt, typed.overrides, typed.launcher, auto_resume, typed.debug, typed.plugins)
+
+
+def add_option_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """The option file, by place or behind ``-opt``; `option_file_of` reads it."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE",
+        help="option file (YAML), or the name of one that comes with the package, e.g. GoPro/SegNAFNet",
+    )  # fmt: skip
+    parser.add_argument("-opt", "--opt", metavar="FILE", help="the same, as published commands have it")
+
+
+def option_file_of(typed: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """What was typed for `add_option_file_arguments`; ends the program unless it is one file."""
+    if (typed.file is None) == (typed.opt is None):
+        parser.error(f"one option file is needed (got {'none' if typed.opt is None else 'two'})")
+    named: str = typed.file if typed.opt is None else typed.opt
+    return named
+
+
+def add_plugin_argument(parser: argparse._ActionsContainer) -> None:
+    """``--plugin FILE``, as often as there are files; `basicsr.utils.plugins.load_plugins` takes them."""
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", dest="plugins",
+        help="own Python file (or module) that registers networks, losses and the like; may be repeated",
+    )  # fmt: skip
 
 
 def add_weights_arguments(parser: argparse._ActionsContainer) -> None:

@@ -10,30 +10,38 @@ from typing import Any
 
 import yaml
 
+from basicsr.config.option_files import find_option_file
 from basicsr.config.schema import Command, Config, effective_options, semantic_mistakes
 from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
 from basicsr.utils.log import logger
+from basicsr.utils.plugins import absolute, load_plugins
 from basicsr.utils.registry import MODELS
 from basicsr.utils.typed_path import expand, typed_path
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = (), command: Command = "train") -> Config:
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), command: Command = "train", plugins: Sequence[str] = ()
+) -> Config:
     """Read an option file, follow ``base:``, apply ``key=value`` overrides, and check everything.
 
     Args:
-        path: YAML file. Its ``base:`` (one path or a list, relative to the file) is read first; the file's
-            own keys win, blocks are merged key by key, a list replaces a list, and null takes away what is
-            inherited.
+        path: YAML file, or the name of one that comes with the package, see `find_option_file`. Its
+            ``base:`` (one path or a list, relative to the file) is read first; the file's own keys win,
+            blocks are merged key by key, a list replaces a list, and null takes away what is inherited.
         overrides: ``dotted.key=value`` strings; the value is read as YAML, and null takes away what the
             file says.
+        plugins: files or modules that are loaded beside those that the option file names; they become part
+            of the options.
         command: paths of data sets that the command does not use need not exist; ``demo`` uses none.
 
     Raises:
         OptionError: with all mistakes at once.
+        UserError: a plugin fails.
     """
-    merged = read_options(path, overrides)
+    merged = read_options(find_option_file(path, command), overrides)
+    _load_plugins(merged, plugins)
     used = _used_blocks(command, merged.get("datasets"))
     mistakes = Mistakes(
         check_paths=lambda where: where.startswith(used) or where.startswith(("train.", "val."))
@@ -76,8 +84,24 @@ def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:
 
 
 def dump_config(config: Config) -> str:
-    """The effective options as YAML; `load_config` reads them back to an equal run."""
-    return yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
+    """The effective options as YAML; `load_config` reads them back to an equal run.
+
+    Comments at the end say which versions of the plugins there were.
+    """
+    options = yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
+    return options + "".join(f"# {plugin.said}\n" for plugin in load_plugins(config.plugins, "plugins"))
+
+
+def _load_plugins(options: dict[str, Any], further: Sequence[str]) -> None:
+    """Load the plugins of an option file and ``further`` ones, and put them into the options."""
+    named = options.get("plugins", [])
+    if _are_texts(named):
+        options["plugins"] = list(dict.fromkeys(absolute(name, Path()) for name in [*named, *further]))
+        load_plugins(options["plugins"], "plugins")
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
@@ -85,6 +109,8 @@ def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
     if place in readers:
         raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
     options = _read_file(path)
+    if _are_texts(options.get("plugins")):
+        options["plugins"] = [absolute(name, path.parent) for name in options["plugins"]]
     bases = options.pop("base", None) or []
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) and "\0" not in base for base in bases):

@@ -40,6 +40,11 @@ class ExperimentPaths:
     def visualization(self) -> Path:
         return self.root / "visualization"
 
+    @property
+    def plugins(self) -> Path:
+        """Copies of the user's own code that the run used."""
+        return self.root / "plugins"
+
     def log(self, started: float) -> Path:
         return self.root / f"train_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"
 
@@ -122,6 +127,11 @@ class ResultPaths:
     @property
     def visualization(self) -> Path:
         return self.root / "visualization"
+
+    @property
+    def plugins(self) -> Path:
+        """Copies of the user's own code that the run used."""
+        return self.root / "plugins"
 
     def picture(self, dataset: str, key: str, suffix: str | None) -> Path:
         """Restored image ``key`` of a data set."""

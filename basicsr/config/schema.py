@@ -237,11 +237,15 @@ class Config(Options, frozen=True, kw_only=True):
     """A whole option file. ``num_gpu``: 0 is CPU; the number of processes is the launcher's business.
 
     ``model_opt`` are options of the model. ``networks``: those that it works with beside ``network_g``.
+    ``plugins``: own Python files, relative to this file, or modules, that register networks, losses and the
+    like, which the file may then name.
+
     ``grouped_masks`` is checked against what the data sets deliver. ``deterministic`` asks PyTorch for
     deterministic algorithms, which costs speed on GPUs.
     """
 
     name: Name
+    plugins: list[str] = []
     model_type: str = "ImageRestorationModel"
     model_opt: dict[str, Any] = {}
     scale: Annotated[int, Meta(ge=1, le=1)] = 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.plugins import load_plugins, loaded_plugins
 
 Batch = dict[str, Any]
 
@@ -66,7 +68,7 @@ def train_loader(
         num_workers=workers,
         prefetch_factor=options.num_prefetch_queue if workers else None,
         pin_memory=_pin(options),
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, loaded_plugins()),
         generator=torch.Generator(),  # else starting workers would draw from the one that training uses
     )
 
@@ -79,7 +81,7 @@ def evaluation_loader(dataset: ImageDataset, options: DatasetOptions, ranks: Ran
         sampler=ShareSampler(len(dataset), ranks.rank, ranks.world_size),
         num_workers=_workers(options, ranks),
         pin_memory=_pin(options),
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, loaded_plugins()),
         generator=torch.Generator(),
     )
 
@@ -106,5 +108,6 @@ def _pin(options: DatasetOptions) -> bool:
     return wanted and torch.cuda.is_available()
 
 
-def _start_worker(_: int) -> None:
+def _start_worker(plugins: Sequence[str], _: int) -> None:
     cv2.setNumThreads(0)  # the workers are the threads
+    load_plugins(plugins, "plugins")

@@ -67,7 +67,7 @@ class Evaluation:
     Args:
         name: of the data set.
         rows: ``{"key": ..., metric: value}`` of each image, in the order of the data set. The value is a
-            number, of a clip perhaps a list with one a frame; it is missing where a metric has none of images.
+            number, of a clip perhaps a list with one a frame; it is missing where a metric has none.
         summaries: what each metric says of the set.
         kept: what `evaluate` was asked to keep of each image, in the same order.
     """
@@ -138,8 +138,8 @@ def evaluate(
         The same on every process. ``model`` is left in the mode it was in.
 
     Raises:
-        UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data set
-            does not deliver; both are named.
+        UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data
+            set does not deliver; both are named.
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)

@@ -24,6 +24,7 @@ from basicsr.utils.dist import (
 from basicsr.utils.errors import OptionError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
+from basicsr.utils.plugins import load_plugins
 from basicsr.utils.rng import seed_everything
 
 Launcher = Literal["none", "pytorch", "slurm"]
@@ -66,6 +67,7 @@ class TrainingRun(Run):
         self.events.open()
         write_bytes(self.paths.config(iteration), dump_config(config).encode())
         log_to_file(self.paths.log(time.time()))
+        _record_plugins(config, self.paths.plugins)
 
     def close(self) -> None:
         """Flush the numbers as well."""
@@ -88,6 +90,7 @@ class TestingRun(Run):
                 logger().info(f"earlier results are now in {archived}")
             write_bytes(self.paths.config, dump_config(config).encode())
             log_to_file(self.paths.log(time.time()))
+            _record_plugins(config, self.paths.plugins)
         wait_for_all()  # before anybody writes pictures
 
 
@@ -146,6 +149,12 @@ def _start(config: Config, ranks: Ranks, seed: int) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     return device
+
+
+def _record_plugins(config: Config, folder: Path) -> None:
+    for plugin in load_plugins(config.plugins, "plugins"):
+        plugin.keep(folder)
+        logger().info(plugin.said)
 
 
 def _continues(paths: ExperimentPaths, state: Path | None) -> bool:

@@ -6,14 +6,14 @@ know of it::
     @metric("PSNR", unit="dB", better="higher")
     def calculate_psnr(restored, gt, crop_border: int = 0) -> float: ...
 
-It is called with what its parameters name: ``restored``; ``gt``, the reference, which also has the name of its
-field; ``lq``; any other field of the batch, as an array without the batch's axis; ``key``. Pictures are uint8
-(H, W, 3) RGB, or float64 in [0, 1] with ``use_image: false``. Of a function, parameters with a default are its
-options; a class has its options in its constructor.
+It is called with what its parameters name: ``restored``; ``gt``, the reference, which also has the name of
+its field; ``lq``; any other field of the batch, as an array without the batch's axis; ``key``. Pictures are
+uint8 (H, W, 3) RGB, or float64 in [0, 1] with ``use_image: false``. Of a function, parameters with a default
+are its options; a class has its options in its constructor.
 
 The value is one number, and a set has the mean (`basicsr.metrics.summary`). Where the model predicts a clip,
-the metric is called frame by frame; one that is ``per="clip"`` gets (T, H, W, 3) whole and may return a number
-a frame. Metrics that are no mean over images derive from `SetMetric`.
+the metric is called frame by frame; one that is ``per="clip"`` gets (T, H, W, 3) whole and may return a
+number a frame. Metrics that are no mean over images derive from `SetMetric`.
 """
 
 from __future__ import annotations
@@ -203,8 +203,9 @@ class Metric:
         """The value of one sample.
 
         Args:
-            offered: ``restored``, (H, W, 3) or (T, H, W, 3), ``gt``, ``lq`` and more by name. Of clips with as
-                many frames as ``restored``, the metric of images gets one frame at a time, of all else the same.
+            offered: ``restored``, (H, W, 3) or (T, H, W, 3), ``gt``, ``lq`` and more by name. Of clips with
+                as many frames as ``restored``, the metric of images gets one frame at a time, of all else the
+                same.
 
         Returns:
             A number, `Frames`, or what the `SetMetric` returns.

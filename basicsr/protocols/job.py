@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from basicsr.config.cli import command_parser
 from basicsr.utils.typed_path import typed_path
 
 
@@ -31,16 +31,16 @@ class EvaluationJob:
     workers: int | None = None
 
 
-def read_job(about: str | None, example: str, sharp: str, argv: Sequence[str] | None = None) -> EvaluationJob:
+def read_job(
+    called: str, about: str | None, example: str, sharp: str, argv: Sequence[str] | None = None
+) -> EvaluationJob:
     """Read the command line; exits with 2 on a mistake.
 
     Args:
-        about, example: for ``--help``.
+        called, about, example: see `basicsr.config.cli.command_parser`.
         sharp: what the folder of the ground truth holds, for ``--help``.
     """
-    parser = argparse.ArgumentParser(
-        description=about, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(called, about, example)
     folders = {
         "blurry": "folder of the blurry photos",
         "restored": "folder of the restored photos",

@@ -12,8 +12,8 @@ The JSON document is what the page shows and what a comparison is made of::
      }]}]}
 
 ``results`` and ``summaries`` have an entry for each of ``runs``: one in a report, several in a comparison.
-``summaries`` are of the metrics that are not ``averaged``; of others the page makes the mean of the images that
-it has. ``numbers`` are a number, or of a clip a list with one a frame. Pictures are WebP.
+``summaries`` are of the metrics that are not ``averaged``; of others the page makes the mean of the images
+that it has. ``numbers`` are a number, or of a clip a list with one a frame. Pictures are WebP.
 Numbers that JSON has no word for are the strings "Infinity", "-Infinity" and "NaN".
 """
 
@@ -76,8 +76,8 @@ class Report:
         title: of the page, and name of the run in comparisons.
         facts: (what, value) lines about the run, e.g. ``("Weights", "net_g_latest.pth")``.
         sets: at least one.
-        metrics: what those in ``values`` and ``summaries`` say of themselves. The first ``headline`` among them
-            is the one whose difference to the input is the gain.
+        metrics: what those in ``values`` and ``summaries`` say of themselves. The first ``headline`` among
+            them is the one whose difference to the input is the gain.
     """
 
     title: str

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from basicsr.config.cli import command_parser
+from basicsr.config.option_files import OPTIONS
 from basicsr.config.paths import RESULTS
 from basicsr.utils.typed_path import typed_path
 
@@ -24,9 +26,9 @@ is left alone once it has its iterations; it is refused where it was begun with 
 alone while its results are newer than its weights and its options are the same."""
 
 _EXAMPLE = """examples:
-  python scripts/train_rows.py --seeds 0 \\
+  {command} --seeds 0 \\
       --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96
-  python scripts/train_rows.py --study options/studies/ablation_mask_dropout.yml --jobs 2"""
+  {command} --study options/studies/ablation_mask_dropout.yml --jobs 2"""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,9 @@ class StudyJob:
     debug: bool
 
 
-def read_job(argv: Sequence[str] | None = None) -> StudyJob:
+def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study") -> StudyJob:
     """Read the command line; exits with 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        description=_ABOUT, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(called, _ABOUT, _EXAMPLE)
     parser.add_argument(
         "-s", "--study", type=typed_path, default=PAPER_ROWS, metavar="FILE",
         help=f"study file (default: {PAPER_ROWS}, the four rows of the paper)",
@@ -89,7 +89,7 @@ def read_job(argv: Sequence[str] | None = None) -> StudyJob:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)
     return StudyJob(
-        study=typed.study,
+        study=_found(typed.study),
         group=typed.group,
         rows=typed.rows,
         seeds=None if typed.seeds is None else list(dict.fromkeys(typed.seeds)),
@@ -99,6 +99,12 @@ def read_job(argv: Sequence[str] | None = None) -> StudyJob:
         output=typed.output,
         debug=typed.debug,
     )
+
+
+def _found(study: Path) -> Path:
+    """A study file; outside of a checkout, the one of that name that comes with the package."""
+    shipped = OPTIONS / study.relative_to("options") if study.parts[:1] == ("options",) else study
+    return study if study.is_file() or not shipped.is_file() else shipped
 
 
 def _count(text: str) -> int:

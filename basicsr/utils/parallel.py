@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.plugins import load_plugins, loaded_plugins
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -87,7 +88,7 @@ def _processes(workers: int, start_method: str | None) -> Executor:
         start_method = "forkserver" if has_server else "spawn"
     context = multiprocessing.get_context(start_method)
     context.set_forkserver_preload([__name__])  # what is imported there is imported once for all workers
-    return ProcessPoolExecutor(workers, context, _prepare_worker)
+    return ProcessPoolExecutor(workers, context, _prepare_worker, (loaded_plugins(),))
 
 
 def _from_pool(
@@ -109,11 +110,12 @@ def _from_pool(
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare_worker() -> None:
-    """One thread a process; Ctrl-C and the end are the parent's."""
+def _prepare_worker(plugins: Sequence[str]) -> None:
+    """One thread a process; Ctrl-C and the end are the parent's; registries as in the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+    load_plugins(plugins, "plugins")
 
 
 def _end_with_parent() -> None:

@@ -78,6 +78,10 @@ class Registry:
         self._entries[name] = entry
         return entry
 
+    def forget(self, module: str) -> None:
+        """Take out what ``module`` has registered, so that it can be imported again."""
+        self._entries = {name: item for name, item in self._entries.items() if item.__module__ != module}
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         importlib.import_module(self.home)

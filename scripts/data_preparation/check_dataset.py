@@ -1,33 +1,6 @@
-"""Check counts, pairing, sizes, masks and duplicates of a data set; exits with 1 if something is wrong."""
+"""The same as ``sam-deblur prepare check``; see ``--help``."""
 
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLE = "example: python scripts/data_preparation/check_dataset.py datasets/GoPro"
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("folder", type=typed_path, help="data set, or one split of it")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
-    typed = parser.parse_args()
-
-    def command() -> None:
-        from basicsr.preparation.layouts.check_dataset import check_dataset
-        from basicsr.utils.errors import UserError
-
-        report = check_dataset(typed.folder, typed.workers)
-        print(report.text())
-        if report.problems:
-            raise UserError(f"{typed.folder}: something is wrong, see above")
-
-    run_command(command, debug=False)
-
+from basicsr.commands.prepare.check import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/data_preparation/check_dataset.py")

@@ -1,6 +1,6 @@
-"""Make a label map for each photo of a folder; see ``--help``."""
+"""The same as ``sam-deblur masks``; see ``--help``."""
 
-from basicsr.preparation.masks.command import main
+from basicsr.commands.masks import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/data_preparation/create_masks.py")

@@ -1,50 +1,6 @@
-"""Cut the images and label maps of a split, or of any folder, into overlapping windows for training."""
+"""The same as ``sam-deblur prepare crops``; see ``--help``."""
 
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLE = "example: python scripts/data_preparation/crop_patches.py datasets/GoPro/train"
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument(
-        "source", type=typed_path, help="split with target, input and masks, or a folder of images"
-    )
-    parser.add_argument(
-        "output",
-        nargs="?",
-        type=typed_path,
-        help="for a split, default: the split itself; for a folder, needed",
-    )
-    parser.add_argument("--size", type=int, default=512, help="side of the windows in pixels (default: 512)")
-    parser.add_argument("--step", type=int, default=256, help="from window to window (default: 256)")
-    parser.add_argument(
-        "--relabel", action="store_true",
-        help="number the regions of each label map crop 1..K; of a folder, it says that it holds label maps",
-    )  # fmt: skip
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
-    typed = parser.parse_args()
-
-    def command() -> None:
-        from basicsr.preparation.layouts.crop_patches import Windows, crop_folder, crop_split
-
-        windows = Windows(typed.size, typed.step, typed.relabel)
-        is_split = any((typed.source / name).is_dir() for name in ("target", "input"))
-        if typed.output is None and not is_split:
-            parser.error(f"{typed.source} has no folders target and input; name the OUTPUT folder too")
-        crop = crop_split if is_split else crop_folder
-        output = typed.output or typed.source
-        count = crop(typed.source, output, windows, typed.workers)
-        print(f"{output}: {count.images} images, {count.written} crops written, {count.kept} there already")
-
-    run_command(command, debug=False)
-
+from basicsr.commands.prepare.crops import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/data_preparation/crop_patches.py")

@@ -1,43 +1,6 @@
-"""Show the blur kernels that a preset makes, or those of a folder, on one sheet."""
+"""The same as ``sam-deblur prepare show-kernels``; see ``--help``."""
 
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLE = "example: python scripts/data_preparation/show_kernels.py kernels.png --preset realistic"
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("output", type=typed_path, metavar="OUT.png")
-    parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic"], default="realistic")
-    parser.add_argument(
-        "--kernels", type=typed_path, metavar="FOLDER", help=".mat, .npy or .png kernels instead"
-    )
-    parser.add_argument("--centre_kernels", action="store_true", help="shift those to their centroids")
-    parser.add_argument("--count", type=int, default=64, help="kernels on the sheet (default: 64)")
-    parser.add_argument("--seed", type=int, default=0)
-    typed = parser.parse_args()
-    if typed.count < 1:
-        parser.error(f"--count takes 1 or more, not {typed.count}")
-
-    def command() -> None:
-        from basicsr.preparation.pairs.show_kernels import show_kernels
-        from basicsr.synthesis import PRESETS, KernelFolder
-
-        rules = PRESETS[typed.preset]
-        kernels = None
-        if typed.kernels is not None:
-            kernels = KernelFolder(typed.kernels, rules.kernel_size, typed.centre_kernels)
-        show_kernels(rules, typed.output, typed.count, typed.seed, kernels)
-        print(f"{typed.count} kernels in {typed.output}")
-
-    run_command(command, debug=False)
-
+from basicsr.commands.prepare.show_kernels import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/data_preparation/show_kernels.py")

@@ -1,38 +1,6 @@
-"""Show label maps on their photos: a picture for each, and contact_sheet.png."""
+"""The same as ``sam-deblur prepare show-masks``; see ``--help``."""
 
-from __future__ import annotations
-
-import argparse
-
-from basicsr.config.cli import run_command
-from basicsr.utils.typed_path import typed_path
-
-EXAMPLE = """example: python scripts/data_preparation/show_masks.py datasets/Demo/test/input
-  datasets/Demo/test/grouped_masks results/masks"""
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("images", type=typed_path, metavar="IMAGES", help="folder of photos")
-    parser.add_argument(
-        "labels", type=typed_path, metavar="LABELS", help="folder of masks, named like the photos"
-    )
-    parser.add_argument("output", type=typed_path, metavar="OUT", help="folder to write to")
-    parser.add_argument(
-        "--sheet", type=int, default=100, metavar="N", help="most photos on the sheet (default: 100)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
-    typed = parser.parse_args()
-
-    def command() -> None:
-        from basicsr.preparation.masks.show import show_masks
-
-        count = show_masks(typed.images, typed.labels, typed.output, typed.sheet, typed.overwrite)
-        print(f"{count} overlays and a contact sheet in {typed.output}")
-
-    run_command(command, debug=False)
-
+from basicsr.commands.prepare.show_masks import main
 
 if __name__ == "__main__":
-    main()
+    main(called="python scripts/data_preparation/show_masks.py")

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from basicsr.commands import export, restore, test, train
 
 from basicsr.checkpoints.weights import save_network
+from basicsr.commands import export, restore, test, train
 from basicsr.utils.image import read_rgb, write_png
 from basicsr.utils.registry import ARCHS
 

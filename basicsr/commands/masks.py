@@ -1,38 +1,36 @@
-"""The command that makes masks: ``create_masks.py`` among the scripts, and ``sam-deblur masks``."""
+"""Make a label map for each photo of a folder, with its subfolders.
+
+A second run makes only what is missing. Several processes or machines share the photos with torchrun, or with
+--shard 1/4, 2/4 and so on.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from basicsr.config.cli import run_command
+from basicsr.config.cli import add_plugin_argument, command_parser, run_command
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
 from basicsr.utils.typed_path import typed_path
 
-ABOUT = """Make a label map for each photo of a folder, with its subfolders.
-
-A second run makes only what is missing. Several processes or machines share the photos with torchrun, or with
---shard 1/4, 2/4 and so on.
-"""
 EXAMPLES = """examples:
-  python scripts/data_preparation/create_masks.py datasets/Mine/input datasets/Mine/grouped_masks
-  python scripts/data_preparation/create_masks.py photos masks --option scale=200 min_size=50
-  python scripts/data_preparation/create_masks.py photos masks --segmenter precomputed --option folder=made
-  python scripts/data_preparation/create_masks.py photos masks --segmenter sam --model vit_h \\
+  {command} datasets/Mine/input datasets/Mine/grouped_masks
+  {command} photos masks --option scale=200 min_size=50
+  {command} photos masks --segmenter precomputed --option folder=made
+  {command} photos masks --segmenter sam --model vit_h \\
       --checkpoint sam_vit_h_4b8939.pth --rule published --grey grey_masks
-  torchrun --nproc_per_node 4 scripts/data_preparation/create_masks.py photos masks"""
+  torchrun --nproc_per_node 4 --no-python sam-deblur masks photos masks"""
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur masks") -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(
-        description=ABOUT, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(called, __doc__, EXAMPLES)
     parser.add_argument("photos", type=typed_path, metavar="INPUT_DIR", help="photos, with subfolders")
     parser.add_argument(
         "output", type=typed_path, metavar="OUTPUT_DIR", help="gets <name>.png and manifest.json"
     )
     add_segmenter_arguments(parser)
+    add_plugin_argument(parser)
     parser.add_argument(
         "--grey", type=typed_path, metavar="FOLDER",
         help="also write SAM-Deblur's grey mask images there, for networks with a mask channel",
@@ -57,9 +55,11 @@ def command(typed: argparse.Namespace) -> None:
     from basicsr.preparation.masks.create import MaskJob, create_masks
     from basicsr.preparation.sharding import finish_together, read_shard, use_own_gpu
     from basicsr.utils.log import open_log
+    from basicsr.utils.plugins import load_plugins
 
     shard, ranks = read_shard(typed.shard)
     open_log(ranks.is_main)
+    load_plugins(typed.plugins, "--plugin")
     chosen = read_segmenter(typed)
     all_cores = chosen.name == "Graph" and ranks.world_size == 1
     workers = typed.workers if typed.workers is not None or all_cores else 1

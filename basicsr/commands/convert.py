@@ -1,0 +1,45 @@
+"""Write a weight file in another form: smaller, or with the description that published files lack."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from basicsr.config.cli import add_plugin_argument, add_weights_arguments, command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLES = """examples:
+  {command} experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
+  {command} published.pth described.pth"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur convert") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLES)
+    parser.add_argument(
+        "source", type=typed_path, help="own checkpoint, or published NAFNet or SegNAFNet weights"
+    )
+    parser.add_argument("output", type=typed_path, help=".pth or .safetensors")
+    parser.add_argument(
+        "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
+        help="of the stored weights; default: float32",
+    )  # fmt: skip
+    add_weights_arguments(parser)
+    add_plugin_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    typed = parser.parse_args(argv)
+    run_command(lambda: command(typed), debug=False)
+
+
+def command(typed: argparse.Namespace) -> None:
+    """Convert, and say what it was."""
+    from basicsr.checkpoints.convert import convert_checkpoint
+    from basicsr.utils.log import logger, open_log
+    from basicsr.utils.plugins import load_plugins
+
+    open_log(is_main=True)
+    load_plugins(typed.plugins, "--plugin")
+    said = convert_checkpoint(
+        typed.source, typed.output, typed.precision, typed.overwrite, typed.padding, typed.param_key
+    )
+    logger().info(said)

@@ -1,0 +1,1 @@
+"""Restored photos judged by the protocols of published sets."""

@@ -1,0 +1,76 @@
+"""Write a commented starting file for code of your own, with its test beside it.
+
+The file runs as it is. Name it as a plugin in an option file, or with --plugin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLES = """examples:
+  {command} network MyNetwork
+  {command} loss EdgeLoss --folder plugins"""
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur new") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLES)
+    parser.add_argument("kind", choices=["network", "loss", "metric"])
+    parser.add_argument(
+        "name", metavar="NAME", help="of the class or function: MyNetwork is in my_network.py"
+    )
+    parser.add_argument(
+        "--folder", type=typed_path, default=Path(), metavar="DIR", help="default: the current folder"
+    )
+    typed = parser.parse_args(argv)
+    run_command(lambda: command(typed), debug=False)
+
+
+def command(typed: argparse.Namespace) -> None:
+    """Write the file, and say what to do with it."""
+    file, test = write_start(typed.kind, typed.name, typed.folder)
+    print(f"{file}: a {typed.kind} to begin with; plugins: [{file.name}] in an option file loads it")
+    print(f"{test}: its test; python -m pytest {test}")
+
+
+def write_start(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
+    """Write ``<name in snake case>.py`` and its test.
+
+    Args:
+        kind: network, loss or metric.
+
+    Raises:
+        OptionError: a name that Python does not take, or that is taken.
+        UserError: one of the files is there.
+    """
+    from importlib.util import find_spec
+    from keyword import iskeyword
+    from string import Template
+
+    from basicsr.utils import registry
+    from basicsr.utils.errors import OptionError, UserError
+    from basicsr.utils.files import write_bytes
+
+    if not name.isidentifier() or iskeyword(name):
+        raise OptionError("NAME", [f"NAME: expected letters, digits and underscores (got {name!r})"])
+    known = {"network": registry.ARCHS, "loss": registry.LOSSES, "metric": registry.METRICS}[kind]
+    stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    file, test = folder / f"{stem}.py", folder / f"test_{stem}.py"
+    for path in (file, test):
+        if path.exists():
+            raise UserError(f"{path}: exists already; choose another NAME or --folder")
+    if name in known.names():
+        raise OptionError("NAME", [f"NAME: there is a {kind} of that name; choose another (got {name!r})"])
+    if find_spec(stem) is not None:
+        raise OptionError("NAME", [f"NAME: Python has a module {stem}; choose another (got {name!r})"])
+    for path, template in ((file, kind), (test, f"test_{kind}")):
+        text = Template((TEMPLATES / f"{template}.txt").read_text(encoding="utf-8"))
+        write_bytes(path, text.substitute(name=name, file=file.name, test=test.name).encode())
+    return file, test

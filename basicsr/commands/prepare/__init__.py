@@ -1,0 +1,1 @@
+"""Making pairs, masks and layouts of data sets."""

@@ -1,0 +1,59 @@
+"""Make blurred and sharp pairs from sharp photos as if a moving camera had filmed them.
+
+The mean of a few frames is the blurred side, the frame in the middle the sharp one, as in GoPro and REDS. The
+camera shifts, turns and comes nearer, so that blur differs within a photo. A second run makes only what is
+missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLE = """example:
+  {command} --sharp photos --out datasets/Mine/train --extent 2 30"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare film") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLE)
+    parser.add_argument("--sharp", type=typed_path, required=True, metavar="DIR", help="sharp photos")
+    parser.add_argument(
+        "--out", type=typed_path, required=True, metavar="DIR", help="gets input, target and manifest.json"
+    )
+    parser.add_argument("--n", type=int, default=4, metavar="N", help="pairs a photo (default: 4)")
+    parser.add_argument(
+        "--extent", type=float, nargs=2, metavar="PIXELS",
+        help="least and most shift of the camera during a clip (default: 1.5 40)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--frames", type=int, nargs=2, metavar="N", help="least and most of a clip (default: 7 13)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--overwrite", action="store_true", help="make all pairs again, also by other rules")
+    typed = parser.parse_args(argv)
+    if typed.n < 1 or typed.seed < 0:
+        parser.error("--n takes 1 or more, --seed 0 or more")
+    for name in ("extent", "frames"):
+        limits = getattr(typed, name)
+        if limits is not None and not 0 < limits[0] <= limits[1]:
+            parser.error(f"--{name} takes two numbers above 0, the lower first")
+
+    def command() -> None:
+        from basicsr.preparation.pairs.film_photos import FilmJob, film_photos
+        from basicsr.synthesis import ClipRules
+        from basicsr.utils.log import open_log
+
+        open_log(True)
+        rules = ClipRules()
+        rules = ClipRules(
+            extent=tuple(typed.extent or rules.extent), frames=tuple(typed.frames or rules.frames)
+        )
+        film_photos(
+            FilmJob(typed.sharp, typed.out, rules, typed.n, typed.seed, typed.workers, typed.overwrite)
+        )
+
+    run_command(command, debug=False)

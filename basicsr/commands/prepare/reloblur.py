@@ -1,0 +1,39 @@
+"""Bring the official ReLoBlur into the standard layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLE = "example: {command} ~/downloads/ReLoBlur datasets/ReLoBlur"
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare reloblur") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLE)
+    parser.add_argument("downloaded", type=typed_path, help="folder of the unpacked download")
+    parser.add_argument(
+        "target",
+        nargs="?",
+        type=typed_path,
+        default=Path("datasets/ReLoBlur"),
+        help="default: datasets/ReLoBlur",
+    )
+    parser.add_argument(
+        "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"
+    )
+    typed = parser.parse_args(argv)
+
+    def command() -> None:
+        from basicsr.preparation.layouts.place_pairs import place_pairs
+        from basicsr.preparation.layouts.published import reloblur_splits
+        from basicsr.utils.folders import require_outside
+
+        require_outside(typed.target, typed.downloaded)
+        splits = reloblur_splits(typed.downloaded)
+        print(place_pairs("ReLoBlur", "blur", splits, typed.target, typed.link).text())
+
+    run_command(command, debug=False)

@@ -1,0 +1,71 @@
+"""Make the data of the Small option files: synthesised blur, real pairs, masks, crops for training.
+
+Files that are there are kept, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLE = """example:
+  {command} datasets/Small \\
+      --photos BSDS500/train --labels BSDS500/train_labels --more_photos kodak/train \\
+      --held_photos kodak/test --pairs GoPro/GOPR0372_07_00=4 REDS/train=24 \\
+      --held_pairs gopro=GoPro/held reds=REDS/held"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare small-set") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLE)
+    parser.add_argument("output", type=typed_path, metavar="OUT", help="e.g. datasets/Small")
+    parser.add_argument("--photos", type=typed_path, required=True, metavar="DIR", help="sharp photos")
+    parser.add_argument(
+        "--labels", type=typed_path, required=True, metavar="DIR", help="their outlines, label maps"
+    )
+    parser.add_argument(
+        "--held_photos", type=typed_path, required=True, metavar="DIR", help="sharp photos to test on"
+    )
+    parser.add_argument("--more_photos", type=typed_path, metavar="DIR", help="sharp photos without outlines")
+    parser.add_argument(
+        "--pairs", nargs="+", default=[], metavar="DIR=TIMES",
+        help="real pairs, folders with input and target, and how often an epoch shows each of their crops",
+    )  # fmt: skip
+    parser.add_argument(
+        "--held_pairs", nargs="+", default=[], metavar="NAME=DIR", help="real pairs to test on, by name"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    typed = parser.parse_args(argv)
+
+    def command() -> None:
+        from basicsr.recipes.small_set import SmallSet, make_small_set
+        from basicsr.utils.log import open_log
+
+        open_log(True)
+        pairs, held = {}, {}
+        for text in typed.pairs:
+            folder, _, times = text.rpartition("=")
+            if not folder or not times.isdecimal() or int(times) < 1:
+                parser.error(f"--pairs takes DIR=TIMES, such as pairs/gopro=4, not {text}")
+            pairs[typed_path(folder)] = int(times)
+        for text in typed.held_pairs:
+            name, _, folder = text.partition("=")
+            if not name or not folder or "/" in name or name in ("train", "parts", "synthetic"):
+                parser.error(f"--held_pairs takes NAME=DIR, such as gopro=pairs/gopro, not {text}")
+            held[name] = typed_path(folder)
+        job = SmallSet(
+            typed.output,
+            typed.photos,
+            typed.labels,
+            typed.held_photos,
+            typed.more_photos,
+            pairs,
+            held,
+            typed.workers,
+        )
+        for split, number in make_small_set(job).items():
+            print(f"{typed.output / split}: {number} images")
+
+    run_command(command, debug=False)

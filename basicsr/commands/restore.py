@@ -1,0 +1,152 @@
+"""Restore photos, videos and folders of both.
+
+Masks are made on the way when the network wants them. Photos keep their type, depth, alpha, orientation, EXIF
+and colour profile; videos their sound and their frame rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from basicsr.config.cli import add_plugin_argument, add_weights_arguments, command_parser, run_command
+from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
+from basicsr.utils.typed_path import expand, typed_path
+
+EXAMPLES = """examples:
+  {command} -i photo.jpg -o out/
+  {command} -i photos/ -o out/ --weights W.pth --segmenter sam --model vit_b \\
+      --checkpoint sam_vit_b_01ec64.pth
+  {command} -i photos/ -o out/ --labels masks/ --save_masks seen/
+  {command} -i trip/*.jpg more_photos/ -o out/
+  {command} -i clip.mp4 -o clip_sharp.mp4"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur restore") -> None:
+    """Entry point."""
+    typed = parse(argv, called)
+    run_command(lambda: infer(typed), typed.debug)
+
+
+def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore") -> argparse.Namespace:
+    """Read the command line; exits with 2 on a mistake."""
+    parser = command_parser(called, __doc__, EXAMPLES)
+    parser.add_argument(
+        "-i", "--input", type=typed_path, nargs="+", action="extend", required=True,
+        metavar="INPUT", dest="inputs", help="photos, videos, folders of both",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=expand, required=True,
+        help="folder, or file for a single file; another suffix converts, e.g. to .png",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", metavar="FILE",
+        help="own checkpoint, published NAFNet or SegNAFNet weights, .onnx; or NAFNet, SegNAFNet: the small "
+        "networks that come with the package; default: SegNAFNet",
+    )  # fmt: skip
+    masks = parser.add_argument_group("masks, for networks that want them")
+    add_segmenter_arguments(masks)
+    masks.add_argument(
+        "--labels", type=typed_path, metavar="FOLDER",
+        help="masks that were made before, named like the photos; short for --segmenter precomputed",
+    )  # fmt: skip
+    masks.add_argument(
+        "--save_masks", type=typed_path, metavar="FOLDER", help="keep label maps and overlays there"
+    )
+    masks.add_argument("--no_cache", action="store_true", help="find masks anew, and do not keep them")
+    how = parser.add_argument_group("how a photo runs through the network")
+    how.add_argument(
+        "--tile", default="auto", metavar="N", type=_tile,
+        help="side of blended tiles in pixels; 0: whole photo; auto (default): whole where memory allows",
+    )  # fmt: skip
+    how.add_argument("--overlap", type=int, default=64, metavar="N", help="of tiles, in pixels; default: 64")
+    how.add_argument(
+        "--local", action=argparse.BooleanOptionalAction, default=None,
+        help="local pooling (TLC), or none; default: what the weights say",
+    )  # fmt: skip
+    add_weights_arguments(how)
+    how.add_argument(
+        "--ensemble", action="store_true", help="average of 8 mirrored and turned copies; 8x time"
+    )
+    how.add_argument(
+        "--guard", default="retry", choices=["off", "keep", "input", "retry"],
+        help="where the result left the photo: say so (keep), put the input back (input), or try another way "
+        "first (retry, default)",
+    )  # fmt: skip
+    how.add_argument("--amp", default="off", choices=["off", "bf16", "fp16"], help="autocast; default: off")
+    how.add_argument(
+        "--device", default="auto", help="auto (default: the first GPU, else CPU), cpu, cuda, cuda:1"
+    )
+    parser.add_argument(
+        "--quality",
+        type=int,
+        choices=range(101),
+        metavar="N",
+        default=95,
+        help="of JPEG and WebP, 0 to 100; default: 95",
+    )
+    parser.add_argument(
+        "--crf", type=int, default=16, help="of video, 0 to 51, smaller is better; default: 16"
+    )
+    add_plugin_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--debug", action="store_true", help="stop at the first error, with a traceback")
+    return parser.parse_args(argv)
+
+
+def infer(typed: argparse.Namespace) -> None:
+    """Check what was typed, load network and segmenter, restore."""
+    # heavy imports only now, so that --help answers at once
+    from basicsr.restoration import RestoreOptions, Restorer
+    from basicsr.restoration.folder import RestoreJob, restore_all
+    from basicsr.restoration.items import find_items, require_own_masks
+    from basicsr.restoration.regions import RegionFinder, default_cache
+    from basicsr.restoration.weights import find_weights
+    from basicsr.utils.log import logger, open_log
+    from basicsr.utils.plugins import load_plugins
+
+    open_log(True)
+    load_plugins(typed.plugins, "--plugin")
+    if typed.labels is not None:
+        # in quotes, as the value is read as YAML
+        typed.segmenter, typed.options = "precomputed", [f"folder={json.dumps(str(typed.labels))}"]
+    chosen = read_segmenter(typed)
+    is_folder = len(typed.inputs) > 1 or typed.inputs[0].is_dir() or names_folder(typed.output)
+    # mistakes in the paths come before anything is loaded
+    items = find_items(typed.inputs, Path(typed.output), is_folder, typed.overwrite)
+    if typed.save_masks is not None:
+        require_own_masks(items, typed.save_masks, typed.inputs)
+    job = RestoreJob(
+        output=Path(typed.output),
+        is_folder=is_folder,
+        overwrite=typed.overwrite,
+        save_masks=typed.save_masks,
+        quality=typed.quality,
+        crf=typed.crf,
+        debug=typed.debug,
+    )
+    options = RestoreOptions(
+        typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
+    )
+    weights = find_weights(typed.weights)
+    restorer = Restorer.from_checkpoint(weights, options, typed.local, typed.padding, typed.param_key)
+    facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}
+    finder = None
+    if restorer.wants_labels or restorer.wants_mask:
+        segmenter = chosen.build()
+        finder = RegionFinder(segmenter, typed.rule, None if typed.no_cache else default_cache())
+        facts["Masks"] = f"{chosen.name.lower()}, {segmenter.facts()['method']}; rule {typed.rule}"
+        logger().info(f"masks: {facts['Masks']}")
+    restore_all(items, replace(job, facts=tuple(facts.items())), restorer, finder)
+
+
+def names_folder(output: str) -> bool:
+    """Whether what was typed for an output means a folder: it is one, ends like one, or has no suffix."""
+    return Path(output).is_dir() or output.endswith(("/", "\\")) or not Path(output).suffix
+
+
+def _tile(typed: str) -> int | str:
+    return typed if typed == "auto" else int(typed)

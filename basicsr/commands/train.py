@@ -1,0 +1,36 @@
+"""Train a network from an option file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basicsr.config.cli import Arguments, parse_arguments, run_command
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur train") -> None:
+    """Entry point."""
+    arguments = parse_arguments("train", argv, called)
+    run_command(lambda: train(arguments), arguments.debug)
+
+
+def train(arguments: Arguments) -> None:
+    """A whole training run."""
+    from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
+    from basicsr.engine.build import build_model, build_trainer
+    from basicsr.engine.run import open_training
+    from basicsr.metrics.base import describe
+    from basicsr.reporting.curves import write_curves
+    from basicsr.utils.log import logger
+
+    config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
+    run = open_training(config, arguments.launcher, arguments.auto_resume)
+    model = build_model(config, run)
+    trainer = build_trainer(config, run, model)
+    run.start_records(config)
+    assert config.train is not None
+    try:
+        trainer.run(config.train.total_iter)
+    finally:  # an interrupted run has its curves as well
+        if run.ranks.is_main and (drawn := write_curves(run.paths, describe(config.val.judged_by))):
+            logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
+    run.close()

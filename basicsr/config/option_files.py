@@ -1,0 +1,48 @@
+"""Option files by name: those that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from basicsr.config.schema import Command
+from basicsr.utils.convert import Mistakes
+from basicsr.utils.errors import OptionError
+from basicsr.utils.typed_path import typed_path
+
+# a link to the folder options/ of the checkout; a folder of its own where the package is installed
+OPTIONS = Path(__file__).resolve().parents[1] / "options"
+
+
+def shipped_option_files(command: Command) -> dict[str, Path]:
+    """``{"Demo/NAFNet": file, ..}`` of a command, sorted."""
+    folder = OPTIONS / _folder(command)
+    files = sorted(folder.glob("*/*.yml"))
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
+
+
+def find_option_file(named: str | Path, command: Command) -> Path:
+    """The option file that ``named`` means.
+
+    Args:
+        named: a path; where there is no such file, the name of one that comes with the package, such as
+            ``GoPro/SegNAFNet`` or, as in the checkout, ``options/train/GoPro/SegNAFNet.yml``.
+
+    Raises:
+        OptionError: a name without suffix that is neither.
+    """
+    path = typed_path(str(named))
+    if path.is_file():
+        return path
+    shipped = shipped_option_files(command)
+    name = path.as_posix().removeprefix(f"options/{_folder(command)}/").removesuffix(".yml")
+    if name in shipped:
+        return shipped[name]
+    if path.suffix or path.is_dir():
+        return path  # reading says what is wrong with it
+    mistakes = Mistakes()
+    mistakes.unknown(str(named), "no such option file", name, shipped)
+    raise OptionError(str(named), mistakes.lines)
+
+
+def _folder(command: Command) -> str:
+    return "train" if command == "train" else "test"

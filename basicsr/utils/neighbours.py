@@ -1,0 +1,30 @@
+"""Other installed distributions with an import package of the same name, such as BasicSR's.
+
+Installed side by side, the files of one replace those of the other.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import distributions
+
+OWN = "sam-deblur"
+PACKAGE = __name__.partition(".")[0]
+
+
+def neighbours() -> list[str]:
+    """Names and versions of those distributions, sorted."""
+    # Not every build tool writes the list of packages. The files of all would take half a second to read, so
+    # what has no list is found by its name.
+    found = [item for item in distributions() if PACKAGE in (item.read_text("top_level.txt") or "").split()]
+    found += distributions(name=PACKAGE)
+    named = {f"{item.metadata['Name']} {item.version}" for item in found}
+    return sorted(name for name in named if name.split()[0].lower().replace("_", "-") != OWN)
+
+
+def warn_of_neighbours() -> None:
+    """One line on stderr where there are some."""
+    if found := neighbours():
+        what = f"{', '.join(found)} is installed as well, with an import package {PACKAGE} of its own"
+        way_on = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
+        print(f"warning: {what}; {way_on}", file=sys.stderr)  # noqa: T201
