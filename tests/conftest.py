@@ -19,6 +19,7 @@ from hypothesis import settings
 from PIL import Image
 
 from basicsr.masks.label_map import write_label_map
+from basicsr.utils import plugins, registry
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.image import write_png
 from basicsr.utils.log import close_log, logger
@@ -112,6 +113,38 @@ def run_script(monkeypatch, capsys) -> Callable[..., Done]:
         return Done(code, *capsys.readouterr())
 
     return run
+
+
+class OwnCode:
+    """Plugins that a test writes into its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, text: str, name: str = "my_code.py") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def unload(self) -> None:
+        """As if this process had not loaded any."""
+        for plugin in plugins._loaded.values():
+            sys.modules.pop(plugin.module, None)
+            for item in vars(registry).values():
+                if isinstance(item, registry.Registry):
+                    item.forget(plugin.module)
+        plugins._loaded.clear()
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch) -> Iterator[OwnCode]:
+    """Writes plugins; what is loaded meanwhile is gone afterwards."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a file that is rewritten within a second
+    code = OwnCode(tmp_path / "own")
+    yield code
+    code.unload()
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def test_what_ships_is_nothing_to_build_on():
-    """``recipes`` make the Demo set and the data of the shipped weights; only commands, scripts and tests call them."""
+    """``recipes`` make the Demo set and the data of the shipped weights; only commands and scripts call them."""
     users = {
         module
         for module, tree in MODULES.items()

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from basicsr.config.option_files import find_option_file
+from basicsr.config.option_files import find_base, find_option_file
 from basicsr.config.schema import Command, Config, effective_options, semantic_mistakes
 from basicsr.config.yaml_text import read_yaml
 from basicsr.utils.convert import Mistakes, convert
@@ -18,7 +18,7 @@ from basicsr.utils.errors import OptionError
 from basicsr.utils.log import logger
 from basicsr.utils.plugins import absolute, load_plugins
 from basicsr.utils.registry import MODELS
-from basicsr.utils.typed_path import expand, typed_path
+from basicsr.utils.typed_path import typed_path
 
 
 def load_config(
@@ -28,7 +28,7 @@ def load_config(
 
     Args:
         path: YAML file, or the name of one that comes with the package, see `find_option_file`. Its
-            ``base:`` (one path or a list, relative to the file) is read first; the file's own keys win,
+            ``base:`` (one path or a list, see `find_base`) is read first; the file's own keys win,
             blocks are merged key by key, a list replaces a list, and null takes away what is inherited.
         overrides: ``dotted.key=value`` strings; the value is read as YAML, and null takes away what the
             file says.
@@ -119,7 +119,7 @@ def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
         )
     merged: dict[str, Any] = {}
     for base in bases:
-        merged = _merge(merged, _read_with_bases(path.parent / expand(base), (*readers, place)))
+        merged = _merge(merged, _read_with_bases(find_base(base, path.parent), (*readers, place)))
     return _merge(merged, options)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from basicsr.config.schema import Command
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
-from basicsr.utils.typed_path import typed_path
+from basicsr.utils.typed_path import expand, typed_path
 
 # a link to the folder options/ of the checkout; a folder of its own where the package is installed
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
@@ -42,6 +42,16 @@ def find_option_file(named: str | Path, command: Command) -> Path:
     mistakes = Mistakes()
     mistakes.unknown(str(named), "no such option file", name, shipped)
     raise OptionError(str(named), mistakes.lines)
+
+
+def find_base(named: str, folder: Path) -> Path:
+    """The option file that ``base:`` means: relative to ``folder``, where the file lies that says it.
+
+    Where there is no such file, a path below the folder ``options`` is taken from the package.
+    """
+    path = folder / expand(named)
+    shipped = OPTIONS / named.removeprefix("options/")
+    return shipped if not path.is_file() and named.startswith("options/") and shipped.is_file() else path
 
 
 def _folder(command: Command) -> str:
