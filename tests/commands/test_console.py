@@ -15,7 +15,7 @@ from basicsr.commands import VERBS, module_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
-TOOLS = {"mutate.py"}  # of developers, like the folder benchmark
+TOOLS = {"compare_losses.py", "mutate.py"}  # of developers, like the folder benchmark
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:

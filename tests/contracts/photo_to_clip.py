@@ -65,6 +65,9 @@ class ClipDataset(ImageDataset):
 class EitherOrder(nn.Module):
     """Absolute difference in the order that fits better."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, restored: Tensor, frames: Tensor) -> Tensor:
         there, back = ((restored - order).abs().mean((1, 2, 3, 4)) for order in (frames, frames.flip(1)))
         return there.minimum(back).mean()

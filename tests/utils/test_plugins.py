@@ -36,14 +36,13 @@ class TiltLoss(nn.Module):
 NETWORK = """
 from torch import Tensor, nn
 from basicsr.utils.registry import ARCHS
+from basicsr.archs.base import RestorationNetwork
 
 @ARCHS.register
-class Doubled(nn.Conv2d):
-    image_inputs = ("lq",)
-    takes_labels = False
-
+class Doubled(RestorationNetwork):
     def __init__(self, width: int = 3) -> None:
-        super().__init__(3, width, 1)
+        super().__init__()
+        self.layer = nn.Conv2d(3, width, 1)
 """
 WORK = """
 import os
@@ -147,11 +146,11 @@ def test_plugin_runs_once_however_it_is_named(own_code, monkeypatch, capsys):
         ("import json\njson.loads('{')", "line 2: JSONDecodeError: "),
         (
             NETWORK.replace("Doubled", "NAFNet"),
-            "line 5: ValueError: network 'NAFNet' of my_code is already registered by basicsr.archs.nafnet",
+            "line 6: ValueError: network 'NAFNet' of my_code is already registered by basicsr.archs.nafnet",
         ),
         (
             NETWORK.replace("width: int", "width"),
-            "line 5: ValueError: network 'Doubled': option 'width' has no annotation",
+            "line 6: ValueError: network 'Doubled': option 'width' has no annotation",
         ),
     ],
 )
