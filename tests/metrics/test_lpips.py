@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from basicsr.metrics import LPIPS
+from basicsr.metrics.base import facts_of
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import METRICS
 
@@ -168,3 +169,10 @@ class TestRefused:
     def test_a_network_that_python_code_got_wrong(self, files) -> None:
         with pytest.raises(ValueError, match="net: expected one of alex, vgg, got 'squeeze'"):
             LPIPS(*files["alex"], "squeeze", device="cpu")
+
+
+def test_lower_is_better_as_it_says(files, images) -> None:
+    shifted, gt = images
+    backbone, heads = files["alex"]
+    metric = METRICS.build("LPIPS", {"backbone": backbone, "heads": heads, "device": "cpu"})
+    assert facts_of("LPIPS").better == "lower" and metric(gt, gt) < metric(shifted, gt)

@@ -14,14 +14,20 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import torch
 
 from basicsr.config.cli import Arguments
+from basicsr.data import PairedImageGroupMaskDataset
 from basicsr.masks import read_label_map
+from basicsr.metrics import SetMetric, metric
+from basicsr.models.base import run_whole
+from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.reporting.page import read_page
 from basicsr.test import test as run_test
 from basicsr.train import train as run_train
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_rgb
+from basicsr.utils.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("results/Demo-SegNAFNet")
@@ -118,6 +124,72 @@ def test_the_ssim_of_the_input_stands_beside_that_of_the_result(trained):
     for image, row in zip(document["sets"][0]["images"], metrics["Demo"]["images"], strict=True):
         assert image["input"]["ssim"] == row["before"] != row["ssim"]
         assert "before" not in image["results"][0]["values"]
+
+
+@pytest.fixture
+def own_parts(monkeypatch) -> None:
+    """A metric of the set, a metric of clips, a data set of clips and a model that makes them."""
+    for registry in (METRICS, DATASETS, MODELS):
+        monkeypatch.setattr(registry, "_entries", {name: registry[name] for name in registry.names()})
+
+    @metric("Spread", better="lower", unit="levels", digits=1)
+    class Spread(SetMetric[np.ndarray]):
+        def __call__(self, restored) -> np.ndarray:
+            return restored.mean((0, 1))
+
+        def summarise(self, values) -> float:
+            return float(np.ptp(values, axis=0).max())
+
+    @metric("Error", better="lower", per="clip")
+    def largest_errors(restored, frames) -> list[float]:
+        return [float(np.abs(a.astype(int) - b).max()) for a, b in zip(restored, frames, strict=True)]
+
+    @DATASETS.register
+    class ClipDataset(PairedImageGroupMaskDataset):
+        reference = "frames"
+
+        @property
+        def delivers(self) -> tuple[str, ...]:
+            return (*super().delivers, "frames")
+
+        def __getitem__(self, which) -> dict:
+            sample = super().__getitem__(which)
+            return sample | {"frames": torch.stack([sample["gt"]] * 3)}
+
+        def places(self, key: str) -> dict[str, str]:
+            return super().places(key) | {"frames": "nowhere"}
+
+    @MODELS.register
+    class ClipModel(ImageRestorationModel):
+        def predict(self, batch, apply=run_whole) -> torch.Tensor:
+            return torch.stack([super().predict(batch, apply)] * 3, dim=1)
+
+
+def test_a_metric_of_the_set_goes_all_the_way(trained, own_parts):
+    document = evaluate("val.metrics.spread={type: Spread}")
+    metrics = json.loads((RESULTS / "metrics.json").read_text())["Demo"]
+    assert metrics["mean"]["spread"] > 0 and "spread" not in metrics["images"][0]
+    assert document["metrics"]["spread"] == {
+        "title": "Spread", "unit": "levels", "digits": 1, "better": "lower", "averaged": False,
+    }  # fmt: skip
+    (shown,) = document["sets"]
+    assert shown["summaries"] == [{"spread": {"mean": metrics["mean"]["spread"], "left_out": ""}}]
+    assert "spread" not in shown["images"][0]["results"][0]["values"]
+
+
+def test_clips_go_all_the_way(trained, own_parts):
+    clips = ["model_type=ClipModel", "datasets.test.type=ClipDataset"]
+    document = evaluate(*clips, "val.metrics.error={type: largest_errors}", "val.metrics.mcr=null")
+    metrics = json.loads((RESULTS / "metrics.json").read_text())["Demo"]
+    for image, row in zip(document["sets"][0]["images"], metrics["images"], strict=True):
+        (result,) = image["results"]
+        assert result["values"] == {name: row[name] for name in ("psnr", "ssim", "error")}
+        assert all(len(value) == 3 for value in result["values"].values())
+        assert image["input"]["psnr"] == row["input_psnr"] == [pytest.approx(10 * np.log10(255**2 / 9))] * 3
+        assert result["full"] == f"visualization/Demo/{image['key']}/0002.png"
+    flat = [value for row in metrics["images"] for value in row["error"]]
+    assert metrics["mean"]["error"] == pytest.approx(np.mean(flat))
+    assert len(list((RESULTS / "visualization/Demo").glob("*/000[123].png"))) == 3 * 6
 
 
 def test_training_leaves_its_curves(trained, capsys):

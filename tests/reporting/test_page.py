@@ -63,6 +63,13 @@ def test_another_page_is_one_line(tmp_path, content: str):
         read_page(tmp_path / "x.html")
 
 
+def test_a_report_of_an_earlier_version_is_one_line(tmp_path):
+    page = '<script id="report" type="application/json">{"title": "r", "units": {}, "runs": [], "sets": []}</script>'
+    (tmp_path / "x.html").write_text(page)
+    with pytest.raises(UserError, match=r"x.html: a report of an earlier version; run the evaluation again"):
+        read_page(tmp_path / "x.html")
+
+
 def test_a_page_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"report.html: the report cannot be read"):
         read_page(tmp_path / "report.html")

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from basicsr.metrics.base import MetricFacts
+from basicsr.metrics.summary import Summary
 from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails, write_report
 from basicsr.reporting.comparison import compare
 from basicsr.utils.image import decode_rgb, write_png
@@ -285,6 +287,33 @@ def test_one_perfect_image_hides_no_other(visit, tmp_path):
     assert page.locator("table.metrics .best").all_text_contents() == ["0.9000", "0.9000"], "PSNR has none"
     paper = [["A", "32.00 / .900\nPSNR: 1 infinite"], ["B", "31.00 / .900\nPSNR: 1 undefined"]]
     assert cells(page, "table.paper")[1:] == paper
+
+
+def test_metrics_of_sets_and_of_clips_are_compared_in_their_directions(visit, tmp_path):
+    """A clip counts with all its frames; a metric of the set has the figure of the whole set, or none."""
+    metrics = {
+        "drift": MetricFacts("Drift", "Drift", better="lower", unit="px", digits=1),
+        "fid": MetricFacts("FID", "FID", better="lower", digits=3, averaged=False),
+    }
+    thumbnails = make_thumbnails(plain(RED), plain(GREEN))
+    runs = {"A": ({"a": [1.0, 2.0, 3.0], "b": 6.0}, 0.5), "B": ({"a": [2.0] * 3, "b": 4.0}, 0.75)}
+    for name, (drifts, fid) in runs.items():
+        images = [ReportImage(key, thumbnails, {"drift": drift}) for key, drift in drifts.items()]
+        item = ReportSet("Set", images, {"fid": Summary.of([fid]), "drift": Summary.of([0.0])})
+        write_report(tmp_path / name / "report.html", Report(name, [], [item], metrics))
+        fewer = ReportSet("Set", images[:1], {"fid": Summary.of([fid])})
+        write_report(tmp_path / f"{name}-fewer" / "report.html", Report(name, [], [fewer], metrics))
+    page = visit(tmp_path / "A" / "report.html")
+    assert cells(page, "table.metrics")[1:] == [["restored", "3.0", "0.500"]]
+    assert page.locator(".card .values dd").all_inner_texts() == ["2.0", "6.0"]
+
+    compare([tmp_path / "A", tmp_path / "B"], tmp_path / "compare.html")
+    page = visit(tmp_path / "compare.html")
+    assert cells(page, "table.metrics")[1:] == [["A", "3.0", "0.500"], ["B", "2.5", "0.750"]]
+    assert page.locator("table.metrics .best").all_text_contents() == ["0.500", "2.5"]
+    compare([tmp_path / "A-fewer", tmp_path / "B"], tmp_path / "compare.html")
+    page = visit(tmp_path / "compare.html")
+    assert [row[2] for row in cells(page, "table.metrics")[1:]] == ["0.500", ""], "of B an image is left out"
 
 
 def test_a_set_of_perfect_images_has_an_infinite_mean(visit):
