@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+import runpy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -92,6 +95,16 @@ def test_a_new_metric_is_one_decorator(own_metrics) -> None:
     tool = Metric.of(MetricOptions(type="calculate_bias", options={"factor": 2}))
     assert tool.measure({"restored": np.full((4, 4, 3), 5), "gt": np.zeros((4, 4, 3)), "factor": 9}) == 10.0
     assert tool.facts == MetricFacts("calculate_bias", "Bias", better="lower", unit="grey values", digits=1)
+
+
+def test_the_documented_metric_works_as_it_says(own_metrics, tmp_path) -> None:
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(# basicsr/metrics/.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "bias.py").write_text(source)
+    runpy.run_path(str(tmp_path / "bias.py"))
+    tool = Metric.of(MetricOptions(type="calculate_bias", options={"factor": 2}))
+    assert tool.measure({"restored": np.full((4, 4, 3), 7), "gt": np.full((4, 4, 3), 5)}) == 4.0
+    assert (tool.facts.unit, tool.facts.better) == ("grey values", "lower")
 
 
 def test_a_metric_that_says_nothing_of_itself_is_named(own_metrics) -> None:
