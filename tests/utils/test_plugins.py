@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,6 +96,18 @@ def test_options_of_a_plugin_are_checked_and_completed_like_others(own_code, tmp
     assert files[0] == ["train.pixel_opt.type: unknown loss 'TiltLos'. Did you mean 'TiltLoss'?"]
     assert files[1] == ["train.pixel_opt.slop: TiltLoss has no such option. Did you mean 'slope'? (got 1)"]
     assert "TiltLoss" in options_schema()["definitions"]["loss"]["properties"]["type"]["enum"]
+
+
+def test_example_of_the_readme_is_a_plugin(own_code):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:python|yaml)\n# (edge_loss\.py|own\.yml)\n(.*?)```", readme, re.S)
+    for name, text in blocks:
+        own_code.write(text, name)
+    assert all("no such folder" in mistake for mistake in load_mistakes(own_code.folder / "own.yml"))
+    loss = LOSSES.build("EdgeLoss", {"loss_weight": 2})
+    step = torch.zeros(1, 3, 2, 2)
+    step[..., 1] = 0.5
+    assert loss(step, torch.zeros_like(step)) == 1
 
 
 def load_mistakes(file) -> list[str]:
