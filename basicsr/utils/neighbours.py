@@ -5,6 +5,7 @@ Installed side by side, the files of one replace those of the other.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import distributions
 
@@ -23,8 +24,8 @@ def neighbours() -> list[str]:
 
 
 def warn_of_neighbours() -> None:
-    """One line on stderr where there are some."""
-    if found := neighbours():
+    """One line on stderr where there are some; of several processes of a machine, the first says it."""
+    if os.environ.get("LOCAL_RANK", "0") == "0" and (found := neighbours()):
         what = f"{', '.join(found)} is installed as well, with an import package {PACKAGE} of its own"
         way_on = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
         print(f"warning: {what}; {way_on}", file=sys.stderr)  # noqa: T201

@@ -41,6 +41,11 @@ class Plugin:
     source: bytes
 
     @property
+    def name(self) -> str:
+        """What weight files call it: the name of the file, or of the module."""
+        return self.file.name if _is_path(self.named) else self.named
+
+    @property
     def sha256(self) -> str:
         return hashlib.sha256(self.source).hexdigest()
 
@@ -83,9 +88,10 @@ def loaded_plugins() -> list[str]:
 
 def plugins_of(modules: Iterable[object]) -> list[dict[str, str]]:
     """What a weight file says of the plugins that the parts of its network come from."""
-    homes = {type(item).__module__ for item in modules}
-    used = [plugin for plugin in _loaded.values() if plugin.module in homes]
-    return [{"file": plugin.file.name, "sha256": plugin.sha256} for plugin in used]
+    homes = {f"{type(item).__module__}." for item in modules}
+    loaded = _loaded.values()
+    used = [plugin for plugin in loaded if any(home.startswith(f"{plugin.module}.") for home in homes)]
+    return [{"name": plugin.name, "sha256": plugin.sha256} for plugin in used]
 
 
 def require_plugins(needed: Sequence[Mapping[str, Any]], weights: Path) -> list[str]:
@@ -99,10 +105,10 @@ def require_plugins(needed: Sequence[Mapping[str, Any]], weights: Path) -> list[
     """
     notes = []
     for item in needed:
-        name, sha256 = str(item.get("file")), str(item.get("sha256"))
+        name, sha256 = str(item.get("name")), str(item.get("sha256"))
         if any(plugin.sha256 == sha256 for plugin in _loaded.values()):
             continue
-        if all(plugin.file.name != name for plugin in _loaded.values()):
+        if all(plugin.name != name for plugin in _loaded.values()):
             what = f"its network comes from the plugin {name} (SHA-256 {sha256[:8]}..), which is not loaded"
             raise UserError(f"{weights}: {what}; give your copy with --plugin {name}")
         notes.append(f"{weights}: the plugin {name} has changed since these weights were written")

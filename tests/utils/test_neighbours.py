@@ -32,5 +32,7 @@ def test_one_line_names_it(tmp_path, monkeypatch, capsys, name, packages):
     install(tmp_path, name, "1.4.2", packages)
     monkeypatch.syspath_prepend(tmp_path)
     warn_of_neighbours()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    warn_of_neighbours()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: {name} 1.4.2 is installed as well, with an import package basicsr")

@@ -15,12 +15,17 @@ import yaml
 from basicsr.checkpoints.convert import convert_checkpoint
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_contents, save_network
+from basicsr.commands import masks
 from basicsr.config.json_schema import options_schema
 from basicsr.config.load import dump_config, load_config
+from basicsr.config.schema import DatasetOptions
+from basicsr.data.loader import evaluation_loader
+from basicsr.masks import read_label_map
+from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.parallel import in_parallel
 from basicsr.utils.plugins import load_plugins
-from basicsr.utils.registry import ARCHS, LOSSES
+from basicsr.utils.registry import ARCHS, DATASETS, LOSSES
 
 LOSS = """
 from torch import Tensor, nn
@@ -229,7 +234,7 @@ def test_weight_file_names_the_plugin_and_does_not_run_it(own_code, tmp_path, mo
     monkeypatch.chdir(own_code.folder)
     for name in ("net.pth", "net.safetensors"):
         assert load_contents(tmp_path / name)["basicsr"]["plugins"] == [
-            {"file": "my_code.py", "sha256": sha256}
+            {"name": "my_code.py", "sha256": sha256}
         ]
         with pytest.raises(UserError) as caught:
             rebuild_network(tmp_path / name)
@@ -252,3 +257,72 @@ def test_weight_file_of_a_network_of_the_package_names_no_plugin(own_code, tmp_p
         tmp_path / "net.pth", ARCHS.build("NAFNet", {"width": 4}), None, {"type": "NAFNet", "width": 4}
     )
     assert set(load_contents(tmp_path / "net.pth")["basicsr"]) == {"network", "facts"}
+
+
+def test_module_of_a_package_is_named_by_its_module(own_code, tmp_path, monkeypatch):
+    own_code.write("from somebody_else.nets import Doubled", "somebody_else/__init__.py")
+    own_code.write(NETWORK, "somebody_else/nets.py")
+    monkeypatch.syspath_prepend(own_code.folder)
+    load_plugins(["somebody_else"], "plugins")
+    net = ARCHS.build("Doubled", {})
+    save_network(tmp_path / "net.pth", net, None, {"type": "Doubled"})
+    (named,) = load_contents(tmp_path / "net.pth")["basicsr"]["plugins"]
+    assert named["name"] == "somebody_else"
+
+
+DATASET = """
+from dataclasses import dataclass
+from basicsr.data.paired import PairedImageDataset
+from basicsr.utils.registry import DATASETS, LOSSES
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class Counted(PairedImageDataset):
+    def finish(self, arrays, key, generator):
+        return super().finish(arrays, key, generator) | {"known": "TiltLoss" in LOSSES.names()}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_data_set_of_a_plugin_is_read_by_workers_that_are_started_anew(own_code, paired_set, method):
+    data, loss = own_code.write(DATASET, "counted.py"), own_code.write(LOSS)
+    load_plugins([str(data), str(loss)], "--plugin")
+    roots = {"dataroot_gt": str(paired_set / "target"), "dataroot_lq": str(paired_set / "input")}
+    dataset = DATASETS.build("Counted", roots)
+    options = DatasetOptions(type="Counted", name="set", num_worker_per_gpu=1)
+    loader = evaluation_loader(dataset, options, Ranks())
+    loader.multiprocessing_context = method
+    found = list(loader)
+    assert len(found) == 6 and all(batch["known"].item() for batch in found)
+
+
+SEGMENTER = """
+import numpy as np
+from basicsr.masks import from_stack
+from basicsr.utils.registry import SEGMENTERS
+
+@SEGMENTERS.register
+class Halves:
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+
+    def masks(self, image):
+        left = np.arange(image.shape[1]) < self.share * image.shape[1]
+        return np.stack([np.broadcast_to(side, image.shape[:2]) for side in (left, ~left)])
+
+    def labels(self, image, overlap):
+        return from_stack(self.masks(image), overlap=overlap)
+
+    def facts(self):
+        return {"method": "halves", "share": self.share}
+"""
+
+
+@pytest.mark.slow
+def test_segmenter_of_a_plugin_makes_masks_in_several_processes(own_code, paired_set, tmp_path):
+    plugin = own_code.write(SEGMENTER, "halves.py")
+    words = [paired_set / "input", tmp_path / "masks", "--plugin", plugin, "--segmenter", "halves"]
+    masks.main([*map(str, words), "--option", "share=0.25", "--workers", "2"])
+    labels = read_label_map(tmp_path / "masks/photo_0.png")
+    assert (labels[:, :12] != labels[0, -1]).all() and (labels[:, 12:] == labels[0, -1]).all()
