@@ -115,6 +115,13 @@ def test_a_folder_with_a_broken_file(work, capsys):
     assert [image["key"] for image in page["sets"][0]["images"]] == ["a.png", "trip/b.png"]
 
 
+def test_of_a_single_file_only_its_own_error_is_said(work, capsys):
+    (work / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    code, said = fails(capsys, "-i", "broken.jpg", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and said.count("\n") == 1
+    assert "broken.jpg" in said and "could not be restored:" not in said
+
+
 def test_a_jpeg_that_is_damaged_in_the_middle_is_a_broken_file(work, capfd, harmed_jpeg):
     (work / "in").mkdir()
     (work / "in" / "harmed.jpg").write_bytes(harmed_jpeg)

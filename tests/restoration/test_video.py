@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from basicsr.restoration import video
 from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts, written_video_suffix
 from basicsr.restoration.video_frames import FrameConversion
 from basicsr.utils.errors import UserError
@@ -36,6 +39,7 @@ def make_video(
     pixels: str = "yuv420p",
     colours: dict[str, int] | None = None,
     rotation: int = 0,
+    aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """``times`` are in milliseconds; without, 25 frames a second."""
@@ -45,6 +49,8 @@ def make_video(
         video = container.add_stream(encoder, rate=RATE, options={"crf": "4", "b": "0"})
         video.width, video.height, video.pix_fmt = width, height, pixels
         video.codec_context.time_base = Fraction(1, 1000)
+        if aspect:
+            video.sample_aspect_ratio = aspect
         for name, value in (colours or {}).items():
             setattr(video, name, value)
         if rotation:
@@ -210,6 +216,26 @@ def test_unnamed_matrix_is_that_of_high_definition_above_576_lines(tmp_path):
         assert np.abs(picture.astype(int) - (0, 255, 0)).max() <= 6
 
 
+@pytest.mark.parametrize(
+    ("size", "matrix"),
+    [((720, 576), 5), ((576, 720), 5), ((1024, 576), 5), ((720, 577), 1), ((577, 720), 1), ((1920, 1080), 1)],
+)
+def test_lines_of_high_definition_are_counted_along_the_shorter_side(size: tuple[int, int], matrix: int):
+    assert FrameConversion(av, av.VideoFrame(*size, "yuv420p")).matrix == matrix
+
+
+@pytest.mark.parametrize(("size", "matrix"), [(96, 6), (720, 1)])
+def test_a_video_in_rgb_gets_the_matrix_of_its_size_and_says_so(tmp_path, size: int, matrix: int):
+    picture = scene(0, size, size)
+    source = make_video(tmp_path / "a.mkv", [picture], codec="libx264rgb", pixels="rgb24")
+    assert frames_of(source)[0].colorspace == 0
+    run(source, tmp_path / "b.mp4")
+    (frame,) = frames_of(tmp_path / "b.mp4")
+    assert frame.colorspace == matrix
+    stored = frame.to_ndarray(format="rgb24", src_colorspace=1 if matrix == 1 else 5)
+    assert np.abs(stored.astype(int) - picture).mean() < 3
+
+
 def test_restored_frames_are_what_is_stored(tmp_path):
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(10)])
     run(source, tmp_path / "b.mp4", lambda picture: 255 - picture)
@@ -273,6 +299,20 @@ def test_turned_phone_video_is_upright(tmp_path, rotation, turns):
     assert (video_facts(source).width, video_facts(source).height) == expected.shape[1::-1]
 
 
+@pytest.mark.parametrize(
+    ("rotation", "expected"), [(0, Fraction(4, 3)), (180, Fraction(4, 3)), (90, Fraction(3, 4))]
+)
+def test_pixels_that_are_no_squares_keep_their_shape_and_lie_down_with_the_picture(
+    tmp_path, rotation, expected
+):
+    pictures = [scene(number) for number in range(3)]
+    source = make_video(tmp_path / "a.mp4", pictures, rotation=rotation, aspect=Fraction(4, 3))
+    run(source, tmp_path / "b.mp4")
+    for path, ratio in ((source, Fraction(4, 3)), (tmp_path / "b.mp4", expected)):
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == ratio
+
+
 def test_frames_do_not_gather_however_long_the_video(tmp_path):
     most = {}
     for length in (20, 120):
@@ -323,6 +363,83 @@ def test_sound_and_subtitles_that_fit_are_copied_and_others_named(tmp_path):
         assert container.streams.subtitles[0].language == "ger"
 
 
+def put_together(path: Path, *sources: Path) -> Path:
+    """The first stream of each file, as it is."""
+    with av.open(str(path), "w") as new:
+        for source in sources:
+            with av.open(str(source)) as old:
+                new.add_stream_from_template(old.streams[0], opaque=True)
+        for stream, source in zip(list(new.streams), sources, strict=True):
+            with av.open(str(source)) as old:
+                for packet in old.demux(old.streams[0]):
+                    if packet.size:
+                        packet.stream = stream
+                        new.mux(packet)
+    return path
+
+
+def make_sound(path: Path, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        wave = (8000 * np.sin(np.arange(19200) * 0.06)).astype(np.int16)
+        samples = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
+        samples.sample_rate, samples.pts = 48000, 0
+        container.mux(stream.encode(samples))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_sound_that_fits_is_copied_behind_one_that_does_not(tmp_path):
+    picture = make_video(tmp_path / "a.mp4", [scene(number) for number in range(10)])
+    sounds = [make_sound(tmp_path / f"{codec}.mkv", codec) for codec in ("aac", "libopus")]
+    source = put_together(tmp_path / "both.mkv", picture, *sounds)
+    assert run(source, tmp_path / "b.webm") == ["audio in aac dropped for .webm"]
+    assert packets_of(tmp_path / "b.webm", "audio") == packets_of(sounds[1], "audio")
+
+
+def test_a_cover_is_no_video_and_is_dropped(tmp_path):
+    film = make_video(tmp_path / "a.mp4", [scene(number) for number in range(5)])
+    source = tmp_path / "b.mp4"
+    with av.open(str(film)) as old, av.open(str(source), "w") as new:
+        moving = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        cover = new.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic.value
+        picture = av.VideoFrame.from_ndarray(scene(0, 32, 32), format="rgb24")
+        new.mux(cover.encode(picture.reformat(format="yuvj420p")))
+        new.mux(cover.encode())
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = moving
+                new.mux(packet)
+    facts = video_facts(source)
+    assert (facts.width, facts.height, facts.frames) == (64, 48, 5)
+    assert run(source, tmp_path / "c.mp4") == ["video stream dropped for .mp4"]
+    assert len(frames_of(tmp_path / "c.mp4")) == 5
+
+
+def test_chapters_stay(tmp_path):
+    source = put_together(tmp_path / "a.mkv", make_video(tmp_path / "a.mp4", [scene(n) for n in range(5)]))
+    with av.open(str(source)) as old, av.open(str(tmp_path / "b.mkv"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        if not hasattr(new, "set_chapters"):
+            pytest.skip("this PyAV writes no chapters")
+        length = {"time_base": Fraction(1, 1000)}
+        new.set_chapters([
+            {"id": 1, "start": 0, "end": 80, "metadata": {"title": "one"}} | length,
+            {"id": 2, "start": 80, "end": 200, "metadata": {"title": "two"}} | length,
+        ])  # fmt: skip
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    run(tmp_path / "b.mkv", tmp_path / "c.mkv")
+    with av.open(str(tmp_path / "c.mkv")) as container:
+        chapters = container.chapters()
+    assert [chapter["metadata"]["title"] for chapter in chapters] == ["one", "two"]
+    assert [chapter["start"] * chapter["time_base"] for chapter in chapters] == [0, Fraction(80, 1000)]
+
+
 def test_title_stays(tmp_path):
     source = make_video(tmp_path / "a.mp4", [scene(0)] * 3)
     with av.open(str(source)) as old, av.open(str(tmp_path / "b.mp4"), "w") as new:
@@ -335,6 +452,27 @@ def test_title_stays(tmp_path):
     run(tmp_path / "b.mp4", tmp_path / "c.mp4")
     with av.open(str(tmp_path / "c.mp4")) as container:
         assert container.metadata["title"] == "summer"
+
+
+@pytest.mark.parametrize(("pixels", "said"), [
+    ("yuv420p", []),
+    ("rgb24", []),
+    ("yuv420p9le", ["9 bits rounded to 8"]),
+    ("yuv422p12le", ["12 bits rounded to 8"]),
+])  # fmt: skip
+def test_bits_that_are_lost_are_named(pixels: str, said: list[str]):
+    assert FrameConversion(av, av.VideoFrame(16, 16, pixels)).notes == said
+
+
+@pytest.mark.parametrize(
+    ("curve", "is_named"), [(1, False), (14, False), (15, False), (16, True), (17, False), (18, True)]
+)
+def test_high_dynamic_range_is_named(curve: int, is_named: bool):
+    """ITU-T H.273: curve 16 is PQ, 18 is HLG; 14 and 15 are those of BT.2020, which are as BT.709's."""
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    frame.color_trc = curve
+    notes = FrameConversion(av, frame).notes
+    assert notes == (["high dynamic range in 8 bits shows steps in smooth areas"] if is_named else [])
 
 
 def test_ten_bits_are_rounded_with_a_note(tmp_path):
@@ -368,6 +506,8 @@ def test_an_error_in_restore_leaves_nothing_and_the_old_file(tmp_path):
         run(source, target)
     with pytest.raises(ValueError, match="restore gave uint8"):
         run(source, target, lambda picture: picture[1:], overwrite=True)
+    with pytest.raises(ValueError, match="restore gave float32"):
+        run(source, target, lambda picture: picture.astype(np.float32), overwrite=True)
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
     run(source, target, overwrite=True)
@@ -399,11 +539,29 @@ def test_other_files_are_one_line_with_the_name(tmp_path):
     assert not target.exists()
 
 
+def test_a_video_whose_size_changes_is_one_line(tmp_path):
+    parts = [make_video(tmp_path / f"{s}.h264", [scene(n, s, s) for n in range(3)]) for s in (48, 32)]
+    (tmp_path / "both.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(UserError, match="both.h264: the size changes at frame 4 to 32 x 32; cut the video"):
+        run(tmp_path / "both.h264", tmp_path / "b.mp4")
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_a_bar_counts_the_frames_where_it_is_wanted(tmp_path, capsys):
+    source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)])
+    run(source, tmp_path / "b.mp4")
+    assert capsys.readouterr().err == ""
+    restore_video(source, tmp_path / "c.mp4", lambda picture: picture)
+    bar = capsys.readouterr().err
+    assert "a.mp4: 100%" in bar and " 6/6 " in bar
+
+
 def test_avi_is_read(tmp_path):
     source = make_video(
         tmp_path / "a.avi", [scene(number) for number in range(10)], codec="mjpeg", pixels="yuvj420p"
     )
     assert source.suffix in VIDEO_SUFFIXES
+    assert [written_video_suffix(suffix) for suffix in (".avi", ".webm", ".MOV")] == [".mp4", ".webm", ".MOV"]
     run(source, tmp_path / "b.mkv")
     assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 3
     with pytest.raises(UserError, match="no video is written as '.avi'"):
@@ -416,7 +574,7 @@ def make_old_video(path: Path, codec: str, samples: np.ndarray | None = None) ->
         video = container.add_stream(codec, rate=RATE, options={"b": "4000000"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         if samples is not None:
-            layout = {1: "mono", 2: "stereo"}[samples.size // 8000]
+            layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.size // 8000]
             sound = container.add_stream("pcm_s16le", rate=8000, layout=layout)
             frame = av.AudioFrame.from_ndarray(samples, "s16", layout)
             frame.sample_rate = 8000
@@ -442,11 +600,18 @@ def test_what_is_only_read_becomes_mp4(tmp_path, suffix: str, codec: str):
     assert np.abs(after - before).mean() < 4
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_sound_of_an_avi_that_names_no_channels_is_kept(tmp_path, channels: int):
+@pytest.mark.parametrize(("channels", "layout"), [(1, "mono"), (2, "stereo"), (6, "5.1"), (8, "7.1")])
+def test_sound_of_an_avi_that_names_no_channels_is_kept(tmp_path, channels: int, layout: str):
     samples = (np.sin(np.arange(8000 * channels) * 0.3) * 9000).astype(np.int16)[None]
-    run(make_old_video(tmp_path / "a.avi", "mpeg4", samples), tmp_path / "b.mp4")
+    source = make_old_video(tmp_path / "a.avi", "mpeg4", samples)
+    # 16 bits of each sample are used; then comes which channels there are, for more than two of them
+    for named in (0x3F, 0x63F):
+        named_bytes = b"\x10\x00" + named.to_bytes(4, "little")
+        source.write_bytes(source.read_bytes().replace(named_bytes, b"\x10\x00" + bytes(4)))
+    run(source, tmp_path / "b.mp4")
     with av.open(str(tmp_path / "b.mp4")) as container:
+        found = container.streams.audio[0].layout
+        assert found.nb_channels == channels and (found.name == layout or channels == 1)
         kept = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert np.array_equal(kept, samples)
 
@@ -468,3 +633,29 @@ def test_conversion_there_and_back_keeps_brightness():
     brightness, colours = change[:96], change[96:]
     assert abs(brightness.mean()) < 0.02 and np.abs(brightness).max() <= 1
     assert abs(colours.mean()) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("matrix", "red", "blue"),
+    [(1, 0.2126, 0.0722), (4, 0.30, 0.11), (5, 0.299, 0.114), (7, 0.212, 0.087), (9, 0.2627, 0.0593)],
+)
+def test_colours_are_those_of_the_matrix_that_the_video_names(matrix: int, red: float, blue: float):
+    """ITU-T H.273: R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, and Y = Kr R + (1 - Kr - Kb) G + Kb B."""
+    for y, cb, cr in ((100, 30, 128), (126, 128, 220), (180, 150, 40), (90, 200, 100)):
+        planes = np.concatenate([np.full(16 * 16, y), np.full(8 * 8, cb), np.full(8 * 8, cr)])
+        stored = av.VideoFrame.from_ndarray(planes.astype(np.uint8).reshape(24, 16), format="yuv420p")
+        stored.colorspace, stored.color_range = matrix, 1
+        luma, u, v = (y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
+        r, b = luma + 2 * (1 - red) * v, luma + 2 * (1 - blue) * u
+        g = (luma - red * r - blue * b) / (1 - red - blue)
+        expected = 255 * np.array([r, g, b]).clip(0, 1)
+        seen = FrameConversion(av, stored).to_rgb(stored).reshape(-1, 3).astype(float)
+        assert np.abs(seen - expected).max() < 0.75, "rounded"
+
+
+def test_without_pyav_it_is_named_only_where_a_video_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    names = runpy.run_path(video.__file__)
+    assert names["written_video_suffix"](".avi") == ".mp4"
+    with pytest.raises(UserError, match=r"sam-deblur\[video\]"):
+        names["video_facts"](tmp_path / "a.mp4")
