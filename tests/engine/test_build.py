@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from basicsr.engine.checkpoint import load_contents, save_contents
 
 from basicsr.config.load import load_config
 from basicsr.config.paths import ExperimentPaths
@@ -16,7 +19,8 @@ from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import TrainingRun
 from basicsr.engine.trainer import StepSettings, Trainer
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import OptionError
+from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.log import logger
 
 
 @pytest.fixture
@@ -124,3 +128,48 @@ def test_frozen_weights_are_not_optimised(tmp_path, options):
     trained = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
     assert not trained & {id(p) for p in frozen.parameters()}
     assert len(trained) == sum(p.requires_grad for p in model.parameters())
+
+
+@pytest.fixture
+def saved(tmp_path, options) -> tuple[Config, TrainingRun, torch.Tensor]:
+    """Options, the run that goes on behind its first step, and the random numbers that came next."""
+    options["datasets"]["train"] |= {"gt_size": 8, "batch_size_per_gpu": 2}
+    config = load(tmp_path, options)
+    trainer_of(tmp_path, config).run(1)
+    came_next = torch.rand(5)
+    run = run_in(tmp_path)
+    return config, dataclasses.replace(run, resume_state=run.paths.state(1)), came_next
+
+
+def test_a_resumed_run_goes_on_with_step_weights_and_random_numbers(saved):
+    config, run, came_next = saved
+    torch.manual_seed(5)
+    model = build_model(config, run)
+    trainer = build_trainer(config, run, model)
+    assert torch.equal(torch.rand(5), came_next)
+    assert (trainer.iteration, trainer.samples_done) == (1, 2)
+    weights = load_contents(run.paths.network(1))["params"]
+    assert all(torch.equal(weights[name], value) for name, value in model.networks["g"].state_dict().items())
+
+
+def test_random_numbers_start_anew_with_another_number_of_processes(saved, caplog):
+    config, run, came_next = saved
+    state = load_contents(run.resume_state)
+    save_contents(run.resume_state, state | {"random": state["random"] * 3})
+    model = build_model(config, run)
+    torch.manual_seed(5)
+    expected = torch.rand(5)
+    torch.manual_seed(5)
+    logger().propagate = True
+    with caplog.at_level(logging.WARNING, "basicsr"):
+        build_trainer(config, run, model)
+    assert "resumed with 1 processes, saved with 3: random numbers start anew" in caplog.messages
+    assert torch.equal(torch.rand(5), expected) and not torch.equal(expected, came_next)
+
+
+def test_a_file_that_is_no_state_is_told_by_its_first_entries(saved):
+    config, run, _ = saved
+    model = build_model(config, run)
+    save_contents(run.resume_state, {f"part{number}": number for number in range(12)})
+    with pytest.raises(UserError, match=r"it has part0, .*, part7\).*resume_state=null"):
+        build_trainer(config, run, model)

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -341,6 +342,18 @@ def test_a_field_that_is_not_delivered_is_told_before_the_work(pairs):
         run(pairs, {"regions": described(lambda labels: 0.0)})
     what = "needs 'labels', which set does not deliver (it has gt, key, lq, restored)"
     assert str(caught.value).startswith(f"val.metrics.regions: {what}; ")
+
+
+def test_only_the_main_process_shows_a_bar_and_it_is_gone_at_the_end(pairs, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    model = ImageRestorationModel({"g": Brighter()}, {})
+    loading = DatasetOptions(type="PairedImageDataset", name="set", num_worker_per_gpu=0)
+    for rank in (0, 1):
+        loader = evaluation_loader(pairs, loading, Ranks())
+        evaluate(model, loader, "shown", {}, PLAIN, CPU, Ranks(rank))
+        said = capsys.readouterr().err
+        assert ("shown: " in said and "/6 " in said) == (rank == 0)
+        assert "\n" not in said, "no line is left behind"
 
 
 class Clips(PairedImageDataset):

@@ -161,7 +161,24 @@ def test_a_run_that_is_done_already_saves_nothing(tmp_path):
 
 def test_only_the_main_process_writes(tmp_path):
     trainer_of([1, 1], saver(tmp_path, 1, rank=1)).run(2)
+    description = {"type": "Shift"}
+    hook = SaveCheckpoint(9, ExperimentPaths(tmp_path), description, None, Ranks(1), validated_every=1)
+    trainer = trainer_of([1], hook)
+    trainer.iteration, trainer.total_iter = 1, 9
+    hook.after_step(trainer)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_average_goes_on_and_a_new_one_begins_with_the_first_step():
+    """Each step takes 1 from the weight, which is 0 at first."""
+    for state, expected in (({"n_averaged": 1}, (0 - 1) / 2), ({"n_averaged": 0}, -1)):
+        trainer = trainer_of([0], rate=1.0)
+        ema = Ema(trainer.model, 0.5)
+        ema.load_state_dict(state)
+        trainer.hooks = [ema]
+        trainer.run(1)
+        assert ema.model.networks["g"].weight.item() == expected
+        assert ema.state_dict() == {"n_averaged": state["n_averaged"] + 1}
 
 
 @pytest.mark.parametrize("averaged", [False, True])

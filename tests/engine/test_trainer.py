@@ -395,6 +395,20 @@ def test_a_good_step_begins_the_count_of_useless_ones_anew(in_a_row: int, stops:
         assert trainer.skipped_steps == 60 + in_a_row
 
 
+@pytest.mark.parametrize(("before", "after", "scale"), [
+    ("fp16", "fp16", 256.0),  # that of the state
+    ("off", "fp16", 65536.0),  # that with which scaling begins
+    ("fp16", "off", 1.0),
+    ("off", "bf16", 1.0),
+])  # fmt: skip
+def test_a_run_may_go_on_in_another_precision(before: str, after: str, scale: float):
+    first = trainer_of(model_of(), StepSettings(amp=before))
+    first.scaler.load_state_dict({**first.scaler.state_dict(), "scale": 256.0} if before == "fp16" else {})
+    second = trainer_of(model_of(), StepSettings(amp=after))
+    second.load_state_dict(first.state_dict())
+    assert second.scaler.get_scale() == scale
+
+
 def test_the_state_of_another_optimiser_is_refused():
     state = trainer_of(model_of()).state_dict()
     model = model_of()

@@ -334,6 +334,14 @@ def test_from_checkpoint(tmp_path, name: str):
     assert np.array_equal(restored, Restorer(net).restore(image, labels))
 
 
+def test_only_the_precision_of_onnx_files_is_fixed(tmp_path):
+    save_network(tmp_path / "net.pth", mild("NAFNet"), None, {"type": "NAFNet", **LEVELS})
+    options = RestoreOptions(amp="bf16")
+    assert Restorer.from_checkpoint(tmp_path / "net.pth", options).options == options
+    with pytest.raises(UserError, match="amp: the precision of .*net.ONNX is fixed"):
+        Restorer.from_checkpoint(tmp_path / "net.ONNX", options)
+
+
 def test_bad_arguments_are_one_line():
     restorer = Restorer(mild("SegNAFNet"))
     with pytest.raises(UserError, match=r"float64 \(4, 4, 3\)"):
