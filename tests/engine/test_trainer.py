@@ -180,6 +180,28 @@ def test_in_a_process_group_buffers_see_each_batch_once(request):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_processes_exchange_gradients_once_a_step(process_group, monkeypatch, accumulate: int):
+    exchanges = []
+
+    def count(_, bucket):  # PyTorch takes no annotations that are strings
+        exchanges.append(bucket.buffer().numel())
+        done = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    class Counted(torch.nn.parallel.DistributedDataParallel):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__(module)
+            self.register_comm_hook(None, count)
+
+    monkeypatch.setattr("basicsr.engine.trainer.DistributedDataParallel", Counted)
+    model = model_of()
+    trainer_of(model, StepSettings(accumulate=accumulate)).run(2)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    assert sum(exchanges) == size * (1 + 2), "the pass that settles the buckets, and two steps"
+
+
 def test_endless_trouble_stops_training_with_advice():
     bad = batch_of(1)
     bad["gt"][:] = float("inf")

@@ -274,6 +274,7 @@ def test_metrics_of_the_input_are_those_of_a_network_that_changes_nothing(
 ) -> None:
     lq, gt = noisy_pair(6, 20, 24)
     assert of_input(lq, gt, **options) == of_result(lq, gt, **options) != of_result(lq, gt)
+    assert of_input(lq, gt) == of_result(lq, gt)
 
 
 def test_2d_ssim_of_an_image_smaller_than_its_window_is_refused() -> None:

@@ -17,6 +17,7 @@ from basicsr.layers.normalization import Normalization
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.segmenters import graph_regions
 from basicsr.utils.errors import UserError
+from basicsr.utils.log import logger
 from basicsr.utils.registry import ARCHS
 
 LEVELS = {"width": 8, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1], "middle_blk_num": 1}
@@ -115,6 +116,23 @@ def test_a_network_of_normalized_images_gets_and_gives_them(name: str, padding: 
     assert np.abs(restored - image.astype(float)).mean() > 1
     net.normalization = None
     assert np.mean(np.abs(Restorer(net, options).restore(image, labels) - expected) > 0.51) > 0.1
+
+
+def test_regions_that_only_tiles_know_are_named(caplog):
+    class Labelled(PassOn):
+        takes_labels = True
+
+        def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+            return x
+
+    image, labels = noise(70, 80), quadrants(70, 80)
+    logger().propagate = True
+    for net, tile, count in ((Labelled(), 0, 0), (Labelled(), 64, 1), (mild("SegNAFNet"), 64, 0)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "basicsr"):
+            Restorer(net, RestoreOptions(tile=tile)).restore(image, labels)
+        said = "the network takes no region means from outside: each tile pools its own part"
+        assert caplog.messages == [said] * count
 
 
 def test_the_ensemble_turns_with_the_photo():
