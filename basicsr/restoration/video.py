@@ -264,9 +264,11 @@ def _decoded(
             f"{source}: broken behind frame {count} ({error.strerror}); replace the file"
         ) from error
     begin, length = (container.start_time or 0) / _CLOCK, (container.duration or 0) / _CLOCK
-    if end - begin < length - _MISSING:
+    # Matroska may count its length from 0, also where its time stamps begin later.
+    reached = end if "matroska" in container.format.name else end - begin
+    if reached < length - _MISSING:
         raise UserError(
-            f"{source}: cut short behind frame {count}, at {end - begin:.1f} of {length:.1f} seconds;"
+            f"{source}: cut short behind frame {count}, at {reached:.1f} of {length:.1f} seconds;"
             " replace the file"
         )
 

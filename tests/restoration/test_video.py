@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from basicsr.restoration import video
+from basicsr.restoration import video, video_frames
 from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts, written_video_suffix
 from basicsr.restoration.video_frames import FrameConversion
 from basicsr.utils.errors import UserError
@@ -497,6 +497,23 @@ def test_cut_file_is_one_line_and_leaves_nothing(tmp_path, suffix, options):
     assert list(target.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_video_whose_times_begin_late_is_whole_and_keeps_them(tmp_path, suffix: str):
+    times = [5000 + 40 * number for number in range(30)]
+    source = make_video(tmp_path / f"a{suffix}", [scene(n) for n in range(30)], times=times)
+    run(source, tmp_path / f"b{suffix}")
+    assert [round(1000 * frame.time) for frame in frames_of(tmp_path / f"b{suffix}")] == times
+
+
+def test_of_a_cut_video_whose_times_begin_late_the_seconds_are_counted_from_its_beginning(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (50, 48, 64, 3)).astype(np.uint8)
+    times = [5000 + 40 * number for number in range(50)]
+    source = make_video(tmp_path / "a.mp4", list(noise), times=times, options={"movflags": "faststart"})
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"cut short behind frame \d+, at [01]\.\d of 2\.0 seconds"):
+        run(source, tmp_path / "b.mp4")
+
+
 def test_an_error_in_restore_leaves_nothing_and_the_old_file(tmp_path):
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)])
     target = tmp_path / "out" / "b.mp4"
@@ -657,5 +674,6 @@ def test_without_pyav_it_is_named_only_where_a_video_is_opened(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "av", None)
     names = runpy.run_path(video.__file__)
     assert names["written_video_suffix"](".avi") == ".mp4"
+    assert "FrameConversion" in runpy.run_path(video_frames.__file__)
     with pytest.raises(UserError, match=r"sam-deblur\[video\]"):
         names["video_facts"](tmp_path / "a.mp4")
