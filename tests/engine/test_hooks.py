@@ -16,7 +16,7 @@ from basicsr.checkpoints.weights import load_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import Evaluation
-from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate, duration
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
 from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch
@@ -93,14 +93,14 @@ def test_skipped_steps_count_in_no_mean(tmp_path, events):
 def test_seconds_are_those_of_a_step_and_the_remaining_time_is_that_of_the_remaining_steps(tmp_path, events):
     log = Log(4, 8, events)
     trainer = trainer_of([1] * 10, log)
-    trainer.iteration, trainer.total_iter = 2, 10
+    trainer.iteration, trainer.total_iter = 2, 11
     trainer.step_seconds, trainer.data_seconds = 100.0, 50.0
     log.before_run(trainer)
     trainer.iteration, trainer.step_seconds, trainer.data_seconds = 8, 112.0, 53.0
     log.after_step(trainer)
     (line,) = written(tmp_path)
-    assert (line["step_seconds"], line["data_seconds"], line["eta_seconds"]) == (2.0, 0.5, 4.0)
-    trainer.iteration, trainer.step_seconds = 10, 113.0
+    assert (line["step_seconds"], line["data_seconds"], line["eta_seconds"]) == (2.0, 0.5, 6.0)
+    trainer.iteration, trainer.step_seconds = 11, 113.5
     log.after_step(trainer)
     assert written(tmp_path)[1]["step_seconds"] == 0.5, "since the last log"
 
@@ -255,3 +255,9 @@ def test_a_validation_says_its_means(monkeypatch, tmp_path, caplog, events, summ
     with caplog.at_level(logging.INFO, "basicsr"):
         trainer_of([1], hook).run(1)
     assert caplog.messages == [f"validation set iter 1: {shown}"]
+
+
+def test_durations_are_read_by_people():
+    assert duration(0.5) == "0:00:00" and duration(59.6) == "0:01:00" and duration(86399) == "23:59:59"
+    assert duration(3725) == "1:02:05"
+    assert duration(2 * 86400 + 59) == "2d 0:00:59"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from basicsr.archs.base import RestorationNetwork
-from basicsr.engine.hooks import Ema, duration
+from basicsr.engine.hooks import Ema
 from basicsr.engine.trainer import Hook, StepSettings, Trainer, move_to
 from basicsr.losses import L1Loss, MSELoss
 from basicsr.models.base import check_channels, check_inputs, gather_inputs
@@ -457,9 +457,3 @@ def test_hooks_are_called_in_order_around_the_steps():
     trainer_of(model, hooks=[Watch("a"), Watch("b")]).run(2)
     moments = [("before", 0), ("step", 1), ("step", 2)]
     assert calls == [(name, *moment) for moment in moments for name in "ab"]
-
-
-def test_durations_are_read_by_people():
-    assert duration(0.5) == "0:00:00" and duration(59.6) == "0:01:00" and duration(86399) == "23:59:59"
-    assert duration(3725) == "1:02:05"
-    assert duration(2 * 86400 + 59) == "2d 0:00:59"
