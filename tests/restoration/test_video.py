@@ -240,6 +240,10 @@ def test_restored_frames_are_what_is_stored(tmp_path):
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(10)])
     run(source, tmp_path / "b.mp4", lambda picture: 255 - picture)
     assert np.abs(pictures_of(tmp_path / "b.mp4").astype(int) - (255 - pictures_of(source))).mean() < 3
+    for crf, is_default in ((15, False), (16, True)):
+        run(source, tmp_path / f"{crf}.mp4", lambda picture: 255 - picture, crf=crf)
+        same = packets_of(tmp_path / f"{crf}.mp4", "video") == packets_of(tmp_path / "b.mp4", "video")
+        assert same is is_default
     run(source, tmp_path / "c.mp4", lambda picture: 255 - picture, crf=45)
     assert (tmp_path / "c.mp4").stat().st_size < (tmp_path / "b.mp4").stat().st_size
 
@@ -568,7 +572,7 @@ def test_a_bar_counts_the_frames_where_it_is_wanted(tmp_path, capsys):
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)])
     run(source, tmp_path / "b.mp4")
     assert capsys.readouterr().err == ""
-    restore_video(source, tmp_path / "c.mp4", lambda picture: picture)
+    restore_video(source=source, target=tmp_path / "c.mp4", restore=lambda picture: picture)
     bar = capsys.readouterr().err
     assert "a.mp4: 100%" in bar and " 6/6 " in bar
 
