@@ -3,6 +3,16 @@
 from basicsr.archs.baseline import Baseline, BaselineLocal
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
+from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.with_map import WithMAP
 
-__all__ = ["Baseline", "BaselineLocal", "NAFNet", "NAFNetLocal", "SegNAFNet", "SegNAFNetLocal", "WithMAP"]
+__all__ = [
+    "Baseline",
+    "BaselineLocal",
+    "NAFNet",
+    "NAFNetLocal",
+    "SegNAFNet",
+    "SegNAFNetLocal",
+    "Spandrel",
+    "WithMAP",
+]

@@ -65,6 +65,8 @@ class RestorationNetwork(nn.Module):
             otherwise; None pools globally.
         block: that builds it; `build_network` sets it.
         wraps: name of the option that is the block of a network inside; None where there is none.
+        needs_state: whether it is built of its weights: the constructor takes them by name as ``state``, and
+            loads them. Such a network is tested and restores, and is not trained.
     """
 
     gives: Gives = "image"
@@ -77,6 +79,7 @@ class RestorationNetwork(nn.Module):
     feature_points: tuple[FeaturePoint, ...] = ()
     local_train_size: ClassVar[tuple[int, int, int, int] | None] = None
     wraps: ClassVar[str | None] = None
+    needs_state: ClassVar[bool] = False
     block: Block = {}
 
     def stages(self, *inputs: Tensor) -> dict[str, Any]:
@@ -216,7 +219,9 @@ def build_network(block: Block, where: str = "network") -> RestorationNetwork:
     ARCHS.check(name, options, where, mistakes)
     if mistakes.lines:
         raise OptionError(where, mistakes.lines)
-    network_class(name)
+    if network_class(name).needs_state:
+        what = f"required by {name}, but not given; it is built of its weights"
+        raise OptionError(where, [f"{where}.weights: {what}"])
     try:
         net: RestorationNetwork = ARCHS.build(name, options)
     except ValueError as error:

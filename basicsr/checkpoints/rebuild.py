@@ -27,6 +27,10 @@ from basicsr.utils.registry import ARCHS, split_type
 _SHOWN = 5
 
 
+class UnknownNetworkError(UserError):
+    """A weight file without a description, of no known network."""
+
+
 @dataclass(frozen=True)
 class Rebuilt:
     """A network with its weights.
@@ -69,7 +73,8 @@ def rebuild_network(
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
-        UserError: one line: no weight file, no known network, a description that does not fit, or a network
+        UnknownNetworkError: one line: no known network.
+        UserError: one line: no weight file, a description that does not fit, or a network
             of a plugin that has not been loaded.
     """
     weights, block = describe(path, param_key)
@@ -91,6 +96,29 @@ def rebuild_network(
     said = put_weights(net, weights, way_on)
     net.eval()
     return Rebuilt(net, name, options, f"{name}, {found}, with {pooling}; {said}")
+
+
+def build_from_weights(
+    block: Block, path: Path, param_key: str | None = None
+) -> tuple[RestorationNetwork, str]:
+    """A network that is built of its weights (`RestorationNetwork.needs_state`), and a line for the log.
+
+    Args:
+        block: with its ``type``.
+        path, param_key: as of `rebuild_network`.
+
+    Raises:
+        UserError: no weight file, or no such network can be built of these weights.
+    """
+    weights = read_weights(path, param_key)
+    name, options = split_type(block)
+    try:
+        net: RestorationNetwork = ARCHS.build(name, options, state=weights.state)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    net.block = dict(block)
+    said = f"{name}, built of {len(weights.state)} weights from {path} [{weights.entry}]"
+    return net.eval(), "; ".join(filter(None, (said, net.adopt_weights_facts(weights.facts, weights.state))))
 
 
 def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
@@ -120,7 +148,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
 def _recognised(weights: Weights) -> tuple[Weights, Block]:
     found = recognise_below(weights.state)
     if not found:
-        raise UserError(
+        raise UnknownNetworkError(
             f"{weights.path}: holds weights of none of {known()}. It has: {_some_shapes(weights)}"
         )
     prefix = the_only_prefix(list(found), weights.state, weights.path)

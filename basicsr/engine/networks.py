@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from basicsr.archs.base import RestorationNetwork, build_network, changed, facts_of
-from basicsr.checkpoints.rebuild import describe
+from basicsr.archs.base import RestorationNetwork, build_network, changed, facts_of, network_class
+from basicsr.checkpoints.rebuild import build_from_weights, describe
 from basicsr.checkpoints.weights import load_network, put_weights
 from basicsr.config.paths import ExperimentPaths, iteration_of
 from basicsr.config.schema import Config, NetworkOptions, network_place
 from basicsr.models.base import check_channels
+from basicsr.utils.errors import OptionError
 from basicsr.utils.log import logger
 from basicsr.utils.shipped import weight_file
 
@@ -38,6 +39,9 @@ def start_network(
     options, where = config.all_networks[name], network_place(name)
     net, said = _built(options, where)
     check_channels(net, where)
+    if is_trained and not options.frozen and net.needs_state:
+        what = f"{net.block['type']} is not trained, only tested"
+        raise OptionError(where, [f"{where}.type: {what}; take another type, or set {where}.frozen=true"])
     size = sum(parameter.numel() for parameter in net.parameters())
     label = net.block["type"] if name == "g" else f"{where}, {net.block['type']}"
     logger().info(f"{label}: {size:,} parameters, on {device}")
@@ -65,7 +69,10 @@ def start_network(
 def _built(options: NetworkOptions, where: str) -> tuple[RestorationNetwork, str | None]:
     """The network, and what is said of its weights where it has some already."""
     if options.type:
-        net = build_network({"type": options.type, **options.options}, where)
+        block = {"type": options.type, **options.options}
+        if network_class(options.type).needs_state and options.weights is not None:
+            return build_from_weights(block, weight_file(options.weights), options.param_key)
+        net = build_network(block, where)
         given = options.options.get("weights")  # of a network that reads its file itself
         return net, f"{options.type}: weights of {given}" if given else None
     assert options.weights is not None

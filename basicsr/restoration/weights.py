@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from basicsr.archs.base import RestorationNetwork
-from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.rebuild import UnknownNetworkError, build_from_weights, rebuild_network
 from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
 from basicsr.utils.errors import UserError
@@ -19,6 +19,8 @@ def load_any(
     path: Path, local: bool | None = None, padding: Padding | None = None, param_key: str | None = None
 ) -> RestorationNetwork:
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
+
+    Weights that no network here recognises are tried with `basicsr.archs.spandrel_network.Spandrel`.
 
     Args:
         local: see `basicsr.checkpoints.rebuild.rebuild_network`, as for the others.
@@ -35,11 +37,31 @@ def load_any(
         if chosen is not None:
             raise UserError(f"{path}: {chosen} is fixed in an .onnx file; export it anew with the other kind")
         return OnnxNetwork(path)
-    rebuilt = rebuild_network(path, local, padding, param_key)
+    try:
+        rebuilt = rebuild_network(path, local, padding, param_key)
+    except UnknownNetworkError as unknown:
+        return _of_another_toolkit(path, local, padding, param_key, unknown)
     if (what := channel_mistake(rebuilt.net)) is not None:
         raise UserError(f"{path}: {what}")
     logger().info(rebuilt.said)
     return rebuilt.net
+
+
+def _of_another_toolkit(
+    path: Path,
+    local: bool | None,
+    padding: Padding | None,
+    param_key: str | None,
+    unknown: UnknownNetworkError,
+) -> RestorationNetwork:
+    try:
+        net, said = build_from_weights({"type": "Spandrel"}, path, param_key)
+    except UserError as error:
+        raise UserError(f"{unknown}. {str(error).removeprefix(f'{path}: ')}") from error
+    if local or padding is not None:
+        raise UserError(f"{path}: Spandrel pools and pads in one way only; leave --local and --padding out")
+    logger().info(said)
+    return net
 
 
 def find_weights(typed: str | None) -> Path:

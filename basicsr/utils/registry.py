@@ -190,7 +190,7 @@ def split_type(block: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 WITHOUT_TRUTH = "photos without ground truth are restored by basicsr/infer.py"
 
-ARCHS = Registry("network", "basicsr.archs")
+ARCHS = Registry("network", "basicsr.archs", runtime=("state",))
 SEGMENTERS = Registry("segmenter", "basicsr.segmenters")
 LOSSES = Registry("loss", "basicsr.losses")
 METRICS = Registry("metric", "basicsr.metrics", called_by_name=True)
