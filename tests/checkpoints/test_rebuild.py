@@ -224,6 +224,11 @@ class TestBadFiles:
         message = message_of(tmp_path / "net.pth")
         assert "not those of NAFNet" in message and "of another shape" in message and "damaged" in message
 
+    @pytest.mark.parametrize(("holds", "says"), [("NAFNet", "SegNAFNet"), ("SegNAFNet", "NAFNet")])
+    def test_a_description_of_the_other_network(self, tmp_path, holds: str, says: str):
+        save_network(tmp_path / "net.pth", build(holds, SMALL), None, {"type": says, **SMALL})
+        assert f"not those of {says}: " in message_of(tmp_path / "net.pth")
+
     @pytest.mark.parametrize(
         ("block", "what"),
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config
 from basicsr.engine.run import choose_device, open_testing, open_training
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import OptionError
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 
 CPU = torch.device("cpu")
@@ -104,6 +105,21 @@ def test_a_run_begins_anew_or_goes_on_from_its_newest_state(config):
     second.start_records(config)
     second.close()
     assert paths.config(20).is_file() and paths.config(0).is_file()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_tensorboard_is_needed_only_where_it_is_wanted(config, monkeypatch, wanted: bool):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    more = {"base": "options.yml", "logger": {"use_tb_logger": wanted}}
+    Path("more.yml").write_text(yaml.safe_dump(more))
+    chosen = load_config("more.yml")
+    run = open_training(chosen, "none", auto_resume=False)
+    if wanted:
+        with pytest.raises(UserError, match="logger.use_tb_logger"):
+            run.start_records(chosen)
+    else:
+        run.start_records(chosen)
+    run.close()
 
 
 def test_a_folder_without_a_state_is_put_aside(config):
