@@ -125,7 +125,7 @@ def open_testing(config: Config, launcher: Launcher) -> TestingRun:
     return TestingRun(ranks, _start(config, ranks, config.manual_seed), ResultPaths.of(config.name))
 
 
-def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
+def device_of_process(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
     """This process's GPU, or the CPU: for 0 GPUs, and (with a warning) where CUDA is missing."""
     if num_gpu == 0 or not torch.cuda.is_available():
         if num_gpu not in (0, "auto") and ranks.is_main:
@@ -142,7 +142,7 @@ def choose_device(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
 
 def _start(config: Config, ranks: Ranks, seed: int) -> torch.device:
     open_log(ranks.is_main)
-    device = choose_device(config.num_gpu, ranks)
+    device = device_of_process(config.num_gpu, ranks)
     start_process_group(ranks, device, config.dist_params.backend)
     seed_everything(seed)
     if config.deterministic:

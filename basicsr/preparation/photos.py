@@ -13,7 +13,7 @@ from basicsr.utils.decode import decode
 from basicsr.utils.image import READABLE, as_rgb, to_8_bit
 
 
-class Photo(NamedTuple):
+class NotedPhoto(NamedTuple):
     """``image`` is uint8 (H, W, 3) RGB, upright; ``notes`` name what had to be changed to get it."""
 
     image: NDArray[np.uint8]
@@ -29,7 +29,7 @@ def find_photos(folder: Path) -> DiskStorage:
     return DiskStorage(folder, READABLE)
 
 
-def read_photo(data: bytes, name: str) -> Photo:
+def read_photo(data: bytes, name: str) -> NotedPhoto:
     """Encoded photo -> 8-bit RGB as networks will see it, turned upright by its EXIF orientation.
 
     Grey becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
@@ -50,4 +50,4 @@ def read_photo(data: bytes, name: str) -> Photo:
     if image.dtype == np.uint16:
         notes.append("16 bits rounded to 8")
         image = to_8_bit(image)
-    return Photo(image, notes)
+    return NotedPhoto(image, notes)

@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from basicsr.masks.label_map import to_stack, write_label_map
 from basicsr.masks.legacy import published_grey
 from basicsr.segmenters.graph import graph_regions
 from basicsr.synthesis import blur_image, linear_motion
 from basicsr.utils.errors import UserError
-from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.image import Array, read_rgb, write_png
 from basicsr.utils.rng import sample_generator
-
-Photo = NDArray[Any]
 
 PHOTOS = {
     "train": (
@@ -63,7 +59,7 @@ def make_demo_dataset(folder: Path, seed: int = 42) -> int:
     return number
 
 
-def _read_photo(name: str) -> Photo:
+def _read_photo(name: str) -> Array:
     import skimage.data
 
     path = Path(skimage.data.__file__).parent / name
@@ -74,18 +70,18 @@ def _read_photo(name: str) -> Photo:
     return read_rgb(path)
 
 
-def _blurred_pair(sharp: Photo, generator: np.random.Generator) -> tuple[Photo, Photo]:
+def _blurred_pair(sharp: Array, generator: np.random.Generator) -> tuple[Array, Array]:
     kernel = linear_motion(generator.uniform(*_BLUR_PIXELS), generator.uniform(0, math.pi))
     return sharp, np.round(blur_image(sharp / 255.0, kernel) * 255).astype(np.uint8)
 
 
-def _crop(pair: tuple[Photo, Photo], generator: np.random.Generator) -> tuple[Photo, Photo]:
+def _crop(pair: tuple[Array, Array], generator: np.random.Generator) -> tuple[Array, Array]:
     top, left = (int(generator.integers(length - _TRAIN_CROP + 1)) for length in pair[0].shape[:2])
     window = np.s_[top : top + _TRAIN_CROP, left : left + _TRAIN_CROP]
     return pair[0][window], pair[1][window]
 
 
-def _write_pair(folder: Path, name: str, sharp: Photo, blurred: Photo) -> None:
+def _write_pair(folder: Path, name: str, sharp: Array, blurred: Array) -> None:
     places = [folder / kind / name for kind in ("target", "input", "input_mask", "grouped_masks")]
     if all(place.is_file() for place in places):
         return

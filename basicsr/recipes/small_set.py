@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from basicsr.preparation.layouts.crop_patches import Windows, crop_folder
+from basicsr.preparation.layouts.crop_patches import CropWindows, crop_folder
 from basicsr.preparation.layouts.place_pairs import place_file
 from basicsr.preparation.masks.create import create_masks
 from basicsr.preparation.masks.files import MaskJob
@@ -29,7 +29,7 @@ from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.parallel import in_parallel
 
 FIELDS = ("input", "target", "grouped_masks", "input_mask")
-WINDOWS = Windows(192, 113)
+WINDOWS = CropWindows(192, 113)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
         if _is_larger_than_a_window(part):
             source = part / "crops"
             for field in FIELDS:
-                windows = Windows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
+                windows = CropWindows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
                 crop_folder(part / field, source / field, windows, job.workers)
         for number in range(times):
             link_pairs(source, job.output / "train", f"{name}_{number}_")

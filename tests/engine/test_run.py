@@ -13,7 +13,7 @@ import yaml
 from basicsr.config.load import load_config
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config
-from basicsr.engine.run import choose_device, open_testing, open_training
+from basicsr.engine.run import device_of_process, open_testing, open_training
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
@@ -44,7 +44,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 ])  # fmt: skip
 def test_each_process_has_its_gpu_or_the_cpu(monkeypatch, warnings, num_gpu, gpus, local_rank, device):
     with_gpus(monkeypatch, gpus)
-    assert choose_device(num_gpu, Ranks(local_rank=local_rank)) == torch.device(device)
+    assert device_of_process(num_gpu, Ranks(local_rank=local_rank)) == torch.device(device)
     assert not warnings.messages
 
 
@@ -54,9 +54,9 @@ def test_each_process_has_its_gpu_or_the_cpu(monkeypatch, warnings, num_gpu, gpu
 ])  # fmt: skip
 def test_what_cannot_be_had_is_said_once(monkeypatch, warnings, gpus: int, message: str):
     with_gpus(monkeypatch, gpus)
-    choose_device(3, Ranks(rank=1))
+    device_of_process(3, Ranks(rank=1))
     assert not warnings.messages, "only by the main process"
-    choose_device(3, Ranks())
+    device_of_process(3, Ranks())
     assert warnings.messages == [message]
 
 

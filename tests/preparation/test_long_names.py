@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from basicsr.masks import read_label_map
-from basicsr.preparation.layouts.crop_patches import Windows, crop_folder
+from basicsr.preparation.layouts.crop_patches import CropWindows, crop_folder
 from basicsr.preparation.layouts.make_lmdb import make_lmdb
 from basicsr.preparation.layouts.place_pairs import place_pairs
 from basicsr.preparation.layouts.published import Pair
@@ -63,7 +63,7 @@ def test_windows_of_frames(photos, tmp_path):
 
 
 def crop(photos: Path, output: Path) -> object:
-    return crop_folder(photos, output, Windows(64, 64), workers=1)
+    return crop_folder(photos, output, CropWindows(64, 64), workers=1)
 
 
 def synthesize(photos: Path, output: Path) -> object:

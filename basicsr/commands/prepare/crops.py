@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare cr
     typed = parser.parse_args(argv)
 
     def command() -> None:
-        from basicsr.preparation.layouts.crop_patches import Windows, crop_folder, crop_split
+        from basicsr.preparation.layouts.crop_patches import CropWindows, crop_folder, crop_split
 
-        windows = Windows(typed.size, typed.step, typed.relabel)
+        windows = CropWindows(typed.size, typed.step, typed.relabel)
         is_split = any((typed.source / name).is_dir() for name in ("target", "input"))
         if typed.output is None and not is_split:
             parser.error(f"{typed.source} has no folders target and input; name the OUTPUT folder too")

@@ -35,7 +35,7 @@ RECORD = "crop_patches.json"
 
 
 @dataclass(frozen=True)
-class Windows:
+class CropWindows:
     """Squares of ``size`` pixels every ``step`` pixels; ``relabel`` numbers the regions of each anew, 1..K.
 
     Raises:
@@ -82,7 +82,7 @@ class _Field:
 
 
 def crop_split(
-    split: Path, output: Path, windows: Windows = Windows(), workers: int | None = None
+    split: Path, output: Path, windows: CropWindows = CropWindows(), workers: int | None = None
 ) -> CropCount:
     """Crop ``target``, ``input`` and, where they are, ``grouped_masks`` and ``input_mask`` of one split.
 
@@ -119,7 +119,7 @@ def crop_split(
 
 
 def crop_folder(
-    source: Path, output: Path, windows: Windows = Windows(), workers: int | None = None
+    source: Path, output: Path, windows: CropWindows = CropWindows(), workers: int | None = None
 ) -> CropCount:
     """Crop every image below a folder, which may hold photos or label maps; see `crop_split`.
 
@@ -137,7 +137,7 @@ def _field(storage: DiskStorage, key: str, output: Path, is_label_map: bool) -> 
     return _Field(Path(storage.describe(key)), str(output / key), is_label_map)
 
 
-def _keep_record(folder: Path, windows: Windows) -> None:
+def _keep_record(folder: Path, windows: CropWindows) -> None:
     """Remember how the crops in ``folder`` are made, so that no second run mixes them with others."""
     record = folder / RECORD
     settings = json.dumps(asdict(windows)) + "\n"
@@ -151,7 +151,7 @@ def _keep_record(folder: Path, windows: Windows) -> None:
         write_bytes(record, settings.encode())
 
 
-def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: Windows, workers: int | None) -> CropCount:
+def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: CropWindows, workers: int | None) -> CropCount:
     require_short_names(_crop(field, 1) for fields in jobs for field in fields)
     written = kept = 0
     for new, old in in_parallel(partial(_crop_one, windows=windows), jobs, "cropping", workers, threads=True):
@@ -159,7 +159,7 @@ def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: Windows, workers: int
     return CropCount(len(jobs), written, kept)
 
 
-def _crop_one(fields: tuple[_Field, ...], windows: Windows) -> tuple[int, int]:
+def _crop_one(fields: tuple[_Field, ...], windows: CropWindows) -> tuple[int, int]:
     """Write what is missing of the crops of one image; returns the numbers of new and of old crops."""
     name = str(fields[0].source)
     height, width = _quick_size(fields[0].source)

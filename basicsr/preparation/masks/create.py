@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from basicsr.masks import LabelMap, encode_label_map, from_stack, published_grey
 from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify
 from basicsr.preparation.masks.files import (
+    KeyedPhoto,
     MaskJob,
-    PhotoFile,
     count_regions,
     find_job_photos,
     missing_masks,
@@ -92,7 +92,7 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
     return counts
 
 
-def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: PhotoFile) -> _Made:
+def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: KeyedPhoto) -> _Made:
     name, data = str(photo.path), read_bytes(photo.path)
     image, notes = read_photo(data, name)
     try:

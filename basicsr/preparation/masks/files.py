@@ -60,14 +60,14 @@ class MaskJob:
 
 
 @dataclass(frozen=True)
-class PhotoFile:
+class KeyedPhoto:
     """A photo; ``key`` is its path below the folder without suffix."""
 
     key: str
     path: Path
 
 
-def find_job_photos(job: MaskJob) -> list[PhotoFile]:
+def find_job_photos(job: MaskJob) -> list[KeyedPhoto]:
     """All photos of the job, sorted by key.
 
     Raises:
@@ -79,16 +79,16 @@ def find_job_photos(job: MaskJob) -> list[PhotoFile]:
     if job.grey is not None and job.grey.resolve() == job.output.resolve():
         raise UserError(f"{job.grey}: label maps and grey images have the same names; take two folders")
     keys = storage.keys()
-    return [PhotoFile(key, Path(storage.describe(key))) for key in keys]
+    return [KeyedPhoto(key, Path(storage.describe(key))) for key in keys]
 
 
-def remove_leftovers(job: MaskJob, photos: Sequence[PhotoFile]) -> None:
+def remove_leftovers(job: MaskJob, photos: Sequence[KeyedPhoto]) -> None:
     """Remove what `write_bytes` had not finished for ``photos`` when an earlier run was killed."""
     for leftover in leftovers(place for photo in photos for place in job.places(photo.key)):
         leftover.unlink(missing_ok=True)
 
 
-def missing_masks(job: MaskJob, photos: Sequence[PhotoFile], made_with: str) -> list[PhotoFile]:
+def missing_masks(job: MaskJob, photos: Sequence[KeyedPhoto], made_with: str) -> list[KeyedPhoto]:
     """The photos whose files are not there, or are not what a record of these parameters says."""
     records = read_records(job.output)
     recorded = [
@@ -109,11 +109,11 @@ def missing_masks(job: MaskJob, photos: Sequence[PhotoFile], made_with: str) -> 
     return [photo for photo in photos if photo not in done]
 
 
-def _check(job: MaskJob, to_check: Sequence[tuple[PhotoFile, list[Record]]]) -> Iterator[str | None]:
+def _check(job: MaskJob, to_check: Sequence[tuple[KeyedPhoto, list[Record]]]) -> Iterator[str | None]:
     return in_parallel(partial(_mistake_in, job), to_check, "checking", job.workers, progress=job.progress)
 
 
-def _mistake_in(job: MaskJob, recorded: tuple[PhotoFile, list[Record]]) -> str | None:
+def _mistake_in(job: MaskJob, recorded: tuple[KeyedPhoto, list[Record]]) -> str | None:
     """How the files for a photo differ from all its records; null if they do not."""
     photo, records = recorded
     first, *others = job.places(photo.key)

@@ -11,7 +11,7 @@ import pytest
 
 from basicsr.masks.label_map import write_label_map
 from basicsr.preparation.layouts.check_dataset import check_dataset
-from basicsr.preparation.layouts.crop_patches import Windows, crop_split
+from basicsr.preparation.layouts.crop_patches import CropWindows, crop_split
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import encode_png, read_rgb, write_png
 
@@ -36,7 +36,7 @@ def problems(folder: Path) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_good_set_with_its_crops(data_set, workers):
-    crop_split(data_set / "train", data_set / "train", Windows(16, 12), 1)
+    crop_split(data_set / "train", data_set / "train", CropWindows(16, 12), 1)
     report = check_dataset(data_set, workers)
     assert report.problems == {}
     assert report.text().endswith("nothing wrong found")

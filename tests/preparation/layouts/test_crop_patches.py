@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr.masks.label_map import read_label_map, write_label_map
-from basicsr.preparation.layouts.crop_patches import CROP_FOLDERS, CropCount, Windows, crop_folder, crop_split
+from basicsr.preparation.layouts.crop_patches import (
+    CROP_FOLDERS,
+    CropCount,
+    CropWindows,
+    crop_folder,
+    crop_split,
+)
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import read_rgb, write_png
 
-SMALL = Windows(size=16, step=12)
+SMALL = CropWindows(size=16, step=12)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -30,7 +36,7 @@ def test_windows_cover_the_image_from_border_to_border(data):
     size = data.draw(st.integers(1, 40))
     step = data.draw(st.integers(1, size))
     height, width = (data.draw(st.integers(size, 150)) for _ in range(2))
-    corners = Windows(size, step).corners(height, width)
+    corners = CropWindows(size, step).corners(height, width)
     assert corners == sorted(set(corners)), "row by row, none twice"
     for places, length in (
         (sorted({top for top, _ in corners}), height),
@@ -44,14 +50,14 @@ def test_windows_cover_the_image_from_border_to_border(data):
 
 def test_a_gopro_image_has_the_eight_published_windows():
     expected = [(top, left) for top in (0, 208) for left in (0, 256, 512, 768)]
-    assert Windows().corners(720, 1280) == expected
+    assert CropWindows().corners(720, 1280) == expected
     assert 2103 * len(expected) == 16824, "the number of published training crops"
 
 
 @pytest.mark.parametrize(("size", "step", "option"), [(0, 1, "--size"), (8, 0, "--step"), (8, 9, "--step")])
 def test_windows_with_gaps_are_refused(size, step, option):
     with pytest.raises(OptionError, match=option):
-        Windows(size, step)
+        CropWindows(size, step)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -82,7 +88,7 @@ def test_all_fields_are_cut_at_the_same_places(paired_set, workers):
 
 
 def test_relabel_numbers_each_crop_anew_and_keeps_its_regions(paired_set):
-    crop_split(paired_set, paired_set, Windows(16, 12, relabel=True), 1)
+    crop_split(paired_set, paired_set, CropWindows(16, 12, relabel=True), 1)
     right = read_label_map(paired_set / "grouped_masks_crops" / "photo_0_s008.png")
     assert set(np.unique(right)) == {1}, "region 3 alone"
     whole = read_label_map(paired_set / "grouped_masks" / "photo_0.png")
@@ -111,7 +117,7 @@ def test_masks_that_come_later_are_added(paired_set):
     assert crop_split(paired_set, paired_set, SMALL, 1).written == 3 * 72
     assert not (paired_set / "grouped_masks_crops").exists()
     (paired_set / "later").rename(paired_set / "grouped_masks")
-    relabelled = Windows(16, 12, relabel=True)
+    relabelled = CropWindows(16, 12, relabel=True)
     assert crop_split(paired_set, paired_set, relabelled, 1) == CropCount(6, written=72, kept=216)
     with pytest.raises(UserError, match='grouped_masks_crops: holds crops made with .*"relabel": true'):
         crop_split(paired_set, paired_set, SMALL, 1)
@@ -121,7 +127,7 @@ def test_crops_of_other_windows_or_from_elsewhere_are_not_mixed_with(paired_set,
     crop_split(paired_set, paired_set, SMALL, 1)
     before = contents(paired_set)
     with pytest.raises(UserError, match='sharp_crops: holds crops made with .*"step": 12'):
-        crop_split(paired_set, paired_set, Windows(16, 8), 1)
+        crop_split(paired_set, paired_set, CropWindows(16, 8), 1)
     assert contents(paired_set) == before
     write_png(tmp_path / "foreign" / "a_s001.png", np.zeros((16, 16), np.uint8))
     with pytest.raises(UserError, match="foreign: holds files from elsewhere"):
@@ -155,7 +161,7 @@ def test_pairs_are_checked_before_anything_is_written(paired_set):
 
 def test_an_image_smaller_than_the_window_is_told(paired_set):
     with pytest.raises(UserError, match="photo_0.png: has 48x40 pixels, the window 48"):
-        crop_split(paired_set, paired_set, Windows(48, 24), 1)
+        crop_split(paired_set, paired_set, CropWindows(48, 24), 1)
 
 
 def test_a_folder_keeps_its_structure_and_the_kind_of_its_images(tmp_path):
