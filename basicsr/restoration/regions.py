@@ -7,12 +7,19 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.masks import LabelMap, Overlap, decode_label_map, encode_label_map, published_grey
+from basicsr.masks import (
+    LabelMap,
+    Overlap,
+    check_label_map,
+    decode_label_map,
+    encode_label_map,
+    published_grey,
+)
 from basicsr.segmenters.base import ByKey, Photo, Segmenter, as_seen, for_photo
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
@@ -20,6 +27,7 @@ from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
 
 Grey = NDArray[np.uint8]
+Found = TypeVar("Found", bound=NDArray[Any])
 
 
 def default_cache() -> Path:
@@ -50,35 +58,40 @@ class RegionFinder:
             key: path of the photo below its folder without suffix, for masks that were made elsewhere.
         """
 
-        def find() -> bytes:
-            found = for_photo(self.segmenter, key).labels(as_seen(photo, self.rule), self.rule)
-            return encode_label_map(found, key)
+        def find() -> LabelMap:
+            return check_label_map(
+                for_photo(self.segmenter, key).labels(as_seen(photo, self.rule), self.rule), key
+            )
 
-        return self._remembered(photo, self.rule, find, decode_label_map)
+        return self._remembered(photo, self.rule, find, encode_label_map, decode_label_map)
 
     def grey(self, photo: Photo, key: str) -> Grey:
         """SAM-Deblur's grey mask image uint8 (H, W), for networks with a mask channel."""
 
-        def find() -> bytes:
-            masks = for_photo(self.segmenter, key).masks(as_seen(photo, "published"))
-            return encode_png(published_grey(masks))
+        def find() -> Grey:
+            return published_grey(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
 
-        return self._remembered(photo, "grey", find, decode_single)
+        return self._remembered(photo, "grey", find, encode_png, decode_single)
 
     def _remembered(
-        self, photo: Photo, kind: str, find: Callable[[], bytes], decode: Callable[[bytes, str], Any]
-    ) -> Any:
+        self,
+        photo: Photo,
+        kind: str,
+        find: Callable[[], Found],
+        encode: Callable[[Found], bytes],
+        decode: Callable[[bytes, str], Found],
+    ) -> Found:
         if self._cache is None:
-            return decode(find(), kind)
+            return find()
         digest = hashlib.sha256(f"{kind} {photo.shape} {self._facts}".encode())
         digest.update(np.ascontiguousarray(photo).data)
         place = self._cache / f"{digest.hexdigest()}.png"
         try:
             return decode(place.read_bytes(), str(place))
         except (OSError, UserError):  # not there, or damaged
-            data = find()
+            found = find()
         try:
-            write_bytes(place, data)
+            write_bytes(place, encode(found))
         except OSError as error:
             logger().warning(f"{place}: the masks are not kept for the next time ({error.strerror})")
-        return decode(data, kind)
+        return found
