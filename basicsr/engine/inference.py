@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork
 from basicsr.config.schema import ValOptions
+from basicsr.engine.tiling import Tiling, Window
 from basicsr.layers.map_unit import HALO
 from basicsr.masks.pooling import region_means, region_sums, table_rows
 from basicsr.models.base import Apply, run_whole
@@ -43,32 +42,18 @@ class Windows:
 
     def __call__(self, net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> Tensor:
         """Inputs that all end in (H, W) -> what ``net`` gives of them, (B, .., H, W)."""
-        rows, columns = inputs[0].shape[-2:]
-        height, width = min(self.height, rows), min(self.width, columns)
-        tops, lefts = (
-            window_starts(rows, height, self.overlap),
-            window_starts(columns, width, self.overlap),
-        )
-        down = blend_weights(rows, height, tops, self.overlap).to(inputs[0].device)
-        across = blend_weights(columns, width, lefts, self.overlap).to(inputs[0].device)
-        places = list(product(range(len(tops)), range(len(lefts))))
-        count = inputs[0].shape[0]
+        x = inputs[0]
+        tiling = Tiling((x.shape[-2], x.shape[-1]), (self.height, self.width), self.overlap)
+        count = len(x)
         means = self._means(net, inputs)
-        total: Tensor | None = None
-        chunk = max(1, (self.max_batch or len(places) * count) // count)
-        for first in range(0, len(places), chunk):
-            chosen = [(i, j, tops[i], lefts[j]) for i, j in places[first : first + chunk]]
-            cut = [
-                torch.cat([x[..., top : top + height, left : left + width] for _, _, top, left in chosen])
-                for x in inputs
-            ]
-            parts = net(*cut, *(table.repeat(len(chosen), 1, 1) for table in means)).float().split(count)
-            if total is None:
-                total = parts[0].new_zeros(*parts[0].shape[:-2], rows, columns)
-            for (i, j, top, left), part in zip(chosen, parts, strict=True):
-                total[..., top : top + height, left : left + width] += part * down[i][:, None] * across[j]
-        assert total is not None
-        return total
+
+        def run(windows: Sequence[Window]) -> Sequence[Tensor]:
+            cut = [torch.cat([window.of(x) for window in windows]) for x in inputs]
+            restored = net(*cut, *(table.repeat(len(windows), 1, 1) for table in means))
+            return restored.float().split(count)
+
+        at_once = max(1, (self.max_batch or len(tiling.windows) * count) // count)
+        return torch.cat(list(tiling.blend(run, at_once)), dim=-2)
 
     def _means(self, net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if not self.whole_means or net.region_pool is None:
@@ -118,25 +103,6 @@ def image_means(
     assert isinstance(sums, Tensor) and isinstance(areas, Tensor)
     assert net.region_pool is not None
     return region_means(sums, areas, net.region_pool.mask_value).float()
-
-
-def window_starts(length: int, window: int, overlap: int) -> list[int]:
-    """Starts of the fewest windows that cover ``length`` and share ``overlap`` pixels, spread evenly."""
-    if window >= length:
-        return [0]
-    count = math.ceil((length - overlap) / (window - overlap))
-    step = math.ceil((length - window) / (count - 1))
-    return [min(index * step, length - window) for index in range(count)]
-
-
-def blend_weights(length: int, window: int, starts: Sequence[int], overlap: int) -> Tensor:
-    """Weights (windows, window) along one side: linear ramps over ``overlap``; those of a pixel sum to 1."""
-    position = torch.arange(1, window + 1, dtype=torch.float32)
-    ramp = (torch.minimum(position, window + 1 - position) / (overlap + 1)).clamp(max=1)
-    total = torch.zeros(length)
-    for start in starts:
-        total[start : start + window] += ramp
-    return torch.stack([ramp / total[start : start + window] for start in starts])
 
 
 def windows_of(options: ValOptions) -> Apply:

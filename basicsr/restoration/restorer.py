@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from basicsr.archs.base import RestorationNetwork
+from basicsr.engine.tiling import Tiling, Window
 from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
 from basicsr.masks import LabelMap, check_label_map, published_grey
+from basicsr.models.base import gather_inputs, inputs_of
 from basicsr.restoration.guard import Findings, Guard, Policy
-from basicsr.restoration.tiles import ALL_EIGHT, AS_IT_IS, Array, Photo, Turn, Window, in_tiles
+from basicsr.restoration.photo_fields import ALL_EIGHT, AS_IT_IS, DELIVERS, PhotoFields
 from basicsr.segmenters import graph_regions
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
-from basicsr.utils.image import to_8_bit
+from basicsr.utils.image import Array, to_8_bit, to_pixels
 from basicsr.utils.log import logger
 from basicsr.utils.memory import free_memory, is_out_of_memory
 
@@ -70,16 +74,22 @@ class Restored:
     """A restored photo and what happened to it.
 
     Args:
-        image: (H, W, 3) RGB in the type of the photo.
+        frames: (T, H, W, 3) RGB in the type of the photo; one frame, or those of the clip.
         findings: of the guard.
         tile: side of the tiles in pixels; None is the whole photo.
         labels: label map (H, W) that the network saw; None where it takes none.
     """
 
-    image: Array
+    frames: Array
     findings: Findings = field(default_factory=Findings)
     tile: int | None = None
     labels: LabelMap | None = None
+
+    @property
+    def image(self) -> Array:
+        """(H, W, 3): the frame in the middle."""
+        middle: Array = self.frames[len(self.frames) // 2]
+        return middle
 
 
 class Restorer:
@@ -89,11 +99,18 @@ class Restorer:
     >>> sharp = restorer.restore(photo)  # RGB (H, W, 3), uint8 or uint16
 
     Args:
-        net: image in, image out. Photos are normalized as its ``normalization`` says where it has one.
+        net: image in, image or clip out. Photos are normalized as its ``normalization`` says.
         options: how photos are run through it.
+
+    Raises:
+        UserError: the network takes what a photo does not have.
     """
 
     def __init__(self, net: RestorationNetwork, options: RestoreOptions = RestoreOptions()) -> None:
+        missing = [name for name in inputs_of(net) if name not in DELIVERS]
+        if missing:
+            what = f"{type(net).__name__} takes '{missing[0]}', which a photo does not have"
+            raise UserError(f"restore: {what}; take a network of {', '.join(DELIVERS)}")
         self.options = options
         self.device = choose_device(options.device)
         self.net = net.to(self.device).eval().requires_grad_(False)
@@ -139,8 +156,13 @@ class Restorer:
         """Whether the network takes a grey mask channel."""
         return "mask" in self.net.image_inputs
 
+    @property
+    def gives_clip(self) -> bool:
+        """Whether the network makes several frames of a photo."""
+        return self.net.gives == "clip"
+
     def restore(self, image: Array, labels: LabelMap | None = None, mask: Array | None = None) -> Array:
-        """Blurred photo -> restored photo of the same shape and type.
+        """Blurred photo -> restored photo of the same shape and type; a clip (T, H, W, 3) where `gives_clip`.
 
         Args:
             image: (H, W, 3) RGB, uint8 or uint16, of any size from 1x1.
@@ -152,7 +174,8 @@ class Restorer:
             UserError: another shape or type, masks of another size, or too little memory for the smallest
                 tile.
         """
-        return self.run(image, labels, mask).image
+        restored = self.run(image, labels, mask)
+        return restored.frames if self.gives_clip else restored.image
 
     def run(self, image: Array, labels: LabelMap | None = None, mask: Array | None = None) -> Restored:
         """`restore`, with what happened on the way."""
@@ -167,7 +190,7 @@ class Restorer:
             # Outside of the except block: the error's traceback holds what was computed so far.
             tile = self._smaller(tile, photo)
 
-    def _prepare(self, image: Array, labels: LabelMap | None, mask: Array | None) -> Photo:
+    def _prepare(self, image: Array, labels: LabelMap | None, mask: Array | None) -> PhotoFields:
         if (
             image.ndim != 3
             or image.shape[2] != 3
@@ -187,9 +210,9 @@ class Restorer:
             mask = _grey_of(labels)
         if labels is not None:
             labels = check_label_map(labels, "label map")
-        return Photo(image, labels if self.wants_labels else None, mask if self.wants_mask else None)
+        return PhotoFields(image, labels if self.wants_labels else None, mask if self.wants_mask else None)
 
-    def _first_tile(self, photo: Photo) -> int | None:
+    def _first_tile(self, photo: PhotoFields) -> int | None:
         if self.options.tile == "auto":
             rows, columns = photo.size
             fits = rows * columns * self.net.bytes_per_pixel <= free_memory(self.device) * _LARGEST_SHARE
@@ -200,7 +223,7 @@ class Restorer:
             tile = min(tile or self._most, self._most)
         return tile or None
 
-    def _smaller(self, tile: int | None, photo: Photo) -> int:
+    def _smaller(self, tile: int | None, photo: PhotoFields) -> int:
         used = min(tile or max(photo.size), max(photo.size))
         if used <= _SMALLEST_TILE:
             raise UserError(
@@ -213,32 +236,49 @@ class Restorer:
             torch.cuda.empty_cache()
         return self._most
 
-    def _run(self, photo: Photo, tile: int | None) -> Restored:
+    def _run(self, photo: PhotoFields, tile: int | None) -> Restored:
         findings = Findings()
         if tile is not None and photo.labels is not None and self.net.region_pool is None:
             logger().warning("the network takes no region means from outside: each tile pools its own part")
-        overlap = min(self.options.overlap, (tile or max(photo.size)) // 2)
-        with torch.inference_mode():
+        side = tile or max(photo.size)
+        tiling = Tiling(photo.size, (side, side), min(self.options.overlap, side // 2))
+        number = len(tiling.windows)
+        shown = None if self.options.progress and number > 1 else True
+        with torch.inference_mode(), tqdm(total=number, unit="tile", leave=False, disable=shown) as bar:
             first = self._attempt(self.net, photo, self.options.amp)
-            second: Attempt | None = None
+            second = cache(lambda: self._attempt(self._local_net(), photo, "off"))
 
-            def restore(window: Window) -> Tensor:
-                inputs = photo.inputs(Turn(), window, self.device)
+            def restore(windows: Sequence[Window]) -> list[Tensor]:
+                (window,) = windows
+                inputs = gather_inputs(self.net, photo.batch(window, self.device))
+                restored = self._checked(inputs, first, second, findings)
+                bar.update()
+                return [restored]
 
-                def again() -> Tensor:
-                    nonlocal second
-                    if second is None:
-                        second = self._attempt(self._local_net(), photo, "off")
-                    return second(inputs)
+            frames = _to_frames(tiling.blend(restore), photo)
+        return Restored(frames, findings, tile, photo.labels)
 
-                retry = again if self._has_second_way else None
-                lq = inputs[0][:, :3]
-                return self._guard.check(lq, first(inputs), retry, findings).clamp(0, 1)
+    def _checked(
+        self,
+        inputs: tuple[Tensor, ...],
+        first: Attempt,
+        second: Callable[[], Attempt],
+        findings: Findings,
+    ) -> Tensor:
+        """What ``first`` makes of the inputs (T, 3, h, w) in [0, 1], each frame looked at by the guard."""
+        again = cache(lambda: self._as_frames(second()(inputs)))
+        lq = inputs[0][:, :3]
+        frames = []
+        for index, frame in enumerate(self._as_frames(first(inputs)).split(1)):
+            retry = (lambda index=index: again()[index : index + 1]) if self._has_second_way else None
+            frames.append(self._guard.check(lq, frame, retry, findings).clamp(0, 1))
+        return torch.cat(frames)
 
-            image = in_tiles(restore, photo, tile, overlap, self.options.progress)
-        return Restored(image, findings, tile, photo.labels)
+    def _as_frames(self, restored: Tensor) -> Tensor:
+        """An image (1, 3, H, W) or a clip (1, T, 3, H, W) -> (T, 3, H, W)."""
+        return restored[0] if self.gives_clip else restored
 
-    def _attempt(self, net: RestorationNetwork, photo: Photo, amp: Precision) -> Attempt:
+    def _attempt(self, net: RestorationNetwork, photo: PhotoFields, amp: Precision) -> Attempt:
         """Inputs for a part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
         dtype = torch.float16 if amp == "fp16" else torch.bfloat16
         normalization = net.normalization or IDENTITY
@@ -269,6 +309,21 @@ class Restorer:
             self._second = copy.deepcopy(self.net)
             self._second.localise(self._second.local_train_size or _TRAIN_SIZE)
         return self._second
+
+
+def _to_frames(bands: Iterable[Tensor], photo: PhotoFields) -> Array:
+    """Bands of rows (T, 3, h, W) in [0, 1] -> (T, H, W, 3) in the type of the photo."""
+    frames: Array | None = None
+    top = 0
+    for band in bands:
+        if frames is None:
+            frames = np.empty((len(band), *photo.image.shape), photo.image.dtype)
+        bottom = top + band.shape[-2]
+        for frame, rows in zip(frames, band, strict=True):
+            frame[top:bottom] = to_pixels(rows, photo.image.dtype)
+        top = bottom
+    assert frames is not None
+    return frames
 
 
 def _grey_of(labels: LabelMap) -> Array:

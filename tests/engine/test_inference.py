@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from basicsr.archs.base import RestorationNetwork
 from basicsr.config.schema import ValOptions
-from basicsr.engine.inference import Windows, blend_weights, image_means, window_starts, windows_of
+from basicsr.engine.inference import Windows, image_means, windows_of
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
 from basicsr.layers.padding import SizeRule
 from basicsr.masks.pooling import region_means, region_sums, table_rows
@@ -30,21 +28,6 @@ class Pixelwise(RestorationNetwork):
         assert x.shape[-2:] == labels.shape[-2:]
         Pixelwise.largest_batch = max(self.largest_batch, len(x))
         return 2 * x + labels.unsqueeze(1)
-
-
-@given(length=st.integers(1, 200), window=st.integers(1, 60), overlap=st.integers(0, 59))
-def test_starts_cover_everything_with_the_overlap_asked_for(length: int, window: int, overlap: int):
-    overlap = min(overlap, window - 1)
-    starts = window_starts(length, window, overlap)
-    assert starts[0] == 0
-    assert starts[-1] + window >= length
-    for first, second in pairwise(starts):
-        assert first < second
-        assert first + window - second >= overlap
-    if window < length:
-        assert starts[-1] + window == length
-        fewer = len(starts) - 1
-        assert fewer * window - (fewer - 1) * overlap < length, "one window less would not do"
 
 
 @given(
@@ -95,21 +78,6 @@ def test_windows_have_their_height_and_width_but_never_more_than_the_image():
     assert seen == [(2, 3, 8, 10), (2, 3, 4, 20)]
 
 
-@pytest.mark.parametrize(("window", "overlap"), [(5, 0), (6, 2), (9, 4)])
-def test_weights_of_a_pixel_are_ramps_that_sum_to_one(window: int, overlap: int):
-    starts = window_starts(23, window, overlap)
-    weights = blend_weights(23, window, starts, overlap).double()
-    total = torch.zeros(23, dtype=torch.float64)
-    for start, part in zip(starts, weights, strict=True):
-        total[start : start + window] += part
-    # rounded once when divided and once when added, at most four windows to a pixel
-    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=8 * 2**-24)
-    if starts[1] == window - overlap:
-        falling = weights[0, window - overlap :]
-        expected = 1 - torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
-        torch.testing.assert_close(falling, expected, rtol=0, atol=8 * 2**-24)
-
-
 class Position(RestorationNetwork):
     """The column inside the window: shows which window a pixel came from."""
 
@@ -126,6 +94,22 @@ def test_grids_average_what_they_share_as_published():
 def test_tiles_are_blended_by_a_ramp():
     result = Windows(1, 6, 2)(Position(), (torch.zeros(1, 1, 1, 10),))
     assert result[0, 0, 0].tolist() == pytest.approx([0, 1, 2, 3, 4 * 2 / 3, 5 / 3 + 1 * 2 / 3, 2, 3, 4, 5])
+
+
+class Frames(RestorationNetwork):
+    """Three frames, each brighter than the one before."""
+
+    gives = "clip"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x, 2 * x, 3 * x], 1)
+
+
+@pytest.mark.parametrize("at_once", [None, 1, 3])
+def test_clips_are_put_together_frame_by_frame(at_once: int | None):
+    x = torch.rand(2, 3, 17, 22)
+    clip = Windows(8, 9, 3, at_once)(Frames(), (x,))
+    torch.testing.assert_close(clip, Frames()(x))
 
 
 def test_options_choose_the_windows():
