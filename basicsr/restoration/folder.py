@@ -17,14 +17,14 @@ from basicsr.reporting.facts import circumstances
 from basicsr.reporting.model import to_document
 from basicsr.reporting.page import read_page, write_page
 from basicsr.restoration.guard import Findings
-from basicsr.restoration.items import Item
+from basicsr.restoration.items import Item, as_clips, frame_path
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
 from basicsr.restoration.video import restore_video
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
-from basicsr.utils.photo_file import read_photo_file, require_size, write_photo_file
+from basicsr.utils.photo_file import PhotoFile, read_photo_file, require_size, write_photo_file
 
 REPORT = "report.html"
 
@@ -59,6 +59,8 @@ def restore_all(
 ) -> None:
     """Restore every file, go on after one that is broken, and write the report of a folder.
 
+    A network that makes a clip of a photo gets a folder for each, with the frames as PNG files.
+
     Args:
         items: from `basicsr.restoration.items.find_items`.
         finder: of masks, where the network wants them.
@@ -66,6 +68,10 @@ def restore_all(
     Raises:
         UserError: at the end, naming the files that could not be restored.
     """
+    if restorer.gives_clip:
+        items = as_clips(items)
+        what = f"{type(restorer.net).__name__} makes several frames of a photo"
+        logger().info(f"{what}: they are written to folders with its name, as in {items[0].target}")
     missing = [item for item in items if job.overwrite or not item.target.exists()]
     if len(missing) < len(items):
         kept = len(items) - len(missing)
@@ -98,14 +104,14 @@ def _restore_item(
     item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
 ) -> ReportImage:
     shown = (_restore_video if item.is_video else _restore_photo)(item, job, restorer, finder)
-    if job.is_folder and item.target.suffix != item.source.suffix:
+    if job.is_folder and not restorer.gives_clip and item.target.suffix != item.source.suffix:
         what = f"written as {item.target.suffix}: {item.source.suffix} files are read, not written"
         shown.notes.append(what)
     for note in shown.notes:
         logger().info(f"{item.source}: {note}")
     thumbnails = make_thumbnails(to_8_bit(shown.lq), to_8_bit(shown.restored), labels=shown.labels)
     full = (
-        {"lq": link(item.source, job.output), "restored": link(item.target, job.output)}
+        {"lq": link(item.source, job.output), "restored": link(shown.place, job.output)}
         if job.is_folder
         else {}
     )
@@ -130,8 +136,9 @@ def _write_report(place: Path, report: Report) -> None:
 
 
 class _Shown(NamedTuple):
-    """What the report shows of a file."""
+    """What the report shows of a file; ``place`` is that of the result."""
 
+    place: Path
     lq: Array
     restored: Array
     labels: LabelMap | None
@@ -145,12 +152,30 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     started = time.perf_counter()
     restored = _restore_with_masks(file.image, item.mask_key, restorer, finder)
     seconds = time.perf_counter() - started
-    dropped = write_photo_file(item.target, file, restored.image, job.quality)
+    if restorer.gives_clip:
+        place, dropped = _write_frames(item.target.parent, file, restored)
+    else:
+        place, dropped = item.target, write_photo_file(item.target, file, restored.image, job.quality)
     if restored.labels is not None:
         dropped += _save_masks(job, item.mask_key, to_8_bit(file.image), restored.labels)
     how = f"in tiles of {restored.tile} pixels" if restored.tile else "whole"
     notes = [f"{width} x {height} pixels, {how}, {seconds:.1f} s", *file.notes, *dropped]
-    return _Shown(file.image, restored.image, restored.labels, notes + restored.findings.notes())
+    if restorer.gives_clip:
+        notes.append(f"{len(restored.frames)} frames; shown is the one in the middle")
+    return _Shown(place, file.image, restored.image, restored.labels, notes + restored.findings.notes())
+
+
+def _write_frames(folder: Path, file: PhotoFile, restored: Restored) -> tuple[Path, list[str]]:
+    """Write a clip; returns the place of the frame in the middle and what of the photo was not kept."""
+    dropped: list[str] = []
+    beyond = len(restored.frames)
+    while (left := frame_path(folder, beyond)).exists():  # of a longer clip that is overwritten
+        left.unlink()
+        beyond += 1
+    # The first frame comes last: where it is, the clip is complete.
+    for index in reversed(range(len(restored.frames))):
+        dropped = write_photo_file(frame_path(folder, index), file, restored.frames[index])
+    return frame_path(folder, len(restored.frames) // 2), dropped
 
 
 def _save_masks(job: RestoreJob, key: str, photo: Array, labels: LabelMap) -> list[str]:
@@ -167,6 +192,9 @@ def _save_masks(job: RestoreJob, key: str, photo: Array, labels: LabelMap) -> li
 
 
 def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
+    if restorer.gives_clip:
+        what = f"{type(restorer.net).__name__} makes several frames of each"
+        raise UserError(f"{item.source}: {what}; take a network that gives images, or restore photos")
     findings = Findings()
     frames = 0
     first: list[tuple[Array, Restored]] = []
@@ -188,7 +216,7 @@ def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     notes = [
         f"{frames} frames of {width} x {height} pixels, {seconds / frames:.2f} s each; shown is the first"
     ]
-    return _Shown(lq, restored.image, restored.labels, [*notes, *said, *findings.notes()])
+    return _Shown(item.target, lq, restored.image, restored.labels, [*notes, *said, *findings.notes()])
 
 
 def _restore_with_masks(image: Array, key: str, restorer: Restorer, finder: RegionFinder | None) -> Restored:

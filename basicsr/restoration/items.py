@@ -65,12 +65,7 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
     for source, name in dict.fromkeys(named):
         target = output / name.with_suffix(_suffix_of_result(name)) if is_folder else output
         items.append(Item(source, target, name.as_posix()))
-    _require_distinct(items)
-    require_short_names(item.target for item in items)
-    inputs = {item.source.resolve() for item in items}
-    for item in items:
-        if item.target.resolve() in inputs:
-            raise UserError(f"{item.target}: is the input itself; choose another place")
+    _require_places(items)
     if alone and not sources[0].is_dir():
         (only,) = items
         if only.is_video:
@@ -81,6 +76,22 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
         if only.target.exists() and not overwrite:
             raise UserError(f"{only.target}: exists already; choose another place, or --overwrite")
     return items
+
+
+def as_clips(items: Sequence[Item]) -> list[Item]:
+    """The same files, with the first frame of a clip as result: ``photo/0001.png`` instead of ``photo.jpg``.
+
+    Raises:
+        UserError: two folders of one name, or a frame that is an input.
+    """
+    clips = [item._replace(target=frame_path(item.target.with_suffix(""), 0)) for item in items]
+    _require_places(clips)
+    return clips
+
+
+def frame_path(folder: Path, index: int) -> Path:
+    """The file of a frame, counted from 0, in the folder of a clip."""
+    return folder / f"{index + 1:04d}.png"
 
 
 def require_own_masks(items: Sequence[Item], folder: Path, sources: Iterable[Path]) -> None:
@@ -135,6 +146,16 @@ def _size_in_header(photo: Path) -> tuple[int, int]:
 def _suffix_of_result(name: Path) -> str:
     is_video = name.suffix.lower() in VIDEO_SUFFIXES
     return (written_video_suffix if is_video else written_suffix)(name.suffix)
+
+
+def _require_places(items: Sequence[Item]) -> None:
+    """Check that each result has a place of its own, with a name that a file can have."""
+    _require_distinct(items)
+    require_short_names(item.target for item in items)
+    inputs = {item.source.resolve() for item in items}
+    for item in items:
+        if item.target.resolve() in inputs:
+            raise UserError(f"{item.target}: is the input itself; choose another place")
 
 
 def _require_distinct(items: Iterable[Item]) -> None:

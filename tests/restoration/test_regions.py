@@ -71,6 +71,16 @@ def test_a_damaged_memory_is_made_again(tmp_path):
     assert segmenter.asked == 2
 
 
+def test_what_is_found_is_what_is_remembered(tmp_path):
+    """With a cache, at the second time, and without one, where nothing is encoded: the same arrays."""
+    for kind in ("labels", "grey"):
+        found = [
+            getattr(RegionFinder(Counting(), cache=cache), kind)(PHOTO, "a")
+            for cache in (tmp_path, tmp_path, None)
+        ]
+        assert all(np.array_equal(one, found[0]) and one.dtype == found[0].dtype for one in found)
+
+
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path):
     (tmp_path / "file").write_text("in the way")
     finder = RegionFinder(Counting(), cache=tmp_path / "file")

@@ -372,3 +372,65 @@ def test_bad_arguments_are_one_line():
         RestoreOptions(tile=10)
     with pytest.raises(UserError, match="no such checkpoint"):
         Restorer.from_checkpoint("nowhere.pth")
+
+
+class Brighter(RestorationNetwork):
+    """A clip of three frames: the photo, the photo and 4 levels, the photo and 8 levels."""
+
+    gives = "clip"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x + 4 * index / 255 for index in range(3)], 1)
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_network_of_clips_gives_frames(tile: int, dtype: type):
+    image = noise(90, 110, dtype) // 2
+    step = 4 * np.iinfo(dtype).max // 255
+    net = Brighter()
+    net.normalization = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    restorer = Restorer(net, RestoreOptions(tile=tile, overlap=16, ensemble=True, device="cpu"))
+    restored = restorer.run(image)
+    expected = np.stack([image + dtype(step * index) for index in range(3)])
+    assert restored.frames.dtype == dtype
+    assert np.abs(restored.frames.astype(int) - expected).max() <= (0 if dtype is np.uint8 else 1)
+    assert np.array_equal(restored.image, restored.frames[1])
+    assert np.array_equal(restorer.restore(image), restored.frames)
+
+
+def test_a_clip_of_normalized_frames_is_undone_frame_by_frame():
+    net = Brighter()
+    net.normalization = Normalization((0.5, 0.4, 0.3), (0.5, 0.25, 0.4))
+    image = noise(20, 30) // 2
+    frames = Restorer(net, RestoreOptions(device="cpu", guard="off")).run(image).frames
+    shift = frames.astype(int) - image
+    for index in range(3):
+        expected = 4 * index * np.array([0.5, 0.25, 0.4])
+        assert np.abs(shift[index] - expected).max() <= 0.5 + 1e-3
+
+
+def test_each_frame_of_a_clip_is_guarded():
+    """The last frame leaves the photo; its second try is the last frame of the second clip."""
+
+    class Net(Brighter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = GlobalAvgPool2d()
+
+        def forward(self, x: Tensor) -> Tensor:
+            clip = super().forward(x + 0 * self.pool(x))
+            return torch.cat([clip[:, :2], clip[:, 2:] + 5 * isinstance(self.pool, GlobalAvgPool2d)], 1)
+
+    image = noise(70, 80) // 2
+    result = Restorer(Net(), RestoreOptions(device="cpu")).run(image)
+    assert np.array_equal(result.frames, np.stack([image, image + 4, image + 8]))
+    assert (result.findings.pixels, result.findings.mended) == (3 * 70 * 80, 70 * 80)
+
+
+def test_inputs_that_a_photo_does_not_have_are_named():
+    class Net(PassOn):
+        image_inputs = ("lq", "events")
+
+    with pytest.raises(UserError, match="Net takes 'events', which a photo does not have"):
+        Restorer(Net())
