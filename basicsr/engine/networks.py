@@ -72,9 +72,7 @@ def _built(options: NetworkOptions, where: str) -> tuple[RestorationNetwork, str
         block = {"type": options.type, **options.options}
         if network_class(options.type).needs_state and options.weights is not None:
             return build_from_weights(block, weight_file(options.weights), options.param_key)
-        net = build_network(block, where)
-        given = options.options.get("weights")  # of a network that reads its file itself
-        return net, f"{options.type}: weights of {given}" if given else None
+        return build_network(block, where), None
     assert options.weights is not None
     weights, block = describe(weight_file(options.weights), options.param_key)
     net = build_network(changed(block, options.options), where)
