@@ -20,7 +20,6 @@ from basicsr.checkpoints.weights import Weights, put_weights, read_weights
 from basicsr.layers.padding import Padding
 from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import UserError
-from basicsr.utils.log import logger
 from basicsr.utils.plugins import require_plugins
 from basicsr.utils.registry import ARCHS, split_type
 
@@ -93,7 +92,7 @@ def rebuild_network(
         found = "recognised by the shapes of its weights"
         way_on = f"Known without a description are {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
-    said = put_weights(net, weights, way_on)
+    said = "; ".join([put_weights(net, weights, way_on), *require_plugins(weights.plugins, path)])
     net.eval()
     return Rebuilt(net, name, options, f"{name}, {found}, with {pooling}; {said}")
 
@@ -131,8 +130,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
         UserError: as `rebuild_network`.
     """
     weights = read_weights(path, param_key)
-    for note in require_plugins(weights.plugins, path):
-        logger().warning(note)
+    require_plugins(weights.plugins, path)
     if not weights.network:
         return _recognised(weights)
     name, options = split_type(weights.network)

@@ -163,7 +163,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
     # PyTorch names these by the arithmetic of padding and cropping, which says the same.
     shape = program.model.graph.outputs[0].shape
     assert shape is not None
-    shape[2], shape[3] = "height", "width"
+    shape[len(shape) - 2], shape[len(shape) - 1] = "height", "width"
     return program
 
 

@@ -23,6 +23,7 @@ _DTYPES = {
     "tensor(int64)": np.int64,
 }
 _IMAGE_INPUTS = {3: ("lq",), 4: ("lq", "mask")}
+_RANK_OF_CLIPS = 5  # (1, T, C, H, W)
 _NO_LOG = 4  # what fails is raised as well
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc")
 
@@ -67,13 +68,15 @@ class OnnxNetwork(RestorationNetwork):
                 "label map [1, height, width] beside it"
             )
         self.image_inputs = _IMAGE_INPUTS[channels]
+        self.gives = "clip" if len(self.session.get_outputs()[0].shape) == _RANK_OF_CLIPS else "image"
 
     def metadata(self) -> dict[str, str]:
         """What the file says about itself; see `basicsr.restoration.onnx_export.export_onnx`."""
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Image (1, C, H, W) and label map (1, H, W) -> (1, C, H, W) float32, on the device of ``x``.
+        """Image (1, C, H, W), label map (1, H, W) -> (1, C, H, W) or (1, T, C, H, W), float32, on the device
+        of ``x``.
 
         Raises:
             UserError: a size that the file does not take.

@@ -54,7 +54,7 @@ MODULES = {"train": train, "test": test, "restore": restore, "export": export}
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch) -> Path:
+def workplace(tmp_path, monkeypatch, own_code) -> Path:
     """The current folder, with pairs and with clips of three frames."""
     generator = np.random.default_rng(0)
     chosen = {}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from basicsr.engine.checkpoint import load_contents, save_contents
 
+from basicsr.checkpoints.weights import load_contents, save_contents
 from basicsr.config.load import load_config
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config

@@ -161,8 +161,7 @@ def test_a_run_that_is_done_already_saves_nothing(tmp_path):
 
 def test_only_the_main_process_writes(tmp_path):
     trainer_of([1, 1], saver(tmp_path, 1, rank=1)).run(2)
-    description = {"type": "Shift"}
-    hook = SaveCheckpoint(9, ExperimentPaths(tmp_path), description, None, Ranks(1), validated_every=1)
+    hook = SaveCheckpoint(9, ExperimentPaths(tmp_path), None, Ranks(1), validated_every=1)
     trainer = trainer_of([1], hook)
     trainer.iteration, trainer.total_iter = 1, 9
     hook.after_step(trainer)
