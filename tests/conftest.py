@@ -130,7 +130,8 @@ class OwnCode:
     def unload(self) -> None:
         """As if this process had not loaded any."""
         for plugin in plugins._loaded.values():
-            sys.modules.pop(plugin.module, None)
+            for name in [name for name in sys.modules if f"{name}.".startswith(f"{plugin.module}.")]:
+                del sys.modules[name]
             for item in vars(registry).values():
                 if isinstance(item, registry.Registry):
                     item.forget(plugin.module)

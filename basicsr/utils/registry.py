@@ -79,8 +79,12 @@ class Registry:
         return entry
 
     def forget(self, module: str) -> None:
-        """Take out what ``module`` has registered, so that it can be imported again."""
-        self._entries = {name: item for name, item in self._entries.items() if item.__module__ != module}
+        """Take out what ``module``, or one inside of it, has registered, so that it can be imported again."""
+        self._entries = {
+            name: item
+            for name, item in self._entries.items()
+            if not f"{item.__module__}.".startswith(f"{module}.")
+        }
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
