@@ -11,6 +11,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.base import Block
+from basicsr.archs.baseline import ATTENTION
 from basicsr.archs.unet import RestorationUNet, unet_options
 from basicsr.layers.local_pool import GlobalAvgPool2d
 from basicsr.layers.norm import LayerNorm2d
@@ -107,7 +108,7 @@ class NAFNet(RestorationUNet):
         found = unet_options(state, extra_channel)
         if found is None or found[1] > 1 or "pre_seg.weight" in state:
             return None
-        if any(name.endswith("se.1.weight") for name in state):
+        if any(name.endswith(ATTENTION) for name in state):
             return None  # the attention of a Baseline
         return found[0] | {"mask": found[1] == 1}
 

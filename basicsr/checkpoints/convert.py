@@ -54,7 +54,7 @@ def convert_checkpoint(
     broken = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
     if broken:
         raise UserError(f"{source}: {broken[0]} is not finite in {precision}; take another precision")
-    description = rebuilt.block
+    description = net.block
     if output.suffix == ".pth":
         save_network(output, net, None, description)
     else:

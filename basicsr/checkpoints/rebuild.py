@@ -35,21 +35,22 @@ class Rebuilt:
     """A network with its weights.
 
     Attributes:
-        net: on the CPU, in evaluation mode.
-        type: its registered name.
-        options: its other options.
+        net: on the CPU, in evaluation mode; its ``block`` is what builds it.
         said: a line for the log: how the network was found, and what `put_weights` says.
     """
 
     net: RestorationNetwork
-    type: str
-    options: dict[str, Any]
     said: str
 
     @property
-    def block(self) -> Block:
-        """Its ``network_g`` block."""
-        return {"type": self.type, **self.options}
+    def type(self) -> str:
+        """Its registered name."""
+        return str(self.net.block["type"])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its other options."""
+        return split_type(self.net.block)[1]
 
 
 def rebuild_network(
@@ -93,8 +94,9 @@ def rebuild_network(
         way_on = f"Known without a description are {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
     said = "; ".join([put_weights(net, weights, way_on), *require_plugins(weights.plugins, path)])
+    net.block = block
     net.eval()
-    return Rebuilt(net, name, options, f"{name}, {found}, with {pooling}; {said}")
+    return Rebuilt(net, f"{name}, {found}, with {pooling}; {said}")
 
 
 def build_from_weights(

@@ -73,8 +73,8 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     )
     how.add_argument(
         "--guard", default="retry", choices=["off", "keep", "input", "retry"],
-        help="where the result left the photo: say so (keep), put the input back (input), or try another way "
-        "first (retry, default)",
+        help="where the result departs from the photo: report it (keep), restore the input (input), or try "
+        "another way first (retry, default)",
     )  # fmt: skip
     how.add_argument("--amp", default="off", choices=["off", "bf16", "fp16"], help="autocast; default: off")
     how.add_argument(

@@ -45,8 +45,7 @@ class Component(Options, frozen=True, kw_only=True):
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> Component | None:
         """Split ``value`` into fields and options and check both."""
-        own = cls.registry.options(value["type"]) if value.get("type") in cls.registry.names() else {}
-        frame = struct_values(cls, value, where, mistakes, skip=("options", *own))
+        frame = struct_values(cls, value, where, mistakes, skip=("options",))
         options = {key: item for key, item in value.items() if key not in frame.known}
         if "type" in value:
             cls.registry.check(value["type"], options, where, mistakes, beside=tuple(frame.known))

@@ -37,7 +37,8 @@ def start_network(
         UserError: the weights cannot be read, or do not fit.
     """
     options, where = config.all_networks[name], network_place(name)
-    net, said = _built(options, where)
+    beside = None if resumed is None or options.frozen else weights_beside(resumed, name)
+    net, said = _built(options, where, beside)
     check_channels(net, where)
     if is_trained and not options.frozen and net.needs_state:
         what = f"{net.block['type']} is not trained, only tested"
@@ -47,11 +48,10 @@ def start_network(
     logger().info(f"{label}: {size:,} parameters, on {device}")
     if options.frozen:
         net.requires_grad_(False)
-    elif resumed is not None:
-        logger().info(load_network(net, weights_beside(resumed, name), param_key="params"))
-        return net
     path = config.path
-    if said is None and options.weights is not None:
+    if beside is not None:
+        said = said or load_network(net, beside, param_key="params")
+    elif said is None and options.weights is not None:
         said = load_network(net, weight_file(options.weights), options.strict, options.param_key)
     elif name == "g" and path.pretrain_network_g is not None:
         weights = weight_file(path.pretrain_network_g)
@@ -66,15 +66,22 @@ def start_network(
     return net
 
 
-def _built(options: NetworkOptions, where: str) -> tuple[RestorationNetwork, str | None]:
-    """The network, and what is said of its weights where it has some already."""
+def _built(options: NetworkOptions, where: str, beside: Path | None) -> tuple[RestorationNetwork, str | None]:
+    """The network, and a line for the log on its weights; None where it has none yet.
+
+    Args:
+        beside: the weights of the run that is resumed, which describe the network as well.
+    """
     if options.type:
         block = {"type": options.type, **options.options}
         if network_class(options.type).needs_state and options.weights is not None:
             return build_from_weights(block, weight_file(options.weights), options.param_key)
         return build_network(block, where), None
     assert options.weights is not None
-    weights, block = describe(weight_file(options.weights), options.param_key)
+    if beside is not None:
+        weights, block = describe(beside, "params")
+    else:
+        weights, block = describe(weight_file(options.weights), options.param_key)
     net = build_network(changed(block, options.options), where)
     way_on = f"Check the options beside {where}.weights" if options.strict else None
     return net, put_weights(net, weights, way_on)

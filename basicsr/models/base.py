@@ -64,8 +64,9 @@ class Model(nn.Module, ABC):
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
+        trained = self.trained
         for name, net in self.networks.items():
-            if name not in self.trained:
+            if name not in trained:
                 net.eval()
         return self
 
@@ -98,12 +99,12 @@ class Model(nn.Module, ABC):
 
 
 def inputs_of(net: RestorationNetwork) -> tuple[str, ...]:
-    """Fields of a batch that a network eats."""
+    """Fields of a batch that a network takes as inputs."""
     return (*net.image_inputs, *(["labels"] if net.takes_labels else []))
 
 
 def gather_inputs(net: RestorationNetwork, batch: Batch) -> tuple[Tensor, ...]:
-    """What ``net`` eats: its image inputs concatenated by channel, then label maps where it takes them."""
+    """Inputs of ``net``: its image inputs concatenated by channel, then label maps where it takes them."""
     image = torch.cat([batch[name] for name in net.image_inputs], dim=1)
     return (image, batch["labels"]) if net.takes_labels else (image,)
 
@@ -117,13 +118,18 @@ def check_inputs(model: Model, delivers: Collection[str], where: str, training: 
     types = {"labels": "PairedImageGroupMaskDataset", "mask": "PairedImageMaskDataset"}
     needs = model.needs_in_training() if training else model.needs()
     missing = [name for name in needs if name not in delivers]
-    if missing:
-        kind = types.get(missing[-1], "PairedImageDataset")
-        who = type(model.network(model.predicts_with)).__name__
-        if missing[-1] not in inputs_of(model.network(model.predicts_with)):
-            who = type(model).__name__
-        what = f"{who} needs '{missing[-1]}', which this type does not deliver; use {kind}"
-        raise OptionError(where, [f"{where}.type: {what}"])
+    if not missing:
+        return
+    name, net = missing[-1], model.network(model.predicts_with)
+    if name in inputs_of(net) or name == model.reference:
+        who = type(net).__name__ if name in inputs_of(net) else type(model).__name__
+        what = f"{who} needs '{name}', which this type does not deliver"
+        way_on = f"use {types.get(name, 'PairedImageDataset')}"
+    else:
+        what = f"a loss names '{name}', which neither this type delivers ({', '.join(delivers)})"
+        what += f" nor a network gives as a stage ({', '.join(net.stage_names)})"
+        way_on = "take another loss, data set or network"
+    raise OptionError(where, [f"{where}.type: {what}; {way_on}"])
 
 
 def check_channels(net: RestorationNetwork, where: str) -> None:

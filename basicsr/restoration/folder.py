@@ -168,13 +168,11 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
 def _write_frames(folder: Path, file: PhotoFile, restored: Restored) -> tuple[Path, list[str]]:
     """Write a clip; returns the place of the frame in the middle and what of the photo was not kept."""
     dropped: list[str] = []
-    beyond = len(restored.frames)
-    while (left := frame_path(folder, beyond)).exists():  # of a longer clip that is overwritten
-        left.unlink()
-        beyond += 1
     # The first frame comes last: where it is, the clip is complete.
     for index in reversed(range(len(restored.frames))):
         dropped = write_photo_file(frame_path(folder, index), file, restored.frames[index])
+    if (beyond := frame_path(folder, len(restored.frames))).exists():
+        dropped = [*dropped, f"{beyond} and what follows it were there before and are not of this clip"]
     return frame_path(folder, len(restored.frames) // 2), dropped
 
 

@@ -169,7 +169,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
 
 def _metadata(rebuilt: Rebuilt, weights: Path) -> dict[str, str]:
     return {
-        "basicsr.network": json.dumps(rebuilt.block),
+        "basicsr.network": json.dumps(rebuilt.net.block),
         "basicsr.facts": json.dumps(facts_of(rebuilt.net).to_builtins()),
         "basicsr.weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "basicsr.version": __version__,

@@ -340,7 +340,7 @@ def test_mixup_draws_its_shares_from_the_beta_distribution_of_1_2():
     assert mixed.var().item() == pytest.approx(variance, rel=4 * (2 / len(mixed)) ** 0.5)
 
 
-def test_inputs_are_gathered_by_what_the_network_says_it_eats():
+def test_inputs_are_gathered_by_what_the_network_takes():
     batch = {"lq": torch.rand(1, 3, 4, 4), "mask": torch.rand(1, 1, 4, 4), "labels": torch.ones(1, 4, 4)}
     plain, cat, seg = (
         ARCHS.build(*args) for args in (("NAFNet", {}), ("NAFNet", {"mask": True}), ("SegNAFNet", {}))
@@ -359,6 +359,15 @@ def test_inputs_are_gathered_by_what_the_network_says_it_eats():
         check_inputs(masked, ("gt", "lq"), "datasets.train")
     with pytest.raises(OptionError, match="ImageRestorationModel needs 'gt'"):
         check_inputs(masked, ("lq", "mask"), "datasets.train", training=True)
+
+    class Staged(nn.Module):
+        def forward(self, restored: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+            return restored.mean() + coarse.mean()
+
+    staged = ImageRestorationModel({"g": plain}, {"l_staged": Staged()})
+    said = r"a loss names 'coarse'.*nor a network gives as a stage \(restored\)"
+    with pytest.raises(OptionError, match=said):
+        check_inputs(staged, ("gt", "lq"), "datasets.train", training=True)
 
 
 def test_only_images_of_four_dimensions_get_another_layout():

@@ -58,15 +58,17 @@ def test_a_photo_becomes_a_folder_of_frames(photos, tmp_path):
     assert "3 frames; shown is the one in the middle" in shown["images"][0]["results"][0]["notes"]
 
 
-def test_clips_that_are_there_are_kept_or_made_anew_whole(photos, tmp_path):
+def test_clips_that_are_there_are_kept_or_made_anew_and_nothing_is_deleted(photos, tmp_path, caplog):
     first = tmp_path / "out" / "a" / "0001.png"
     restore(photos, tmp_path / "out")
     write_png(first, PHOTO + 100)
     restore(photos, tmp_path / "out")
     assert np.array_equal(read_rgb(first), PHOTO + 100)
-    restore(photos, tmp_path / "out", count=2, overwrite=True)
+    with caplog.at_level("INFO", "basicsr"):
+        restore(photos, tmp_path / "out", count=2, overwrite=True)
     assert np.array_equal(read_rgb(first), PHOTO)
-    assert sorted(path.name for path in first.parent.iterdir()) == ["0001.png", "0002.png"]
+    assert sorted(path.name for path in first.parent.iterdir()) == ["0001.png", "0002.png", "0003.png"]
+    assert "0003.png and what follows it were there before and are not of this clip" in caplog.text
 
 
 def test_videos_are_for_networks_of_images(photos, tmp_path):
