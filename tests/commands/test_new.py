@@ -31,6 +31,7 @@ def run(capsys, *words: object) -> tuple[int, str, str]:
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SNAKE)
 def test_file_comes_with_a_test_that_passes(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -39,7 +40,11 @@ def test_file_comes_with_a_test_that_passes(kind, tmp_path, monkeypatch, capsys)
     assert code == 0 and f"plugins: [{stem}.py]" in out
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{stem}.py"]
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": ""},
     )
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout
 
