@@ -85,6 +85,9 @@ class RestorationNetwork(nn.Module):
     def stages(self, *inputs: Tensor) -> dict[str, Any]:
         """Everything that a loss may want, by the names of `stage_names`: at least ``restored``.
 
+        A stage of images at several scales is called ``scales``: (B, C, H / 2^k, W / 2^k) each, finest first,
+        of the padded image.
+
         Args:
             inputs: as of ``forward``.
         """
@@ -166,6 +169,14 @@ class RestorationNetwork(nn.Module):
             options: of this class.
         """
         return None if local else {"type": cls.__name__, **options}
+
+    def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights as this network names and shapes them, from a file that may have them as published.
+
+        Args:
+            state: without what stands before all names (``module.``).
+        """
+        return state
 
     def weights_facts(self) -> WeightsFacts:
         """What belongs to the weights that it has, but for `normalization`; see `facts_of`."""

@@ -16,7 +16,7 @@ from basicsr.archs.nafnet import NAFBlock, NAFNet
 from basicsr.archs.shapes import convolution
 from basicsr.archs.unet import RestorationUNet
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MaskAveragePool
-from basicsr.layers.padding import Padding, crop_to
+from basicsr.layers.padding import Padding
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
@@ -82,7 +82,7 @@ class SegNAFNet(RestorationUNet):
         image = self.size_rule.pad(x)
         regions = self.size_rule.pad_labels(labels)
         pooled = self.pool(self.region_features(image), regions, means)
-        return crop_to(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
+        return self.size_rule.crop(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
 
     def region_features(self, image: Tensor) -> Tensor:
         """Padded image (B, img_channel, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork
 from basicsr.archs.shapes import convolution, count_children
-from basicsr.layers.padding import Padding, SizeRule, crop_to
+from basicsr.layers.padding import Padding, SizeRule
 from basicsr.layers.weights_facts import WeightsFacts
 
 
@@ -79,7 +79,7 @@ class RestorationUNet(RestorationNetwork):
     def forward(self, x: Tensor) -> Tensor:
         """(B, img_channel + extra_channel, H, W) in [0, 1] -> (B, img_channel, H, W), not clamped."""
         padded = self.size_rule.pad(x)
-        return crop_to(self.restore(padded), *x.shape[-2:])
+        return self.size_rule.crop(self.restore(padded), *x.shape[-2:])
 
     def restore(self, x: Tensor) -> Tensor:
         """`forward` for sizes that fit `size_rule`; the image comes first among the channels of ``x``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from basicsr.archs.base import Block, RestorationNetwork, recognise
 from basicsr.archs.shapes import convolution
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
-from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.layers.padding import SizeRule
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS, Nested, split_type
@@ -57,12 +57,12 @@ class WithMAP(RestorationNetwork):
         Args:
             means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
         """
-        return crop_to(self.net(self._with_regions(x, labels, means)), *x.shape[-2:])
+        return self.size_rule.crop(self.net(self._with_regions(x, labels, means)), *x.shape[-2:])
 
     def stages(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> dict[str, Any]:  # type: ignore[override]
         """Those of the inner network; its image is cropped to the size of ``x``, the others stay."""
         stages = self.net.stages(self._with_regions(x, labels, means))
-        return stages | {"restored": crop_to(stages["restored"], *x.shape[-2:])}
+        return stages | {"restored": self.size_rule.crop(stages["restored"], *x.shape[-2:])}
 
     def _with_regions(self, x: Tensor, labels: Tensor, means: Tensor | None) -> Tensor:
         padded = self.size_rule.pad(x)
@@ -97,6 +97,11 @@ class WithMAP(RestorationNetwork):
         inner = {name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")}
         net = recognise(inner, pooled[0])
         return net and {"net": net, "seg_channel": pooled[0]}
+
+    def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        inner = {name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")}
+        others = {name: tensor for name, tensor in state.items() if not name.startswith("net.")}
+        return others | {f"net.{name}": tensor for name, tensor in self.net.adapt_state(inner).items()}
 
     def weights_facts(self) -> WeightsFacts:
         return self.net.weights_facts()

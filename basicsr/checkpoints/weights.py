@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork, adopt_facts, facts_of, recognise
-from basicsr.checkpoints.unwrap import below, find_entry, prefix_of
+from basicsr.checkpoints.recognise import recognise_below
+from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
@@ -167,7 +168,9 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         UserError: as `load_network`.
     """
     path, kind = weights.path, type(net).__name__
-    weights = weights.below(prefix_of(weights.state, net.state_dict().keys(), path))
+    weights = weights.below(_prefix(net, weights))
+    if isinstance(net, RestorationNetwork):
+        weights = replace(weights, state=dict(net.adapt_state(weights.state)))
     mismatch, fitting = _compare(net.state_dict(), weights.state)
     if mismatch and way_on is not None:
         mismatch += _told_network(weights)
@@ -184,6 +187,16 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
     if isinstance(net, RestorationNetwork):
         said.append(adopt_facts(net, weights.facts, fitting.keys()))
     return "; ".join(filter(None, said))
+
+
+def _prefix(net: nn.Module, weights: Weights) -> str:
+    """What stands before the names of ``net`` in a file, or before the published names that it adapts."""
+    names = net.state_dict().keys()
+    prefix = prefix_of(weights.state, names, weights.path)
+    if prefix or names & weights.state.keys():
+        return prefix
+    found = recognise_below(weights.state)
+    return the_only_prefix(list(found), weights.state, weights.path) if found else ""
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def demo(typed: argparse.Namespace) -> None:
         raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
     net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
     if net.normalization is None:
-        said = [Normalization.of(item.options.get("mean"), item.options.get("std"))
+        said = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))
                 for item in config.tested().values()]  # fmt: skip
         net.normalization = next(filter(None, said), None)
     options = RestoreOptions(

@@ -58,6 +58,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         mean: subtracted from each channel of all images. Null and ``std: null`` do as the weights say;
             new ones are trained without.
         std: divides each channel of all images.
+        gamma: power that all images in [0, 1] are raised to before that; 2.2 trains in about linear light.
         seed: key of the random numbers, with epoch and number of the sample.
         train: apply the transforms.
 
@@ -65,7 +66,8 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
 
     Attributes:
         reference: name of the reference field.
-        normalization: by ``mean`` and ``std``; where neither is given, None, until the weights say one.
+        normalization: by ``mean``, ``std`` and ``gamma``; where none is given, None, until the weights say
+            one.
     """
 
     reference: ClassVar[str] = "gt"
@@ -79,11 +81,12 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     transforms: list[Annotated[dict[str, Any], Nested(TRANSFORMS)]] | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    gamma: Annotated[float, msgspec.Meta(gt=0)] | None = None
     seed: int = 0
     train: bool = False
 
     def __post_init__(self) -> None:
-        self.normalization = Normalization.of(self.mean, self.std)
+        self.normalization = Normalization.of(self.mean, self.std, self.gamma)
         self.fields = self.make_fields()
         self._transforms = build_transforms(self._blocks(), self.margin)
         reference = self.field(self.reference)
@@ -166,7 +169,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return {field.name: field.places(self.field_key(field, key)) for field in self.fields}
 
     def normalize(self, image: torch.Tensor) -> torch.Tensor:
-        """Apply ``mean`` and ``std`` to (.., 3, H, W)."""
+        """Apply ``gamma``, ``mean`` and ``std`` to (.., 3, H, W)."""
         return image if self.normalization is None else self.normalization.apply(image)
 
     def denormalize(self, image: torch.Tensor) -> torch.Tensor:

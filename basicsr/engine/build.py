@@ -74,13 +74,13 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
 
 
 def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
-    """``mean`` and ``std`` belong to the weights: what a data set leaves open, they say; training says it."""
+    """``mean``, ``std``, ``gamma`` belong to the weights: training says them, else what is left open is theirs."""
     net = model.network(model.predicts_with)
     said, known = dataset.normalization, net.normalization
     if said is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
     if said is not None and known is not None and said != known:
-        way_on = "leave mean and std out to do as the weights say"
+        way_on = "leave mean, std and gamma out to do as the weights say"
         logger().warning(f"{where}: {said}, but the weights were trained with {known}; {way_on}")
     dataset.normalization = said or known
     if dataset.train:

@@ -85,20 +85,22 @@ def image_means(
     Returns:
         (B, C, rows) for the network's argument ``means``.
     """
-    bottom, right = net.size_rule.missing(height, width)
+    (top, bottom), columns = net.size_rule.sides(height, width)
     sums: Tensor | float = 0.0
     areas: Tensor | float = 0.0
-    for first in range(0, height + bottom, _STRIP):
-        last = min(first + _STRIP, height + bottom)
-        # never without a row of the image, so that there is an edge to repeat
-        above, below = max(min(first, height) - HALO, 0), min(last + HALO, height + bottom)
-        x, labels = strip(above, min(below, height))
-        missing = below - min(below, height)
-        labels = nn.functional.pad(labels, (0, right, 0, missing))
-        padded = net.size_rule.extend(x, missing, right)
-        features = net.region_features(padded)[..., first - above : last - above, :]
+    for first in range(0, top + height + bottom, _STRIP):
+        last = min(first + _STRIP, top + height + bottom)
+        # Rows of the image; never too few to make those of them that are added.
+        above = max(min(first - HALO - top, height - 1 - bottom), 0)
+        below = min(max(last + HALO - top, 1 + top), height)
+        x, labels = strip(above, below)
+        added = (top if above == 0 else 0, bottom if below == height else 0)
+        padded = net.size_rule.extend(x, added, columns)
+        labels = nn.functional.pad(labels, (*columns, *added))
+        own = slice(first - (above + top - added[0]), last - (above + top - added[0]))
+        features = net.region_features(padded)[..., own, :]
         # In float64: the sums of a large region outgrow float32.
-        more = region_sums(features.double(), labels[..., first - above : last - above, :], rows)
+        more = region_sums(features.double(), labels[..., own, :], rows)
         sums, areas = sums + more[0], areas + more[1]
     assert isinstance(sums, Tensor) and isinstance(areas, Tensor)
     assert net.region_pool is not None

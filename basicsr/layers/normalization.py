@@ -1,4 +1,4 @@
-"""Mean and standard deviation by which images are shifted and scaled before a network sees them."""
+"""What is done to the values of images before a network sees them: linear light, mean, standard deviation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 
-class Normalization(msgspec.Struct, frozen=True):
-    """(image - mean) / std, channel by channel; images are in [0, 1] before it.
+class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
+    """(image^gamma - mean) / std, channel by channel; images are in [0, 1] before it.
 
     Args:
         mean: of each channel.
         std: of each channel, positive.
+        gamma: 2.2 gives a network about linear light, 1 leaves values as they are.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    gamma: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
@@ -28,26 +30,33 @@ class Normalization(msgspec.Struct, frozen=True):
             raise ValueError(f"mean {self.mean} and std {self.std} must be finite")
         if not all(value > 0 for value in self.std):
             raise ValueError(f"std {self.std} must be positive")
+        if not (math.isfinite(self.gamma) and self.gamma > 0):
+            raise ValueError(f"gamma {self.gamma} must be positive")
 
     @classmethod
-    def of(cls, mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalization | None:
-        """From two options of which either may be left out; None where both are."""
-        if mean is None and std is None:
+    def of(
+        cls, mean: Sequence[float] | None, std: Sequence[float] | None, gamma: float | None = None
+    ) -> Normalization | None:
+        """From options of which each may be left out; None where all are. ``gamma`` alone is of RGB."""
+        if mean is None and std is None and gamma is None:
             return None
-        channels = len(mean if mean is not None else std or ())
+        channels = len(mean or std or (0, 0, 0))
         given = (mean or (0.0,) * channels, std or (1.0,) * channels)
-        return cls(*(tuple(float(value) for value in values) for values in given))
+        shift, scale = (tuple(float(value) for value in values) for values in given)
+        return cls(shift, scale, 1.0 if gamma is None else float(gamma))
 
     @property
     def changes_nothing(self) -> bool:
         """Whether it leaves images as they are."""
-        return not any(self.mean) and all(value == 1 for value in self.std)
+        return not any(self.mean) and all(value == 1 for value in (*self.std, self.gamma))
 
     def apply(self, image: Tensor) -> Tensor:
         """(.., C, H, W); channels behind those of the image, such as a mask, stay as they are."""
         if self.changes_nothing:
             return image
         color, others = self._split(image)
+        if self.gamma != 1:
+            color = color.clamp(min=0) ** self.gamma
         return torch.cat([(color - _column(self.mean, image)) / _column(self.std, image), others], dim=-3)
 
     def undo(self, image: Tensor) -> Tensor:
@@ -55,7 +64,11 @@ class Normalization(msgspec.Struct, frozen=True):
         if self.changes_nothing:
             return image
         color, others = self._split(image)
-        return torch.cat([color * _column(self.std, image) + _column(self.mean, image), others], dim=-3)
+        color = color * _column(self.std, image) + _column(self.mean, image)
+        if self.gamma != 1:
+            # A network may go below 0, where a power is not a number.
+            color = color.clamp(min=0) ** (1 / self.gamma)
+        return torch.cat([color, others], dim=-3)
 
     def _split(self, image: Tensor) -> tuple[Tensor, Tensor]:
         channels = len(self.mean)
@@ -63,7 +76,7 @@ class Normalization(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:.6g}" for value in values) for values in (self.mean, self.std))
-        return f"mean {mean}, std {std}"
+        return f"mean {mean}, std {std}" + (f", gamma {self.gamma:.6g}" if self.gamma != 1 else "")
 
 
 IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Padding = Literal["edge", "zeros"]
+Padding = Literal["edge", "zeros", "reflect"]
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,17 @@ class SizeRule:
         multiple_of: heights and widths are multiples of it.
         minimum: smallest height and width.
         square: whether height and width have to be the same.
-        padding: what is added on the right and at the bottom. ``edge`` repeats the last column and row, so
-            that networks trained here see no black strip, beside which they would overdo the last pixels.
-            ``zeros`` adds zeros, as published networks were trained and judged with.
+        padding: what is added. ``edge`` repeats the last column and row, so that networks trained here see no
+            black strip, beside which they would overdo the last pixels. ``zeros`` adds zeros, as published
+            networks were trained and judged with. ``reflect`` mirrors the image at its outermost pixels.
+        centered: add on both sides, the odd row or column at the bottom and right; else there alone.
     """
 
     multiple_of: int = 1
     padding: Padding = "edge"
     minimum: int = 1
     square: bool = False
+    centered: bool = False
 
     def missing(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns that an image of this size lacks."""
@@ -41,22 +43,44 @@ class SizeRule:
     def _next(self, length: int) -> int:
         return length + -length % self.multiple_of
 
+    def sides(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows that are added (above, below) an image of this size, and columns (left, right) of it."""
+        rows, columns = self.missing(height, width)
+        top, left = (rows // 2, columns // 2) if self.centered else (0, 0)
+        return (top, rows - top), (left, columns - left)
+
     def pad(self, image: Tensor) -> Tensor:
         """Add to (..., H, W) the rows and columns that it lacks."""
-        return self.extend(image, *self.missing(*image.shape[-2:]))
+        return self.extend(image, *self.sides(*image.shape[-2:]))
 
-    def extend(self, image: Tensor, bottom: int, right: int) -> Tensor:
-        """Add ``bottom`` rows and ``right`` columns to (..., H, W)."""
+    def crop(self, padded: Tensor, height: int, width: int) -> Tensor:
+        """The (..., height, width) that `pad` was given."""
+        (top, _), (left, _) = self.sides(height, width)
+        return padded[..., top : top + height, left : left + width]
+
+    def extend(self, image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+        """Add ``rows`` (above, below) and ``columns`` (left, right) to (..., H, W)."""
         match self.padding:
             case "edge":
-                return repeat_edge(image, bottom, right)
+                return repeat_edge(image, rows[1], columns[1], rows[0], columns[0])
             case "zeros":
-                return nn.functional.pad(image, (0, right, 0, bottom))
+                return nn.functional.pad(image, (*columns, *rows))
+            case "reflect":
+                return _reflected(_reflected(image, -2, *rows), -1, *columns)
 
     def pad_labels(self, labels: Tensor) -> Tensor:
         """Add label 0 = uncovered to (..., H, W) in the same places: no region's mean changes."""
-        bottom, right = self.missing(*labels.shape[-2:])
-        return nn.functional.pad(labels, (0, right, 0, bottom))
+        rows, columns = self.sides(*labels.shape[-2:])
+        return nn.functional.pad(labels, (*columns, *rows))
+
+
+def _reflected(image: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """``image`` mirrored at its first and last row (or column), as often as it takes."""
+    if before == after == 0:
+        return image
+    last = image.shape[dim] - 1
+    steps = torch.arange(-before, last + 1 + after, device=image.device).remainder(max(2 * last, 1))
+    return image.index_select(dim, last - (steps - last).abs())
 
 
 def repeat_edge(image: Tensor, bottom: int, right: int, top: int = 0, left: int = 0) -> Tensor:
@@ -69,8 +93,3 @@ def repeat_edge(image: Tensor, bottom: int, right: int, top: int = 0, left: int 
     before = image[..., :1].expand(*image.shape[:-1], left)
     after = image[..., -1:].expand(*image.shape[:-1], right)
     return torch.cat([before, image, after], dim=-1)
-
-
-def crop_to(x: Tensor, height: int, width: int) -> Tensor:
-    """The top left ``height`` x ``width`` pixels: what `SizeRule.pad` was given."""
-    return x[..., :height, :width]

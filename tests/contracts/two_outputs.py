@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork
-from basicsr.layers.padding import SizeRule, crop_to
+from basicsr.layers.padding import SizeRule
 from basicsr.utils.registry import ARCHS, LOSSES
 
 
@@ -33,7 +33,7 @@ class TwoOutputs(RestorationNetwork):
     def stages(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
         padded = self.size_rule.pad(x)
         features = self.first(padded)
-        restored = crop_to(padded + self.last(features), *x.shape[-2:])
+        restored = self.size_rule.crop(padded + self.last(features), *x.shape[-2:])
         return {"restored": restored, "coarse": self.coarse(features)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from basicsr.layers.local_pool import LocalAvgPool2d, to_local
 from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE, MapFeatures, MaskAveragePool
 from basicsr.layers.norm import LayerNorm2d
-from basicsr.layers.padding import SizeRule, crop_to, repeat_edge
+from basicsr.layers.padding import SizeRule, repeat_edge
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.utils.registry import ARCHS
 
@@ -30,10 +31,11 @@ def test_layer_norm_normalises_the_channels_of_each_pixel():
 @given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
 def test_padding_makes_multiples_and_cropping_undoes_it(height: int, width: int, multiple: int):
     x = torch.rand(1, 2, height, width)
-    padded = SizeRule(multiple).pad(x)
+    rule = SizeRule(multiple)
+    padded = rule.pad(x)
     assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
     assert padded.shape[-2] - height < multiple
-    assert torch.equal(crop_to(padded, height, width), x)
+    assert torch.equal(rule.crop(padded, height, width), x)
     assert torch.equal(padded[..., height:, :width], x[..., -1:, :].expand_as(padded[..., height:, :width]))
     assert torch.equal(padded[..., width:], padded[..., width - 1 : width].expand_as(padded[..., width:]))
 
@@ -41,9 +43,10 @@ def test_padding_makes_multiples_and_cropping_undoes_it(height: int, width: int,
 @given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 16]))
 def test_padding_with_zeros_adds_zeros(height: int, width: int, multiple: int):
     x = torch.rand(1, 2, height, width) + 1
-    padded = SizeRule(multiple, "zeros").pad(x)
+    rule = SizeRule(multiple, "zeros")
+    padded = rule.pad(x)
     assert padded.shape == SizeRule(multiple).pad(x).shape
-    assert torch.equal(crop_to(padded, height, width), x)
+    assert torch.equal(rule.crop(padded, height, width), x)
     assert padded[..., height:, :].abs().sum() == padded[..., width:].abs().sum() == 0
 
 
@@ -53,8 +56,27 @@ def test_padding_of_labels_is_uncovered(height: int, width: int, multiple: int):
     rule = SizeRule(multiple)
     padded = rule.pad_labels(labels)
     assert padded.shape == rule.pad(labels[:, None])[:, 0].shape
-    assert torch.equal(crop_to(padded, height, width), labels)
+    assert torch.equal(rule.crop(padded, height, width), labels)
     assert padded.sum() == labels.sum()
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    padding=st.sampled_from(["edge", "zeros", "reflect"]),
+    square=st.booleans(),
+)
+def test_centered_padding_is_that_of_numpy_and_cropping_undoes_it(size, padding, square: bool):
+    rule = SizeRule(16, padding, square=square, centered=True)
+    x = torch.rand(2, *size)
+    padded = rule.pad(x)
+    rows, columns = (length - own for length, own in zip(padded.shape[-2:], size, strict=True))
+    around = [(0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    mode = {"edge": "edge", "zeros": "constant", "reflect": "reflect"}[padding]
+    np.testing.assert_array_equal(padded.numpy(), np.pad(x.numpy(), around, mode=mode))
+    assert torch.equal(rule.crop(padded, *size), x)
+    labels = rule.pad_labels(torch.ones(size, dtype=torch.int32))
+    assert labels.shape == padded.shape[-2:] and labels.sum() == size[0] * size[1]
+    assert (rule.crop(labels, *size) == 1).all()
 
 
 def local_mean_by_definition(x: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:

@@ -39,6 +39,19 @@ def test_what_changes_nothing_costs_nothing():
     assert not Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 2.0)).changes_nothing
 
 
+def test_gamma_gives_powers_and_negative_output_is_black():
+    rule = Normalization((0.1,) * 3, (0.5,) * 3, gamma=2.2)
+    image = torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(rule.apply(image), (image**2.2 - 0.1) / 0.5)
+    torch.testing.assert_close(rule.undo(rule.apply(image)), image)
+    below = torch.full((3, 1, 1), -1.0)
+    assert torch.equal(rule.undo(below), torch.zeros(3, 1, 1))
+    assert not rule.changes_nothing and "gamma 2.2" in str(rule)
+    assert Normalization.of(None, None, 2.2) == Normalization((0.0,) * 3, (1.0,) * 3, 2.2)
+    with pytest.raises(ValueError, match="gamma 0"):
+        Normalization((0.0,), (1.0,), 0.0)
+
+
 @pytest.mark.parametrize(
     ("mean", "std", "what"),
     [
