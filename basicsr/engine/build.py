@@ -74,7 +74,7 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
 
 
 def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
-    """``mean``, ``std``, ``gamma`` belong to the weights: training says them; what it leaves open, they say."""
+    """``mean``, ``std`` and ``gamma`` belong to weights: training says them; what is left open, they say."""
     net = model.network(model.predicts_with)
     said, known = dataset.normalization, net.normalization
     if said is None and known is not None and not known.changes_nothing:
