@@ -11,9 +11,15 @@ import bisect
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
+from msgspec import Meta
+
+from basicsr.config.schema import Whole
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import SCHEDULES
+
+Power = Annotated[float, Meta(gt=0)]
 
 
 @SCHEDULES.register
@@ -74,10 +80,25 @@ def MultiStepLR(step: int, base_lr: float, milestones: Sequence[int], gamma: flo
 
 
 @SCHEDULES.register
-def LinearLR(step: int, base_lr: float, total_iter: Count) -> float:  # noqa: N802
-    """Straight from ``base_lr`` to 0 in ``total_iter`` steps."""
+def StepLR(step: int, base_lr: float, step_size: Count, gamma: float = 0.1) -> float:  # noqa: N802
+    """Times ``gamma`` every ``step_size`` steps."""
+    return base_lr * gamma ** (step // step_size)
+
+
+@SCHEDULES.register
+def LinearLR(step: int, base_lr: float, total_iter: Count, flat_iter: Whole = 0) -> float:  # noqa: N802
+    """``base_lr`` for ``flat_iter`` steps, then straight to 0 at step ``total_iter``."""
     _require_within(step, total_iter, "total_iter")
-    return base_lr * (1 - step / total_iter)
+    if flat_iter >= total_iter:
+        raise ValueError(f"flat_iter is {flat_iter}; it has to be less than total_iter, {total_iter}")
+    return base_lr * min(1.0, (total_iter - step) / (total_iter - flat_iter))
+
+
+@SCHEDULES.register
+def PolynomialLR(step: int, base_lr: float, total_iter: Count, power: Power = 1.0) -> float:  # noqa: N802
+    """base_lr (1 - step / total_iter)^power."""
+    _require_within(step, total_iter, "total_iter")
+    return float(base_lr * (1 - step / total_iter) ** power)
 
 
 def warmed_up(rate: float, step: int, base_lr: float, warmup_iter: int) -> float:
