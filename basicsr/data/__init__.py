@@ -1,11 +1,15 @@
-"""Data sets. To add one: a file here and a line below."""
+"""Data sets and transforms. To add one: a file here and a line below."""
 
 from basicsr.data.paired import PairedImageDataset, PairedImageGroupMaskDataset, PairedImageMaskDataset
+from basicsr.data.rain_mix import RainMix
 from basicsr.data.synthetic import SyntheticBlurDataset
+from basicsr.data.synthetic_rain import SyntheticRainDataset
 
 __all__ = [
     "PairedImageDataset",
     "PairedImageGroupMaskDataset",
     "PairedImageMaskDataset",
+    "RainMix",
     "SyntheticBlurDataset",
+    "SyntheticRainDataset",
 ]

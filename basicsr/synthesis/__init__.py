@@ -1,4 +1,4 @@
-"""How blur comes about."""
+"""How blur and rain come about."""
 
 from basicsr.synthesis.blur import blur_image
 from basicsr.synthesis.clip import ClipRules, filmed_pair
@@ -8,14 +8,18 @@ from basicsr.synthesis.kernels import linear_motion
 from basicsr.synthesis.motion import camera_shake
 from basicsr.synthesis.pair import make_pair
 from basicsr.synthesis.presets import PRESETS, Preset, PresetName
+from basicsr.synthesis.rain import RAIN, RainName, RainRules, rain_layer
 
 __all__ = [
     "PRESETS",
+    "RAIN",
     "ClipRules",
     "Draw",
     "KernelFolder",
     "Preset",
     "PresetName",
+    "RainName",
+    "RainRules",
     "blur_image",
     "camera_shake",
     "choose_instances",
@@ -24,4 +28,5 @@ __all__ = [
     "filmed_pair",
     "linear_motion",
     "make_pair",
+    "rain_layer",
 ]

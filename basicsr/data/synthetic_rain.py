@@ -1,0 +1,75 @@
+"""Rainy pairs made on the fly from sharp photos."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from basicsr.config.schema import Whole
+from basicsr.data.fields import Field, image_field
+from basicsr.data.paired import ImageDataset
+from basicsr.data.transforms import Arrays
+from basicsr.synthesis import RAIN, RainName, rain_layer
+from basicsr.utils.registry import DATASETS
+from basicsr.utils.rng import sample_generator
+
+
+@DATASETS.register
+@dataclass(kw_only=True, eq=False)
+class SyntheticRainDataset(ImageDataset):
+    """Sharp photos, each time in another rain: lq = gt + streaks, clipped to [0, 1].
+
+    A training sample is cropped first, then it rains. In evaluation each photo, known by its key, always has
+    the same rain, whatever the seed is and whichever photos are beside it.
+
+    Args:
+        preset: how it rains, see `basicsr.synthesis.rain`. Of each option below, null is the preset's.
+        layers: least and most layers of parallel streaks.
+        density: streaks a layer, for 1000 pixels; least and most.
+        length, width: of a streak, in pixels; least and most.
+        angle: degrees from the vertical, positive falls to the right; least and most.
+        strength: brightness of a streak, 1 is white; least and most.
+
+    Raises:
+        ValueError: one of these pairs does not rise, or is outside of what it can be.
+    """
+
+    preset: RainName = "light"
+    layers: tuple[Whole, Whole] | None = None
+    density: tuple[float, float] | None = None
+    length: tuple[float, float] | None = None
+    width: tuple[float, float] | None = None
+    angle: tuple[float, float] | None = None
+    strength: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        asked = {
+            "layers": self.layers,
+            "density": self.density,
+            "length": self.length,
+            "width": self.width,
+            "angle": self.angle,
+            "strength": self.strength,
+        }
+        changes = {name: value for name, value in asked.items() if value is not None}
+        self._rules = msgspec.structs.replace(RAIN[self.preset], **changes)
+        super().__post_init__()
+
+    def make_fields(self) -> list[Field]:
+        return [image_field("gt", self.dataroot_gt, self.io_backend.type)]
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        return ("gt", "lq")
+
+    def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
+        if not self.train:
+            generator = sample_generator(0, 0, zlib.crc32(key.encode()))
+        gt = self.field("gt").finish(arrays["gt"])
+        rain = torch.from_numpy(rain_layer(*gt.shape[-2:], self._rules, generator))
+        return {"gt": self.normalize(gt), "lq": self.normalize((gt + rain).clamp(max=1))}
