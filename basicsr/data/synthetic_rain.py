@@ -71,5 +71,6 @@ class SyntheticRainDataset(ImageDataset):
         if not self.train:
             generator = sample_generator(0, 0, zlib.crc32(key.encode()))
         gt = self.field("gt").finish(arrays["gt"])
-        rain = torch.from_numpy(rain_layer(*gt.shape[-2:], self._rules, generator))
+        height, width = gt.shape[-2:]
+        rain = torch.from_numpy(rain_layer(height, width, self._rules, generator))
         return {"gt": self.normalize(gt), "lq": self.normalize((gt + rain).clamp(max=1))}

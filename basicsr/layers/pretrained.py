@@ -132,15 +132,36 @@ def load_weights(module: nn.Module, weights: str, what: str) -> None:
     Raises:
         UserError: the file is something else, or lacks a weight.
     """
+    take_weights(module, read_weights(weights, what), weights, what)
+
+
+def read_weights(weights: str, what: str) -> Mapping[str, Any]:
+    """What a file of weights holds, by name.
+
+    Raises:
+        UserError: the file is something else.
+    """
     try:
         state: Any = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise nearly anything in there
         raise UserError(
             f"{weights}: cannot be read as weights ({type(error).__name__}); take {what}"
         ) from error
-    needed = module.state_dict()
     if not isinstance(state, Mapping):
         raise UserError(f"{weights}: holds a {type(state).__name__} instead of weights by name; take {what}")
+    return state
+
+
+def take_weights(module: nn.Module, state: Mapping[str, Any], weights: str, what: str) -> None:
+    """Load all that ``module`` needs from what `read_weights` returned; others are ignored.
+
+    Args:
+        weights, what: as for `load_weights`, for the error.
+
+    Raises:
+        UserError: a weight is missing or has another shape.
+    """
+    needed = module.state_dict()
     for key, value in needed.items():
         if not isinstance(state.get(key), Tensor):
             raise UserError(f"{weights}: has no '{key}'; take {what}")

@@ -2,7 +2,14 @@
 
 from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
 from basicsr.metrics.base import SetMetric, metric
+from basicsr.metrics.fid import FID
 from basicsr.metrics.lpips import LPIPS
+from basicsr.metrics.luma import (
+    calculate_input_psnr_y,
+    calculate_input_ssim_y,
+    calculate_psnr_y,
+    calculate_ssim_y,
+)
 from basicsr.metrics.mode_collapse import calculate_mcr
 from basicsr.metrics.niqe import NIQE
 from basicsr.metrics.psnr_ssim import (
@@ -14,16 +21,21 @@ from basicsr.metrics.psnr_ssim import (
 )
 
 __all__ = [
+    "FID",
     "LPIPS",
     "NIQE",
     "SetMetric",
     "calculate_input_psnr",
+    "calculate_input_psnr_y",
     "calculate_input_ssim",
+    "calculate_input_ssim_y",
     "calculate_mcr",
     "calculate_psnr",
     "calculate_psnr_aligned",
+    "calculate_psnr_y",
     "calculate_ssim",
     "calculate_ssim_2d",
     "calculate_ssim_aligned",
+    "calculate_ssim_y",
     "metric",
 ]

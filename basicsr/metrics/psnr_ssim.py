@@ -101,7 +101,7 @@ def calculate_ssim(
     if not (ssim3d or test_y_channel):
         return calculate_ssim_2d(restored, gt, crop_border, input_order)
     restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
-    return _mean_ssim(restored, gt, peak, None if test_y_channel else _channel_mix(), margin=0)
+    return mean_ssim(restored, gt, peak, None if test_y_channel else _channel_mix(), margin=0)
 
 
 @metric("SSIM", better="higher", input_of="calculate_ssim")
@@ -138,7 +138,7 @@ def calculate_ssim_2d(
     if min(height, width) < WINDOW:
         needed = f"at least {WINDOW}x{WINDOW} pixels inside the border"
         raise ValueError(f"2-D SSIM needs {needed}, got {height}x{width}")
-    return _mean_ssim(restored, gt, peak, None, margin=REACH)
+    return mean_ssim(restored, gt, peak, None, margin=REACH)
 
 
 def comparable(
@@ -193,7 +193,7 @@ def _channel_mix() -> NDArray[np.float64]:
     return np.stack([np.bincount(np.clip(channel + neighbours, 0, 2), weights, 3) for channel in range(3)])
 
 
-def _mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) -> float:
+def mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) -> float:
     """Mean of the SSIM map, leaving out ``margin`` pixels at each side."""
     total = sum(float(ssim.sum()) for _, ssim in ssim_bands(restored, gt, peak, mix, margin))
     height, width = restored.shape[:2]

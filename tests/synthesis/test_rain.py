@@ -39,7 +39,7 @@ def test_a_streak_is_half_as_bright_at_half_its_length_and_at_half_its_width(ang
         top, left = int(rows), int(columns)
         corner = kernel[top : top + 2, left : left + 2]
         weights = np.outer([1 - rows + top, rows - top], [1 - columns + left, columns - left])
-        # of a bilinear look-up: at most 1/8 of the second derivative, 2.8 / 16, of the narrow Gaussian each way
+        # a bilinear look-up is off by 1/8 of the second derivative, at most 2.8 / 4^2, each way
         assert (corner * weights).sum() == pytest.approx(0.5, abs=0.045)
     assert kernel[0].max() < 0.012 and kernel[:, 0].max() < 0.012, "cut off where it is dark"
 
