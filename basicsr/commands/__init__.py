@@ -16,6 +16,8 @@ VERBS: dict[str, dict[str, str]] = {
         "study": "train, test and compare option files on one budget",
         "evaluate aligned": "restored photos whose ground truth is not quite in place (RealBlur)",
         "evaluate kohler": "restored photos of the set of Köhler et al.",
+        "evaluate fid": "two folders of images, by the distance of Inception features",
+        "evaluate segmentation": "label pictures, by IoU, pixel accuracy and Dice",
         "fit-niqe": "the parameters of the metric NIQE, from sharp photos",
     },
     "Data": {
@@ -27,6 +29,8 @@ VERBS: dict[str, dict[str, str]] = {
         "prepare reds": "the download of REDS in the standard layout",
         "prepare realblur": "the download of RealBlur in the standard layout",
         "prepare reloblur": "the download of ReLoBlur in the standard layout",
+        "prepare rain": "a download of a deraining set in the standard layout",
+        "prepare noise": "a download of a denoising set in the standard layout",
         "prepare demo-set": "the data of the Demo option files",
         "prepare small-set": "the data of the Small option files",
         "prepare crops": "windows of large images, for training",

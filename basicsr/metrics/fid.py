@@ -73,7 +73,7 @@ def frechet_distance(x: NDArray[Any], y: NDArray[Any]) -> float:
     """Distance of the Gaussians with the means and (unbiased) covariances of two samples.
 
     It is |m_x - m_y|^2 + tr(C_x) + tr(C_y) - 2 tr((C_x C_y)^(1/2)). With C = A^T A, the eigenvalues of
-    C_x C_y are the squared singular values of A_x A_y^T: no root of a matrix is needed, and rank is no matter.
+    C_x C_y are the squared singular values of A_x A_y^T: no root of a matrix is needed, whatever the rank.
 
     Args:
         x: (N, D), N at least 2.

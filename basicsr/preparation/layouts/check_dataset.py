@@ -31,6 +31,14 @@ _OFFICIAL = {
     "RealBlurJ": "RealBlur",
     "RealBlurR": "RealBlur",
     "ReLoBlur": "ReLoBlur",
+    "Rain200L": "Rain200L",
+    "Rain200H": "Rain200H",
+    "Rain1400": "Rain1400",
+    "DDN": "Rain1400",
+    "DID": "DID",
+    "CityscapesRain100": "CityscapesRain100",
+    "CityscapesRain200": "CityscapesRain200",
+    "SIDD": "SIDD",
 }
 
 

@@ -53,7 +53,7 @@ def gopro_splits(folder: Path, blur: Literal["blur", "blur_gamma"] = "blur") -> 
                 if any((clip / kind).is_dir() for kind in (blur, "sharp"))
             ]
             splits[split] = [pair for clip in clips for pair in _clip_pairs(clip, blur)]
-    return _require_some(splits, folder, "train/<clip>/sharp or test/<clip>/sharp, as in GOPRO_Large")
+    return require_some(splits, folder, "train/<clip>/sharp or test/<clip>/sharp, as in GOPRO_Large")
 
 
 def _clip_pairs(clip: Path, blur: str) -> list[Pair]:
@@ -94,7 +94,7 @@ def reds_splits(folder: Path) -> Splits:
             for place in (sharp, blurred)
         ]
         splits[split] = _paired(files[0], files[1], folder)
-    return _require_some(splits, folder, "train_sharp, train_blur, val_sharp or val_blur with clips in them")
+    return require_some(splits, folder, "train_sharp, train_blur, val_sharp or val_blur with clips in them")
 
 
 def realblur_splits(folder: Path, camera: Literal["J", "R"] = "J") -> Splits:
@@ -111,7 +111,7 @@ def realblur_splits(folder: Path, camera: Literal["J", "R"] = "J") -> Splits:
         list_file = next(_named(folder, f"RealBlur_{camera}_{split}_list.txt"), None)
         if list_file is not None:
             splits[split] = _listed_pairs(list_file, camera)
-    return _require_some(
+    return require_some(
         splits, folder, f"RealBlur_{camera}_train_list.txt or RealBlur_{camera}_test_list.txt"
     )
 
@@ -155,7 +155,7 @@ def reloblur_splits(folder: Path) -> Splits:
             if sharp or blurred:
                 splits[split] = _paired(sharp, blurred, place)
                 break
-    return _require_some(splits, folder, "train/ or test/ with pairs *_sharp, *_blur or sharp/*, blur/*")
+    return require_some(splits, folder, "train/ or test/ with pairs *_sharp, *_blur or sharp/*, blur/*")
 
 
 def _images_with_role(folder: Path, words: Iterable[str]) -> dict[str, Path]:
@@ -195,7 +195,15 @@ def _find(folder: Path, name: str, is_clip: Callable[[Path], bool]) -> Path | No
     return next((place for place in found if any(map(is_clip, visible_folders(place)))), None)
 
 
-def _require_some(splits: Splits, folder: Path, wanted: str) -> Splits:
+def require_some(splits: Splits, folder: Path, wanted: str) -> Splits:
+    """``splits``, if there is a pair in it.
+
+    Args:
+        wanted: what was looked for below ``folder``.
+
+    Raises:
+        UserError: there is none.
+    """
     if not any(splits.values()):
         raise UserError(f"{folder}: found no {wanted}; check the path")
     return splits

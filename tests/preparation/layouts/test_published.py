@@ -239,6 +239,14 @@ def test_counts_are_those_of_the_official_sets():
         "REDS": {"train": 24000, "val": 3000},
         "RealBlur": {"train": 3758, "test": 980},
         "ReLoBlur": {"train": 2010, "test": 395},
+        "Rain200L": {"train": 1800, "test": 200},
+        "Rain200H": {"train": 1800, "test": 200},
+        "Rain1400": {"train": 900 * 14, "test": 100 * 14},
+        "DID": {"train": 3 * 4000, "test": 1200},
+        "CityscapesRain100": {"train": 2975},
+        "CityscapesRain200": {"train": 2975},
+        "SIDD": {"val": 40 * 32},
+        "SenseNoise": {"all splits": 500},
     }
 
 

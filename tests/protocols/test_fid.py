@@ -1,0 +1,77 @@
+"""FID of two folders: what pairs, what is refused, and that it is the figure of the metric."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from basicsr.metrics.fid import FID, frechet_distance
+from basicsr.protocols.fid import evaluate_fid
+from basicsr.utils.errors import UserError
+from basicsr.utils.image import read_rgb, write_png
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder, names in (("ours", "abc"), ("theirs", "wxyz")):
+        for name in names:
+            write_png(tmp_path / folder / f"{name}.png", rng.integers(0, 256, (9, 12, 3), np.uint8))
+    return tmp_path / "ours", tmp_path / "theirs", tmp_path / "out"
+
+
+@pytest.fixture
+def mean_colours(monkeypatch, tmp_path):
+    """In the place of the network, whose own test is that of the metric: features are mean colours."""
+
+    def prepare(self, weights: str, device: str) -> None:
+        assert weights == str(tmp_path / "weights.pth") and device == "cpu"
+
+    monkeypatch.setattr(FID, "__init__", prepare)
+    monkeypatch.setattr(FID, "features", lambda self, image: image.reshape(-1, 3).mean(0))
+    (tmp_path / "weights.pth").touch()
+    return tmp_path / "weights.pth"
+
+
+def means(folder) -> np.ndarray:
+    return np.stack([read_rgb(path).reshape(-1, 3).mean(0) for path in sorted(folder.iterdir())])
+
+
+def test_folders_need_not_pair(folders, mean_colours) -> None:
+    ours, theirs, out = folders
+    evaluation = evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+    assert evaluation.mean["fid"] == pytest.approx(frechet_distance(means(ours), means(theirs)), rel=1e-9)
+    written = json.loads((out / "metrics.json").read_text())["fid"]
+    assert written["mean"] == evaluation.mean
+    assert written["images"] == [{"key": name} for name in "abc"]
+    with pytest.raises(UserError, match="exists already"):
+        evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+
+
+def test_16_bits_are_judged_as_8(folders, mean_colours) -> None:
+    ours, theirs, out = folders
+    expected = evaluate_fid(ours, theirs, out, mean_colours, "cpu").mean
+    for path in ours.iterdir():
+        write_png(path, read_rgb(path).astype(np.uint16) * 257)
+    again = evaluate_fid(ours, theirs, out, mean_colours, "cpu", overwrite=True)
+    assert again.mean == pytest.approx(expected, rel=1e-12)
+
+
+def test_one_image_is_too_few(folders, mean_colours) -> None:
+    ours, theirs, out = folders
+    for name in "bc":
+        (ours / f"{name}.png").unlink()
+    with pytest.raises(UserError, match="FID needs at least 2 images on each side, got 1 and 4"):
+        evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+    assert not out.exists()
+
+
+def test_without_weights_the_way_on_is_said(folders, tmp_path) -> None:
+    with pytest.raises(UserError, match="absent.pth: no such file; --weights takes a file with Inception v3"):
+        evaluate_fid(*folders, tmp_path / "absent.pth", "cpu")
+    torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="other.pth: has 3 classes; take pytorch-fid"):
+        evaluate_fid(*folders, tmp_path / "other.pth", "cpu")
