@@ -145,17 +145,18 @@ def _images(folder: Path, release: Release) -> Iterable[_Found]:
         words = [part.lower() for part in parts]
         split = next(filter(None, map(_split_of, [*reversed(words), folder.name.lower()])), release.whole)
         said = (*reversed(words), *(found[1].lower() for found in _IN_NAMES.finditer(path.stem)))
-        otherwise: Role | None = "clean" if release.clean_folder in words else None
-        role = next(filter(None, map(_role_of, said)), otherwise)
+        roles = [role for word in said if (role := _role_of(word))]
+        if not roles and release.clean_folder in words:
+            roles = ["clean"]
         if split is None or release.left_out.intersection(words):
             continue
-        if role == "degraded" and release.only is not None and release.only not in words:
+        if roles[:1] == ["degraded"] and release.only is not None and release.only not in words:
             continue
         name = release.rename(_IN_NAMES.sub("", path.stem).strip("_-"))
         if not release.flat:
             places = [part for part in parts if not _split_of(part.lower()) and not _role_of(part.lower())]
-            name = "-".join([*places, name])
-        yield _Found(path, split, role, name)
+            name = "-".join(filter(None, [*places, name]))
+        yield _Found(path, split, roles[0] if roles else None, name)
 
 
 def _split_of(word: str) -> str | None:

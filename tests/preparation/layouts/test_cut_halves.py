@@ -21,8 +21,8 @@ def download(tmp_path) -> Path:
         streaks = np.zeros((16, 12, 1))
         streaks[:, number::5] = 60
         picture = np.concatenate([smooth + streaks, smooth + number], axis=1).astype(np.uint8)
-        write_png(tmp_path / f"DID-MDN-{place}.png", picture)
-    return tmp_path
+        write_png(tmp_path / "download" / f"DID-MDN-{place}.png", picture)
+    return tmp_path / "download"
 
 
 def run(capsys, download: Path, *words: str) -> tuple[int, str]:
