@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -98,3 +100,12 @@ def test_the_generator_decides_all() -> None:
 def test_ranges_that_cannot_be_are_named(option: str, value: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=f"{option}: expected two numbers that rise"):
         RainRules(**{option: value})
+
+
+def test_the_page_has_the_numbers_of_the_presets() -> None:
+    page = (Path(__file__).parents[2] / "docs/deraining.md").read_text(encoding="utf-8")
+    for option in RainRules.__struct_fields__:
+        (cells,) = re.findall(rf"^\| `{option}` \| (.*?) \| (.*?) \|", page, flags=re.MULTILINE)
+        for name, cell in zip(("light", "heavy"), cells, strict=True):
+            low, high = getattr(RAIN[name], option)
+            assert cell == (f"{low:g} to {high:g}" if low < high else f"{low:g}")
