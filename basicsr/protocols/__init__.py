@@ -1,1 +1,1 @@
-"""Comparing folders of restored images by the protocols of data sets whose ground truth is not in place."""
+"""Judging folders of restored images, or of labels found in them, by published protocols."""

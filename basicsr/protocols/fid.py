@@ -23,7 +23,7 @@ def evaluate_fid(
 ) -> Evaluation:
     """Write the distance to ``metrics.json``, with the names of the restored images.
 
-    Images need no partner in the other folder, and may differ in size. Of 16 bits the upper 8 count.
+    Images need no partner in the other folder, and may differ in size; 16 bits are rounded to 8.
 
     Args:
         restored, sharp: folders of images.

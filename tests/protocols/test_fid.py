@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from basicsr.commands.evaluate.fid import main
 from basicsr.metrics.fid import FID, frechet_distance
 from basicsr.protocols.fid import evaluate_fid
 from basicsr.utils.errors import UserError
@@ -58,6 +59,20 @@ def test_16_bits_are_judged_as_8(folders, mean_colours) -> None:
         write_png(path, read_rgb(path).astype(np.uint16) * 257)
     again = evaluate_fid(ours, theirs, out, mean_colours, "cpu", overwrite=True)
     assert again.mean == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_command_says_the_figure_or_what_is_missing(folders, mean_colours, capsys) -> None:
+    ours, theirs, out = map(str, folders)
+    main([ours, theirs, "-o", out, "--weights", str(mean_colours), "--device", "cpu"])
+    figure = json.loads((folders[2] / "metrics.json").read_text())["fid"]["mean"]["fid"]
+    said = "".join(capsys.readouterr())
+    assert f"{figure:.4f}" in said and "metrics.json" in said
+    with pytest.raises(SystemExit) as end:
+        main([ours, theirs, "-o", f"{out}2", "--weights", "absent.pth"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: absent.pth: no such file; --weights takes a file with Inception v3\n"
+    )
 
 
 def test_one_image_is_too_few(folders, mean_colours) -> None:
