@@ -1,14 +1,18 @@
 """Networks. To add one: a file here and a line below."""
 
 from basicsr.archs.baseline import Baseline, BaselineLocal
+from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
+from basicsr.archs.srn import SRN
 from basicsr.archs.with_map import WithMAP
 
 __all__ = [
+    "SRN",
     "Baseline",
     "BaselineLocal",
+    "MSResNet",
     "NAFNet",
     "NAFNetLocal",
     "SegNAFNet",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +67,7 @@ def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
 
 
 def load_contents(path: Path) -> dict[str, Any]:
-    """Read a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU.
+    """Read a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU, or the arrays of an ``.npz``.
 
     Raises:
         UserError: missing, cut short, no checkpoint, or with Python objects inside (they could run code).
@@ -76,7 +77,11 @@ def load_contents(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
+        if path.suffix == ".npz":
+            return _load_npz(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path) or "GLOBAL" in str(error):
             what = "refused: it holds Python objects that could run code; save its state dict alone"
@@ -206,6 +211,18 @@ def _load_safetensors(path: Path) -> dict[str, Any]:
         contents: dict[str, Any] = {"params": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
         own = (file.metadata() or {}).get(_OWN)
     return contents | ({_OWN: json.loads(own)} if own is not None else {})
+
+
+def _load_npz(path: Path) -> dict[str, Any]:
+    """Arrays by their names: variables of a network of another framework."""
+    with np.load(path, allow_pickle=False) as file:
+        try:
+            return {"params": {name: torch.from_numpy(file[name]) for name in file.files}}
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise
+            what = "refused: it holds Python objects that could run code; save its numeric arrays alone"
+            raise UserError(f"{path}: {what}") from error
 
 
 def _read_own(own: Any, path: Path) -> tuple[dict[str, Any], WeightsFacts]:

@@ -25,6 +25,8 @@ SMALLER = {
     "NAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "SegNAFNet": {**SMALL, "mask_dropout": 0.5},
     "SegNAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
+    "MSResNet": {"width": 4, "blocks": 1},
+    "SRN": {"width": 4, "blocks": 1},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
 }
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
@@ -82,7 +84,7 @@ def test_weights_survive_a_file(name: str, tmp_path):
         assert torch.equal(net(*inputs(net, 13, 10)), other(*inputs(net, 13, 10)))
 
 
-@pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet", "Baseline"])
+@pytest.mark.parametrize("name", ["Baseline", "MSResNet", "NAFNet", "SRN", "SegNAFNet"])
 def test_images_of_a_batch_do_not_touch_each_other(name: str):
     net = build(name)
     batch = inputs(net, 12, 12, batch=3)
@@ -114,7 +116,7 @@ def test_export_leaves_height_and_width_free(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["NAFNet", "SegNAFNet", "NAFNetLocal"])
+@pytest.mark.parametrize("name", ["MSResNet", "NAFNet", "NAFNetLocal", "SRN", "SegNAFNet"])
 def test_compile_gives_the_same_numbers(name: str):
     net = build(name)
     example = inputs(net, 16, 16)
@@ -124,7 +126,7 @@ def test_compile_gives_the_same_numbers(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SegNAFNet", "SegNAFNetLocal"])
+@pytest.mark.parametrize("name", ["MSResNet", "SRN", "SegNAFNet", "SegNAFNetLocal"])
 def test_onnx_gives_the_same_numbers(name: str):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
