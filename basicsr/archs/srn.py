@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork
 from basicsr.archs.shapes import convolution, count_children
-from basicsr.layers.padding import SizeRule
+from basicsr.layers.padding import SizeRule, repeat_edge
 from basicsr.utils.convert import Count
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
@@ -192,7 +192,11 @@ class SRN(RestorationNetwork):
     def _doubled(self, image: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W)."""
         if self.tf_compat:
-            return _doubled_from_first(_doubled_from_first(image).transpose(-2, -1)).transpose(-2, -1)
+            # pixels and the places halfway to the next one; the last one has itself for next
+            size = (2 * image.shape[-2] + 1, 2 * image.shape[-1] + 1)
+            extended = repeat_edge(image, 1, 1)
+            between = functional.interpolate(extended, size, mode="bilinear", align_corners=True)
+            return between[..., :-1, :-1]
         return functional.interpolate(image, scale_factor=2, mode="bilinear")
 
     @property
@@ -222,12 +226,6 @@ class SRN(RestorationNetwork):
             what = "these are weights of TensorFlow's SRN, which resizes and pads in other places"
             raise UserError(f"network_g.tf_compat: {what}; set it to true (got False)")
         return _from_tensorflow(state)
-
-
-def _doubled_from_first(image: Tensor) -> Tensor:
-    """(.., W) -> (.., 2W): each pixel, and the mean of it and the next; the last one has itself for next."""
-    following = torch.cat([image[..., 1:], image[..., -1:]], dim=-1)
-    return torch.stack([image, (image + following) / 2], dim=-1).flatten(-2)
 
 
 def _is_published(state: Mapping[str, Tensor]) -> bool:

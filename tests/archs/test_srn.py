@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -210,6 +212,28 @@ def test_thirty_steps_lower_the_loss(model: str):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["color", "lstm"])
+@pytest.mark.parametrize("tf_compat", [False, True])
+def test_export_compiler_and_onnx_give_the_same_numbers(model: str, tf_compat: bool):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    net, x, other = build(model=model, tf_compat=tf_compat), image(32, 48), image(48, 32)
+    sizes = [
+        {place: 16 * torch.export.Dim(name, min=2, max=64) for place, name in ((2, "rows"), (3, "columns"))}
+    ]
+    with torch.no_grad():
+        program = torch.export.export(net, (x,), dynamic_shapes=sizes)
+        torch.testing.assert_close(program.module()(other), net(other), atol=1e-5, rtol=1e-5)
+        compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), net(x), atol=1e-5, rtol=1e-5)
+        file = io.BytesIO()
+        torch.onnx.export(net, (x,), dynamo=True, verbose=False).save(file)
+        session = runtime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+        (result,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        assert np.abs(result - net(x).numpy()).max() < 1e-3
 
 
 def test_grey_networks_say_that_they_take_three_times_the_memory():
