@@ -1,6 +1,15 @@
 """Training losses; importing this package registers them."""
 
+from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
 
-__all__ = ["CharbonnierLoss", "L1Loss", "MSELoss", "PSNRLoss", "PerceptualLoss"]
+__all__ = [
+    "CharbonnierLoss",
+    "L1Loss",
+    "MSELoss",
+    "MultiScaleL1Loss",
+    "MultiScaleMSELoss",
+    "PSNRLoss",
+    "PerceptualLoss",
+]
