@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork
@@ -25,6 +27,9 @@ class ImageRestorationModel(Model):
         networks: ``{"g": net}``.
         losses: by the name that the log shows; see `Terms`.
         mixup: blend each sample with another one of the batch, lambda ~ Beta(1.2, 1.2).
+        input_noise: standard deviation of Gaussian noise that training adds to ``lq``, in its units: those of
+            [0, 1], unless the data set has ``mean`` and ``std``. Values may leave that range.
+        input_noise_varies: the standard deviation of each sample is |N(0, 1)| times it.
     """
 
     def __init__(
@@ -32,10 +37,14 @@ class ImageRestorationModel(Model):
         networks: Mapping[str, RestorationNetwork],
         losses: Mapping[str, nn.Module],
         mixup: bool = False,
+        input_noise: Annotated[float, Meta(ge=0)] = 0.0,
+        input_noise_varies: bool = False,
     ) -> None:
         super().__init__(networks)
         self.losses = Terms(losses)
         self.mixup = mixup
+        self.input_noise = input_noise
+        self.input_noise_varies = input_noise_varies
 
     def check(self) -> None:
         net = self.network("g")
@@ -49,6 +58,8 @@ class ImageRestorationModel(Model):
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         if self.mixup:
             batch = self._mix(batch)
+        if self.input_noise > 0:
+            batch = batch | {"lq": self._noisy(batch["lq"])}
         net = self.network("g")
         return self.losses(batch, net.stages(*gather_inputs(net, batch)), self.reference)
 
@@ -61,3 +72,9 @@ class ImageRestorationModel(Model):
         order = torch.randperm(len(batch[self.reference]))
         names = [name for name in ("lq", self.reference, "mask") if name in batch]
         return batch | {name: share * batch[name] + (1 - share) * batch[name][order] for name in names}
+
+    def _noisy(self, lq: Tensor) -> Tensor:
+        sigma = torch.full((len(lq), *[1] * (lq.ndim - 1)), self.input_noise, device=lq.device)
+        if self.input_noise_varies:
+            sigma = sigma * torch.randn_like(sigma).abs()
+        return lq + sigma * torch.randn_like(lq)

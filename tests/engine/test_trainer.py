@@ -16,6 +16,7 @@ from basicsr.models.base import check_channels, check_inputs, gather_inputs
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import ARCHS
+from basicsr.utils.rng import capture_random_state, restore_random_state
 
 CPU = torch.device("cpu")
 
@@ -278,6 +279,92 @@ def test_mixup_blends_both_images_alike():
     assert not torch.equal(seen[0], batch["lq"])
     # Each sample is used once on either side.
     torch.testing.assert_close(seen[0].double().mean(0), batch["lq"].double().mean(0), atol=1e-6, rtol=0)
+
+
+class Target(nn.Module):
+    """A loss that keeps the target."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        self.seen.append(target)
+        return pred.mean()
+
+
+class Inputs(RestorationNetwork):
+    """Keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x)
+        return x
+
+
+def noise_of(batch: dict, **options: object) -> torch.Tensor:
+    """What training adds to the inputs of a batch."""
+    net = Inputs()
+    model = ImageRestorationModel({"g": net}, {"l_pix": L1Loss()}, **options)
+    model.training_step(batch)
+    assert torch.equal(model.predict(batch), batch["lq"]), "restoring adds none"
+    return net.seen[0] - batch["lq"]
+
+
+def test_input_noise_has_the_standard_deviation_of_its_option():
+    torch.manual_seed(0)
+    batch = {name: torch.full((8, 3, 64, 64), 0.5) for name in ("lq", "gt")}
+    noise = noise_of(batch, input_noise=0.1).double()
+    # of n values the mean strays by sigma / sqrt(n), the variance by sqrt(2 / n) of itself
+    for values in [*noise, noise]:
+        count = values.numel()
+        assert values.mean().item() == pytest.approx(0, abs=4 * 0.1 / count**0.5)
+        assert values.var().item() == pytest.approx(0.01, rel=4 * (2 / count) ** 0.5)
+    assert torch.equal(batch["lq"], torch.full((8, 3, 64, 64), 0.5)), "the batch stays"
+
+
+def test_input_noise_that_varies_is_normal_from_sample_to_sample():
+    """The square of |N(0, 1)| has mean 1 and variance 2; within a sample all pixels share it."""
+    torch.manual_seed(0)
+    batch = {name: torch.full((500, 3, 16, 16), 0.5) for name in ("lq", "gt")}
+    noise = noise_of(batch, input_noise=0.1, input_noise_varies=True).double()
+    variances = noise.flatten(1).var(1) / 0.01
+    assert variances.mean().item() == pytest.approx(1, abs=4 * (2 / 500) ** 0.5)
+    halves = (noise[:, :, :8].flatten(1).var(1), noise[:, :, 8:].flatten(1).var(1))
+    assert torch.corrcoef(torch.stack(halves))[0, 1] > 0.95
+
+
+def test_without_input_noise_no_random_number_is_drawn():
+    before = torch.get_rng_state()
+    assert noise_of(batch_of(0)).abs().max() == 0
+    assert noise_of(batch_of(0), input_noise_varies=True).abs().max() == 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_input_noise_is_added_to_the_input_alone_and_to_clips_as_well():
+    batch = batch_of(0) | {"mask": torch.rand(2, 1, 8, 8)}
+    net = Inputs()
+    net.image_inputs = ("lq", "mask")
+    loss = Target()
+    ImageRestorationModel({"g": net}, {"l": loss}, input_noise=0.1).training_step(batch)
+    assert torch.equal(net.seen[0][:, 3:], batch["mask"]) and torch.equal(loss.seen[0], batch["gt"])
+    clips = {name: torch.zeros(2, 5, 3, 8, 8) for name in ("lq", "gt")}
+    assert noise_of(clips, input_noise=0.1, input_noise_varies=True).shape == (2, 5, 3, 8, 8)
+
+
+def test_resuming_draws_the_same_input_noise():
+    """Random numbers are those of PyTorch, which checkpoints hold."""
+    batch = batch_of(0)
+    torch.manual_seed(3)
+    noise_of(batch, input_noise=0.1, input_noise_varies=True)
+    state = capture_random_state()
+    straight = noise_of(batch, input_noise=0.1, input_noise_varies=True)
+    torch.manual_seed(8)
+    restore_random_state(state)
+    assert torch.equal(noise_of(batch, input_noise=0.1, input_noise_varies=True), straight)
 
 
 @pytest.mark.parametrize(
