@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from basicsr.utils.convert import Count
@@ -89,6 +90,40 @@ class RandomRotate(Transform):
         return arrays
 
 
+@TRANSFORMS.register
+class RandomChannelShuffle(Transform):
+    """Red, green and blue of all images in one random order; all six are as likely."""
+
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        order = generator.permutation(3)
+        return arrays | {name: image[..., order, :, :] for name, image in _images(arrays).items()}
+
+
+@TRANSFORMS.register
+class RandomSaturation(Transform):
+    """The saturation of all images, as in HSV, times one factor.
+
+    Value and hue stay. Where a saturation beyond 1 would make a channel negative, it becomes 0.
+
+    Args:
+        least, most: the factor is uniform between them.
+
+    Raises:
+        ValueError: ``most`` is below ``least``.
+    """
+
+    def __init__(
+        self, least: Annotated[float, Meta(ge=0)] = 0.5, most: Annotated[float, Meta(ge=0)] = 1.5
+    ) -> None:
+        if most < least:
+            raise ValueError(f"RandomSaturation: most {most} is below least {least}")
+        self.least, self.most = least, most
+
+    def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
+        factor = generator.uniform(self.least, self.most)
+        return arrays | {name: _saturated(image, factor) for name, image in _images(arrays).items()}
+
+
 def usual_transforms(gt_size: int | None, use_flip: bool, use_rot: bool) -> list[dict[str, Any]]:
     """The blocks that the three published options stand for."""
     blocks: list[dict[str, Any]] = [] if gt_size is None else [{"type": "RandomCrop", "size": gt_size}]
@@ -109,6 +144,22 @@ def build_transforms(blocks: Iterable[Mapping[str, Any]], margin: int = 0) -> li
         OptionError: an unknown type, or wrong options.
     """
     return [TRANSFORMS.build(*split_type(block), margin=margin) for block in blocks]
+
+
+def _images(arrays: Arrays) -> Arrays:
+    """Those fields that are RGB."""
+    return {
+        name: array
+        for name, array in arrays.items()
+        if array.shape[-3:-2] == (3,) and array.dtype in (np.uint8, np.uint16)
+    }
+
+
+def _saturated(image: NDArray[Any], factor: float) -> NDArray[Any]:
+    """RGB (.., 3, H, W) with ``factor`` times the saturation."""
+    # In HSV each channel is value * (1 - saturation * what the hue says of it).
+    value = image.max(axis=-3, keepdims=True).astype(np.float32)
+    return np.rint((value - np.float32(factor) * (value - image)).clip(0)).astype(image.dtype)
 
 
 def _reflect_to(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from skimage.color import hsv2rgb, rgb2hsv
 
 from basicsr.data import PairedImageGroupMaskDataset, SyntheticBlurDataset
 from basicsr.data.paired import SampleIndex
-from basicsr.data.transforms import Arrays, RandomCrop, Transform, build_transforms, usual_transforms
+from basicsr.data.transforms import (
+    Arrays,
+    RandomChannelShuffle,
+    RandomCrop,
+    RandomSaturation,
+    Transform,
+    build_transforms,
+    usual_transforms,
+)
 from basicsr.masks import write_label_map
 from basicsr.synthesis import PRESETS
 from basicsr.utils.convert import Count
@@ -103,6 +112,72 @@ def test_crops_of_arrays_with_any_axes_in_front():
     assert np.array_equal(cropped["clip"][2, 1] - 7 * 72, cropped["labels"])
     extended = RandomCrop(5, margin=6)(arrays, np.random.default_rng(0))
     assert extended["clip"].shape == (7, 3, 11, 11)
+
+
+def colored() -> dict[str, np.ndarray]:
+    """A pair, a clip of 16 bits, and fields that are no images."""
+    rng = np.random.default_rng(0)
+    pair = {name: rng.integers(0, 256, (3, 9, 8), np.uint8) for name in ("lq", "gt")}
+    return pair | {
+        "clip": rng.integers(0, 65536, (2, 3, 9, 8), np.uint16),
+        "mask": rng.integers(0, 256, (1, 9, 8), np.uint8),
+        "labels": rng.integers(0, 9, (9, 8), np.int32),
+        "frames of labels": rng.integers(0, 9, (3, 9, 8), np.int32),
+    }
+
+
+@pytest.mark.parametrize("transform", [RandomChannelShuffle(), RandomSaturation()])
+def test_colors_change_in_images_alone(transform: Transform):
+    arrays = colored()
+    changed = transform(arrays, np.random.default_rng(2))
+    assert list(changed) == list(arrays)
+    for name, array in changed.items():
+        assert array.shape == arrays[name].shape and array.dtype == arrays[name].dtype
+        assert np.array_equal(array, arrays[name]) == (name in ("mask", "labels", "frames of labels"))
+
+
+def test_channels_are_shuffled_in_one_order_of_six():
+    arrays, orders = colored(), []
+    generator = np.random.default_rng(0)
+    for _ in range(600):
+        changed = RandomChannelShuffle()(arrays, generator)
+        order = [next(k for k in range(3) if np.array_equal(arrays["lq"][k], c)) for c in changed["lq"]]
+        assert np.array_equal(changed["gt"], arrays["gt"][order])
+        assert np.array_equal(changed["clip"], arrays["clip"][:, order])
+        orders.append(tuple(order))
+    counts = [orders.count(order) for order in set(orders)]
+    # binomial of 600 and 1/6: 4 standard deviations are 37
+    assert len(counts) == 6 and min(counts) > 100 - 37 and max(counts) < 100 + 37
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.5])
+def test_saturation_is_that_of_hsv(factor: float):
+    """Half a step for rounding, and what skimage's way to HSV and back loses in double precision."""
+    arrays = colored()
+    changed = RandomSaturation(factor, factor)(arrays, np.random.default_rng(0))
+    for name in ("lq", "gt", "clip"):
+        top = np.iinfo(arrays[name].dtype).max
+        hsv = rgb2hsv(arrays[name] / top, channel_axis=-3)
+        hsv[..., 1, :, :] *= factor
+        expected = hsv2rgb(hsv, channel_axis=-3).clip(0, 1) * top
+        # float32 has 24 bits, so values of 16 bits are off by less than 2^-7 beside their rounding
+        assert np.abs(changed[name] - expected).max() < 0.5 + 0.01
+    if factor == 1:
+        assert all(np.array_equal(changed[name], array) for name, array in arrays.items())
+
+
+def test_saturation_factors_are_uniform():
+    arrays = {"gt": np.array([200, 100, 100], np.uint8).reshape(3, 1, 1)}
+    generator = np.random.default_rng(0)
+    factors = [(200 - RandomSaturation()(arrays, generator)["gt"][1, 0, 0]) / 100 for _ in range(400)]
+    assert 0.5 <= min(factors) < 0.55 and 1.45 < max(factors) <= 1.5
+    # the mean of 400 strays by 1 / sqrt(12 * 400)
+    assert np.mean(factors) == pytest.approx(1, abs=4 / (12 * 400) ** 0.5)
+
+
+def test_a_range_of_saturation_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match="most 0.5 is below least 1.5"):
+        RandomSaturation(1.5, 0.5)
 
 
 def test_a_transform_of_ones_own_is_one_class(paired_set, own_transforms):
