@@ -29,7 +29,8 @@ def convert_checkpoint(
     """Write the network of ``source`` to ``output``, with all that rebuilding it takes.
 
     Args:
-        source: own checkpoint or published weights; averaged weights are taken where there are some.
+        source: own checkpoint, published weights or variables of TensorFlow (``.npz``); averaged weights
+            are taken where there are some.
         output: ``.pth`` or ``.safetensors``.
         precision: of the stored weights; they run in float32 all the same.
         overwrite: replace ``output`` if it is there.

@@ -10,15 +10,17 @@ from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
   {command} experiments/Demo-SegNAFNet/models/net_g_latest.pth small.safetensors --precision float16
-  {command} published.pth described.pth"""
+  {command} published.pth described.pth
+  {command} variables.npz srn.safetensors"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur convert") -> None:
     """Entry point."""
     parser = command_parser(called, __doc__, EXAMPLES)
     parser.add_argument(
-        "source", type=typed_path, help="own checkpoint, or published NAFNet or SegNAFNet weights"
-    )
+        "source", type=typed_path,
+        help="own checkpoint, published weights, or an .npz with the variables of TensorFlow's SRN",
+    )  # fmt: skip
     parser.add_argument("output", type=typed_path, help=".pth or .safetensors")
     parser.add_argument(
         "--precision", choices=["float32", "float16", "bfloat16"], default="float32",

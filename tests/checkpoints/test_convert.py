@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -79,6 +80,38 @@ def test_published_weights_get_a_description(tmp_path):
     described = read_weights(tmp_path / "described.safetensors")
     assert described.network["type"] == "SegNAFNet"
     assert described.facts == WeightsFacts(padding="zeros", mask_value=1 / 255)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_variables_of_tensorflow_get_a_description(tmp_path, suffix: str, run_script):
+    """Names and shapes of the published SRN; the file then says that it resizes as TensorFlow does."""
+    net = ARCHS.build("SRN", {"model": "lstm", "width": 2, "tf_compat": True})
+    levels = [f"enc{level}_{block}/conv{k}" for level in (1, 2, 3) for block in (2, 3, 4) for k in (1, 2)]
+    levels += [f"dec{level}_{block}/conv{k}" for level in (3, 2, 1) for block in (3, 2, 1) for k in (1, 2)]
+    names = [*levels, "enc1_1", "enc2_1", "enc3_1", "convLSTM/LSTM_conv", "dec2_4", "dec1_4", "dec1_0"]
+    widths = {"1": 2, "2": 4, "3": 8}
+    shapes = {name: (5, 5, widths[name[3]], widths[name[3]]) for name in levels} | {
+        "enc1_1": (5, 5, 2, 2), "enc2_1": (5, 5, 2, 4), "enc3_1": (5, 5, 4, 8), "dec1_0": (5, 5, 2, 1),
+        "convLSTM/LSTM_conv": (3, 3, 16, 32), "dec2_4": (4, 4, 4, 8), "dec1_4": (4, 4, 2, 4),
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    arrays = {f"g_net/{name}/weights": rng.normal(size=shapes[name]).astype(np.float32) for name in names}
+    for name in names:
+        outputs = shapes[name][2 if name in ("dec2_4", "dec1_4") else 3]
+        arrays[f"g_net/{name}/biases"] = rng.normal(size=outputs).astype(np.float32)
+        arrays[f"g_net/{name}/weights/Adam"] = arrays[f"g_net/{name}/weights"] * 2
+    np.savez(tmp_path / "variables.npz", global_step=np.int64(523_000), **arrays)
+    done = run_script("convert_checkpoint.py", tmp_path / "variables.npz", tmp_path / f"srn{suffix}")
+    assert done.returncode == 0, done.stderr
+    rebuilt = rebuild_network(tmp_path / f"srn{suffix}")
+    assert rebuilt.options == {"model": "lstm", "width": 2, "blocks": 3, "tf_compat": True}
+    assert rebuilt.net.state_dict().keys() == net.state_dict().keys()
+    state = {name: tensor.numpy() for name, tensor in rebuilt.net.state_dict().items()}
+    assert np.array_equal(
+        state["decoders.0.2.conv2.weight"], arrays["g_net/dec3_1/conv2/weights"].transpose(3, 2, 0, 1)
+    )
+    assert np.array_equal(state["ups.1.weight"], arrays["g_net/dec1_4/weights"].transpose(3, 2, 0, 1))
+    assert np.array_equal(state["lstm.conv.bias"], arrays["g_net/convLSTM/LSTM_conv/biases"])
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -12,7 +12,14 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from basicsr.checkpoints.weights import load_contents, load_network, save_contents, save_network
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.weights import (
+    load_contents,
+    load_network,
+    read_weights,
+    save_contents,
+    save_network,
+)
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
 from basicsr.utils.registry import ARCHS
@@ -187,6 +194,25 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, capsys):
 def test_a_picture_is_no_checkpoint(tmp_path):
     write_png(tmp_path / "photo.pth", np.zeros((8, 8, 3), np.uint8))
     assert "photo.pth: not a checkpoint" in message_of(load_contents, tmp_path / "photo.pth")
+
+
+def test_numpy_files_hold_arrays_and_no_objects(tmp_path):
+    """Unpickling could run code; what is cut short or foreign is one line as well."""
+    np.savez(tmp_path / "objects.npz", weights=np.array([print, "x"], dtype=object))
+    with pytest.raises(UserError, match="objects.npz: refused: it holds Python objects that could run code"):
+        read_weights(tmp_path / "objects.npz")
+    np.savez(tmp_path / "words.npz", names=np.array(["a", "b"]))
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    (tmp_path / "single.npy").rename(tmp_path / "single.npz")
+    np.savez(tmp_path / "whole.npz", weights=np.ones((8, 8)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-40])
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"weights": 1}))
+    for name in ("words", "single", "cut", "pickle"):
+        with pytest.raises(UserError, match=f"{name}.npz: not a checkpoint, or cut short") as caught:
+            read_weights(tmp_path / f"{name}.npz")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"whole.npz: holds weights of none of .*weights \(8, 8\)"):
+        rebuild_network(tmp_path / "whole.npz")
 
 
 def test_broken_missing_and_empty_files_are_named(tmp_path):
