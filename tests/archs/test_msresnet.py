@@ -29,7 +29,8 @@ def test_published_number_of_parameters():
     assert sum(parameter.numel() for parameter in net.parameters()) == 11_721_321
 
 
-def test_parity(tmp_path, monkeypatch):
+@pytest.mark.data
+def test_parity(shared, tmp_path, monkeypatch):
     """The published network takes the pyramid; its file keeps the weights under ``G``."""
     _, state, arrays = fixture("msresnet")
     torch.save({"G": state}, tmp_path / "G-epoch-1000.pt")

@@ -49,8 +49,9 @@ def test_published_numbers_of_parameters(model: str):
     assert sum(parameter.numel() for parameter in net.parameters()) == PUBLISHED[model]
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("name", ["srn_color", "srn_lstm"])
-def test_parity(name: str, tmp_path):
+def test_parity(shared, name: str, tmp_path):
     """Our own evaluation of the published description; no TensorFlow graph was run."""
     options, state, arrays = fixture(name)
     np.savez(tmp_path / "srn.npz", **{key: tensor.numpy() for key, tensor in state.items()})

@@ -14,8 +14,9 @@ from basicsr.engine.trainer import Hook, StepSettings, Trainer, move_to
 from basicsr.losses import L1Loss, MSELoss
 from basicsr.models.base import check_channels, check_inputs, gather_inputs
 from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.registry import ARCHS
+from basicsr.utils.registry import ARCHS, MODELS
 from basicsr.utils.rng import capture_random_state, restore_random_state
 
 CPU = torch.device("cpu")
@@ -353,6 +354,15 @@ def test_input_noise_is_added_to_the_input_alone_and_to_clips_as_well():
     assert torch.equal(net.seen[0][:, 3:], batch["mask"]) and torch.equal(loss.seen[0], batch["gt"])
     clips = {name: torch.zeros(2, 5, 3, 8, 8) for name in ("lq", "gt")}
     assert noise_of(clips, input_noise=0.1, input_noise_varies=True).shape == (2, 5, 3, 8, 8)
+
+
+def test_input_noise_is_an_option_of_the_model_and_not_negative():
+    mistakes = Mistakes()
+    given = {"input_noise": "2e-2", "input_noise_varies": True}
+    known = MODELS.check("ImageRestorationModel", given, "model_opt", mistakes)
+    assert mistakes.lines == [] and known == {"input_noise": 0.02, "input_noise_varies": True}
+    MODELS.check("ImageRestorationModel", {"input_noise": -1}, "model_opt", mistakes)
+    assert len(mistakes.lines) == 1 and mistakes.lines[0].startswith("model_opt.input_noise: ")
 
 
 def test_resuming_draws_the_same_input_noise():

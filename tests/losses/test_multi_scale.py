@@ -77,14 +77,16 @@ def test_the_target_itself_costs_nothing(kind):
     assert kind(resize="gaussian")(gaussian_pyramid(target, 3), target) == 0
 
 
-def test_parity_with_deepdeblur():
+@pytest.mark.data
+def test_parity_with_deepdeblur(shared):
     _, _, arrays = fixture("losses_restoration")
     scales, targets = ([arrays[f"in_dd_{kind}{k}"] for k in range(3)] for kind in ("out", "gt"))
     total = MultiScaleL1Loss().compare(scales, targets)
     torch.testing.assert_close(total, arrays["out_dd_total"], rtol=tolerance("losses_restoration"), atol=0)
 
 
-def test_parity_with_the_content_loss_of_mimo_unet():
+@pytest.mark.data
+def test_parity_with_the_content_loss_of_mimo_unet(shared):
     _, _, arrays = fixture("losses_restoration")
     scales = [arrays[f"in_mimo_{size}"] for size in ("full", "half", "quarter")]
     loss = MultiScaleL1Loss(resize="bilinear")(scales, arrays["in_mimo_gt"])
