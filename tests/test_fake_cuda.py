@@ -40,6 +40,8 @@ SMALL = {"width": 4, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]}
 OPTIONS: dict[str, dict[str, Any]] = {
     "WithMAP": {"net": {"type": "NAFNet", **SMALL}, "mask_dropout": 0.5},
     "SegNAFNet": SMALL | {"mask_dropout": 0.5},
+    "MIMOUNet": {"width": 4, "num_res": 1},
+    "MIMOUNetPlus": {"width": 4, "num_res": 1},
 }
 # A network that is built of weights needs a file.
 NETWORKS = [name for name in ARCHS.names() if not network_class(name).needs_state]

@@ -1,6 +1,7 @@
 """Networks. To add one: a file here and a line below."""
 
 from basicsr.archs.baseline import Baseline, BaselineLocal
+from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
@@ -12,6 +13,8 @@ __all__ = [
     "SRN",
     "Baseline",
     "BaselineLocal",
+    "MIMOUNet",
+    "MIMOUNetPlus",
     "MSResNet",
     "NAFNet",
     "NAFNetLocal",

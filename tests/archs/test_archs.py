@@ -27,6 +27,8 @@ SMALLER = {
     "SegNAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "MSResNet": {"width": 4, "blocks": 1},
     "SRN": {"width": 4, "blocks": 1},
+    "MIMOUNet": {"width": 4, "num_res": 1},
+    "MIMOUNetPlus": {"width": 4, "num_res": 1},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
 }
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
