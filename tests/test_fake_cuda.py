@@ -40,6 +40,7 @@ SMALL = {"width": 4, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1]}
 OPTIONS: dict[str, dict[str, Any]] = {
     "WithMAP": {"net": {"type": "NAFNet", **SMALL}, "mask_dropout": 0.5},
     "SegNAFNet": SMALL | {"mask_dropout": 0.5},
+    "EfficientDerain": {"width": 4},
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
 }

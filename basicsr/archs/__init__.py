@@ -1,6 +1,7 @@
 """Networks. To add one: a file here and a line below."""
 
 from basicsr.archs.baseline import Baseline, BaselineLocal
+from basicsr.archs.efficient_derain import EfficientDerain
 from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
@@ -13,6 +14,7 @@ __all__ = [
     "SRN",
     "Baseline",
     "BaselineLocal",
+    "EfficientDerain",
     "MIMOUNet",
     "MIMOUNetPlus",
     "MSResNet",

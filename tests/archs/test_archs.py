@@ -27,6 +27,7 @@ SMALLER = {
     "SegNAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "MSResNet": {"width": 4, "blocks": 1},
     "SRN": {"width": 4, "blocks": 1},
+    "EfficientDerain": {"width": 4},
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
