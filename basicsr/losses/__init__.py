@@ -1,11 +1,13 @@
 """Training losses; importing this package registers them."""
 
+from basicsr.losses.frequency import FrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
 
 __all__ = [
     "CharbonnierLoss",
+    "FrequencyLoss",
     "L1Loss",
     "MSELoss",
     "MultiScaleL1Loss",
