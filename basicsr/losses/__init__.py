@@ -4,6 +4,7 @@ from basicsr.losses.frequency import FrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
+from basicsr.losses.ssim import SSIMLoss
 
 __all__ = [
     "CharbonnierLoss",
@@ -14,4 +15,5 @@ __all__ = [
     "MultiScaleMSELoss",
     "PSNRLoss",
     "PerceptualLoss",
+    "SSIMLoss",
 ]
