@@ -1,6 +1,6 @@
 """Training losses; importing this package registers them."""
 
-from basicsr.losses.frequency import FrequencyLoss
+from basicsr.losses.frequency import FrequencyLoss, MultiScaleFrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
@@ -11,6 +11,7 @@ __all__ = [
     "FrequencyLoss",
     "L1Loss",
     "MSELoss",
+    "MultiScaleFrequencyLoss",
     "MultiScaleL1Loss",
     "MultiScaleMSELoss",
     "PSNRLoss",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from basicsr.losses.multi_scale import MultiScaleLoss
 from basicsr.losses.pixel import ReducedLoss, Reduction, difference
 from basicsr.utils.registry import LOSSES
 
@@ -50,3 +51,11 @@ def spectral_difference(pred: Tensor, target: Tensor) -> Tensor:
     """
     # The transform is linear: that of the difference is the difference.
     return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs()
+
+
+@LOSSES.register
+class MultiScaleFrequencyLoss(MultiScaleLoss):
+    """`FrequencyLoss` at each scale (MIMO-UNet: ``loss_weight: 0.1`` and ``resize: bilinear``)."""
+
+    def distance(self, pred: Tensor, target: Tensor) -> Tensor:
+        return spectral_difference(pred, target).mean()

@@ -7,7 +7,10 @@ import math
 import pytest
 import torch
 
-from basicsr.losses import FrequencyLoss
+from basicsr.archs import MIMOUNet
+from basicsr.losses import FrequencyLoss, MultiScaleFrequencyLoss, MultiScaleL1Loss
+from basicsr.models.image_restoration import ImageRestorationModel
+from tests.sister_parity import fixture, tolerance
 
 # A transform of 80 random values has parts of about 9 and, in float32, errors of a few units in their last
 # place; parts that nearly cancel have the same errors.
@@ -70,3 +73,38 @@ def test_the_gradient_is_that_of_the_formula() -> None:
 def test_shapes_that_differ_are_both_named() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\).*\(1, 3, 4, 4\)"):
         FrequencyLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+
+
+def test_scales_are_compared_one_by_one() -> None:
+    scales = [random(2, 3, 8, 12), random(2, 3, 4, 6, seed=1)]
+    target = random(2, 3, 8, 12, seed=2)
+    terms = [FrequencyLoss()(scales[0], target)]
+    terms.append(FrequencyLoss()(scales[1], torch.nn.functional.avg_pool2d(target, 2)))
+    loss = MultiScaleFrequencyLoss(0.1, [2.0, 3.0], "area")(scales, target)
+    torch.testing.assert_close(loss, 0.1 * (2 * terms[0] + 3 * terms[1]))
+
+
+def test_a_model_hands_over_the_scales_of_its_network() -> None:
+    torch.manual_seed(0)
+    net = MIMOUNet(width=4, num_res=1)
+    losses = {"l_scales": MultiScaleL1Loss(), "l_fft": MultiScaleFrequencyLoss(0.1)}
+    model = ImageRestorationModel({"g": net}, losses)
+    assert model.needs_in_training() == ("lq", "gt")
+    batch = {"lq": random(2, 3, 16, 16), "gt": random(2, 3, 16, 16, seed=1)}
+    terms = model.training_step(batch)
+    scales = net.stages(batch["lq"])["scales"]
+    torch.testing.assert_close(terms["l_fft"], losses["l_fft"](scales, batch["gt"]))
+    torch.testing.assert_close(terms["loss"], terms["l_scales"] + terms["l_fft"])
+
+
+@pytest.mark.data
+@pytest.mark.usefixtures("shared")
+def test_parity_with_the_losses_of_mimo_unet() -> None:
+    _, _, arrays = fixture("losses_restoration")
+    scales = [arrays[f"in_mimo_{size}"] for size in ("full", "half", "quarter")]
+    content = MultiScaleL1Loss(resize="bilinear")(scales, arrays["in_mimo_gt"])
+    spectra = MultiScaleFrequencyLoss(0.1, resize="bilinear")(scales, arrays["in_mimo_gt"])
+    close = {"rtol": tolerance("losses_restoration"), "atol": 0}
+    torch.testing.assert_close(content, arrays["out_mimo_content"], **close)
+    torch.testing.assert_close(spectra, 0.1 * arrays["out_mimo_fft"], **close)
+    torch.testing.assert_close(content + spectra, arrays["out_mimo_total"], **close)
