@@ -29,6 +29,7 @@ def test_published_number_of_parameters():
     assert sum(parameter.numel() for parameter in net.parameters()) == 11_721_321
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.data
 def test_parity(shared, tmp_path, monkeypatch):
     """The published network takes the pyramid; its file keeps the weights under ``G``."""

@@ -49,6 +49,7 @@ def test_published_numbers_of_parameters(model: str):
     assert sum(parameter.numel() for parameter in net.parameters()) == PUBLISHED[model]
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["srn_color", "srn_lstm"])
 def test_parity(shared, name: str, tmp_path):

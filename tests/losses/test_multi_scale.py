@@ -77,6 +77,7 @@ def test_the_target_itself_costs_nothing(kind):
     assert kind(resize="gaussian")(gaussian_pyramid(target, 3), target) == 0
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.data
 def test_parity_with_deepdeblur(shared):
     _, _, arrays = fixture("losses_restoration")
@@ -85,6 +86,7 @@ def test_parity_with_deepdeblur(shared):
     torch.testing.assert_close(total, arrays["out_dd_total"], rtol=tolerance("losses_restoration"), atol=0)
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.data
 def test_parity_with_the_content_loss_of_mimo_unet(shared):
     _, _, arrays = fixture("losses_restoration")
