@@ -32,7 +32,8 @@ class FeaturePoint:
     """A place inside a network whose features others may read or change.
 
     Args:
-        name: of the module, as in ``net.get_submodule(name)``; its output are the features.
+        name: of the module, as in ``net.get_submodule(name)``; it runs once in a pass, in the order of the
+            points, and its output (B, C, H, W) are the features.
         channels: of the features.
         reduction: how many times smaller than the image each side of the features is.
     """

@@ -101,7 +101,8 @@ class MSResNet(RestorationNetwork):
         self.extra_channel = extra_channel
         self.size_rule = SizeRule(2 ** (scales - 1))
         self.feature_points = tuple(
-            FeaturePoint(f"body_models.{scale}.body.{blocks}", width, 2**scale) for scale in range(scales)
+            FeaturePoint(f"body_models.{scale}.body.{blocks}", width, 2**scale)
+            for scale in reversed(range(scales))
         )
         # Both finest first. The coarsest network has no coarser result.
         self.body_models = nn.ModuleList()

@@ -11,7 +11,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
-from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork
+from basicsr.archs.base import Block, RestorationNetwork
 from basicsr.archs.shapes import convolution, count_children
 from basicsr.layers.padding import SizeRule, repeat_edge
 from basicsr.utils.convert import Count
@@ -120,10 +120,7 @@ class SRN(RestorationNetwork):
         self.encoders = nn.ModuleList([Encoder(2 * restored_channels + extra_channel, width, blocks)])
         for fine, coarse in steps:
             self.encoders.append(Encoder(fine, coarse, blocks, stride=2, pads_late=tf_compat))
-        if model == "color":
-            self.feature_points = tuple(
-                FeaturePoint(f"encoders.{level}", channels, 2**level) for level, channels in enumerate(widths)
-            )
+        # There are no feature points: each level runs once a scale.
         self.lstm = ConvLSTM(widths[-1]) if model == "lstm" else None
         self.decoders = nn.ModuleList(
             nn.Sequential(*(ResBlock(channels) for _ in range(blocks))) for channels in reversed(widths)

@@ -78,6 +78,22 @@ def test_every_parameter_gets_a_gradient(name: str):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
+def test_feature_points_are_passed_in_order_with_the_features_that_they_say(name: str):
+    net = build(name)
+    side = max(16, net.size_rule.multiple_of)
+    passed: list[tuple[str, int, int]] = []
+    for point in net.feature_points:
+
+        def note(module, inputs, output, point=point):
+            passed.append((point.name, output.shape[1], side // output.shape[2]))
+
+        net.get_submodule(point.name).register_forward_hook(note)
+    with torch.no_grad():
+        net(*inputs(net, side, side))
+    assert passed == [(point.name, point.channels, point.reduction) for point in net.feature_points]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_weights_survive_a_file(name: str, tmp_path):
     net = build(name)
     save_network(tmp_path / "net.pth", net, None, {"type": name})
