@@ -121,6 +121,10 @@ class ResultPaths:
         return self.root / "report.html"
 
     @property
+    def cost(self) -> Path:
+        return self.root / "cost.json"
+
+    @property
     def config(self) -> Path:
         return self.root / "config.yml"
 

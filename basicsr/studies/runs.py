@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,105 +16,164 @@ import basicsr
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of
 from basicsr.config.schema import Config, effective_options
+from basicsr.studies.stretch import stretched
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
+from basicsr.utils.shipped import weight_file
 
-_ENTRY_POINTS = Path(basicsr.__file__).parent
+PACKAGE = Path(basicsr.__file__).parent
 
 
 @dataclass(frozen=True)
-class RowRun:
-    """One row trained with one seed, and tested.
+class RowTraining:
+    """A row trained with one seed.
 
     Args:
-        row: its key in the study.
-        name: of the experiment and of the results.
-        seed: of the training.
-        train_file, test_file: option files.
-        training, testing: their overrides.
-        shown: the test writes pictures and a report, not only numbers.
+        name: of the experiment.
+        seed: of everything random in it.
+        file: option file.
+        overrides: of its options.
     """
 
-    row: str
     name: str
     seed: int
-    train_file: Path
-    test_file: Path
-    training: Sequence[str]
-    testing: Sequence[str]
-    shown: bool
+    file: Path
+    overrides: Sequence[str]
 
     @property
     def weights(self) -> Path:
+        """Those that it ends with."""
         return ExperimentPaths.of(self.name).network("latest")
+
+    @property
+    def words(self) -> list[str]:
+        """Option file and overrides."""
+        return [str(self.file), f"name={self.name}", f"manual_seed={self.seed}", *self.overrides]
+
+    def options(self) -> Config:
+        """Its options.
+
+        Raises:
+            OptionError: mistakes in them.
+        """
+        file, *overrides = self.words
+        return load_config(file, overrides, "train")
+
+    def lasting(self, iterations: int) -> RowTraining:
+        """The same with another number of iterations, schedule and warm-up in proportion."""
+        train = self.options().train
+        assert train is not None
+        return replace(self, overrides=[*self.overrides, *stretched(train, iterations)])
+
+    def require_same_options(self) -> None:
+        """Make sure that what is there of it was begun with these options.
+
+        Raises:
+            UserError: the experiment is there, begun with others.
+        """
+        experiment = ExperimentPaths.of(self.name)
+        if experiment.newest_state() is None:
+            return
+        before = decisive_options(load_config(experiment.config(0), (), "train"))
+        now = decisive_options(self.options())
+        for key in {**before, **now}:
+            if before.get(key) != now.get(key):
+                what = f"begun with {key} {before.get(key)}, now {now.get(key)}"
+                raise UserError(f"{experiment.root}: {what}; take that, or move the folder away")
+
+    def is_done(self) -> bool:
+        """Whether all iterations are done."""
+        state = ExperimentPaths.of(self.name).newest_state()
+        train = self.options().train
+        assert train is not None
+        return state is not None and iteration_of(state) >= train.total_iter
+
+
+@dataclass(frozen=True)
+class RowTest:
+    """A row tested with one option file.
+
+    Args:
+        name: of the results.
+        file: option file.
+        overrides: of its options.
+        given: whether the weights are there already, and describe their network.
+        weights: a file, or the name of a network whose weights come with the package.
+        shown: it writes pictures and a report, not only numbers.
+    """
+
+    name: str
+    file: Path
+    overrides: Sequence[str]
+    given: bool
+    weights: str
+    shown: bool
 
     @property
     def results(self) -> ResultPaths:
         return ResultPaths.of(self.name)
 
     @property
-    def train_words(self) -> list[str]:
-        """Option file and overrides of the training."""
-        return [str(self.train_file), f"name={self.name}", f"manual_seed={self.seed}", *self.training]
+    def words(self) -> list[str]:
+        """Option file and overrides."""
+        return self._words(self.weights)
 
-    @property
-    def test_words(self) -> list[str]:
-        """Option file and overrides of the test."""
-        return [*self._test_words_without_weights(), f"path.pretrain_network_g={self.weights}"]
-
-    def test_options(self) -> Config:
-        """Those of the test but for the weights, which may have to be trained first.
+    def options(self) -> Config:
+        """Its options, but for weights that may have to be trained first.
 
         Raises:
             OptionError: mistakes in them.
         """
-        file, *overrides = self._test_words_without_weights()
-        return load_config(file, [*overrides, "path.pretrain_network_g=null"], "test")
+        file, *overrides = self._words(self.weights if self.given else "null")
+        return load_config(file, overrides, "test")
 
-    def training_options(self) -> Config:
-        """Those of the training, once it is sure that they fit what is there of it.
+    def options_with_weights(self) -> Config:
+        """Its options, once the weights are there.
 
         Raises:
-            OptionError: mistakes in them.
-            UserError: the experiment is there, begun with other options.
+            OptionError: mistakes in them, or no weights.
         """
-        config = self._training_config()
-        experiment = ExperimentPaths.of(self.name)
-        if experiment.newest_state() is not None:
-            begun = load_config(experiment.config(0), (), "train")
-            before, now = _decisive(begun), _decisive(config)
-            for key in {**before, **now}:
-                if before.get(key) != now.get(key):
-                    what = f"begun with {key} {before.get(key)}, now {now.get(key)}"
-                    raise UserError(f"{experiment.root}: {what}; take that, or move the folder away")
-        return config
+        file, *overrides = self.words
+        return load_config(file, overrides, "test")
 
-    def is_trained(self) -> bool:
-        """Whether all iterations are done."""
-        state = ExperimentPaths.of(self.name).newest_state()
-        train = self._training_config().train
-        assert train is not None
-        return state is not None and iteration_of(state) >= train.total_iter
-
-    def is_tested(self) -> bool:
+    def is_done(self) -> bool:
         """Whether there are results of the weights that are there, with the same options."""
-        file, *overrides = self.test_words
-        config = load_config(file, overrides, "test")
+        config = self.options_with_weights()
         written = [self.results.metrics_json, *([self.results.report] if config.val.report else [])]
         return (
             all(path.is_file() for path in [self.results.config, *written])
-            and min(path.stat().st_mtime for path in written) >= self.weights.stat().st_mtime
+            and min(path.stat().st_mtime for path in written) >= weight_file(self.weights).stat().st_mtime
             and self.results.config.read_text(encoding="utf-8") == dump_config(config)
         )
 
-    def _training_config(self) -> Config:
-        file, *overrides = self.train_words
-        return load_config(file, overrides, "train")
-
-    def _test_words_without_weights(self) -> list[str]:
+    def _words(self, weights: str) -> list[str]:
         numbers_only = [] if self.shown else ["val.save_img=false", "val.report=false"]
-        return [str(self.test_file), f"name={self.name}", *numbers_only, *self.testing]
+        begin = [str(self.file), f"name={self.name}", *numbers_only]
+        if not self.given:
+            return [*begin, *self.overrides, f"path.pretrain_network_g={weights}"]
+        # before the overrides, which may change options of the network that the weights describe
+        block = f"network_g={json.dumps({'weights': weights})}"
+        return [*begin, "path.pretrain_network_g=null", block, *self.overrides]
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """A row with one seed, or with the weights that it has.
+
+    Args:
+        row: its key in the study.
+        training: None where the row has weights.
+        tests: in the order of the option files.
+    """
+
+    row: str
+    training: RowTraining | None
+    tests: Sequence[RowTest]
+
+    @property
+    def name(self) -> str:
+        return self.tests[0].name
 
 
 async def finish_all(runs: Sequence[RowRun], jobs: int, logs: Path) -> None:
@@ -126,36 +186,61 @@ async def finish_all(runs: Sequence[RowRun], jobs: int, logs: Path) -> None:
     Raises:
         UserError: one failed; names the run and its log.
     """
-    threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
+    threads = threads_of_one(jobs)
     places = asyncio.Semaphore(jobs)
 
     async def finish(run: RowRun) -> None:
         async with places:
             log = logs / f"{run.name}.log"
-            if run.is_trained():
-                logger().info(f"{run.name}: trained already")
-            else:
-                words = [run.train_words[0], "--auto_resume", "--set", *run.train_words[1:]]
-                await _run_entry_point("train", run.name, words, log, threads)
-            if run.is_tested():
-                logger().info(f"{run.name}: tested already")
-            else:
-                words = [run.test_words[0], "--set", *run.test_words[1:]]
-                await _run_entry_point("test", run.name, words, log, threads)
+            if run.training is not None:
+                await train(run.training, log)
+            for item in run.tests:
+                await test(item, log)
+
+    async def train(training: RowTraining, log: Path) -> None:
+        if training.is_done():
+            logger().info(f"{training.name}: trained already")
+        else:
+            words = ["-opt", training.words[0], "--auto_resume", "--set", *training.words[1:]]
+            await run_file(PACKAGE / "train.py", training.name, words, log, threads)
+
+    async def test(item: RowTest, log: Path) -> None:
+        if item.is_done():
+            logger().info(f"{item.name}: tested already")
+        else:
+            words = ["-opt", item.words[0], "--set", *item.words[1:]]
+            await run_file(PACKAGE / "test.py", item.name, words, log, threads)
 
     await asyncio.gather(*(finish(run) for run in runs))
 
 
-async def _run_entry_point(
-    command: str, name: str, words: Sequence[str], log: Path, threads: dict[str, str]
+def threads_of_one(jobs: int) -> dict[str, str]:
+    """The environment that gives each of ``jobs`` processes its share of the cores, unless there is one."""
+    return {"OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
+
+
+async def run_file(
+    program: Path, name: str, words: Sequence[str], log: Path, environment: dict[str, str]
 ) -> None:
-    logger().info(f"{name}: {command}.py, output in {log}")
-    program = [sys.executable, str(_ENTRY_POINTS / f"{command}.py"), "-opt", *words]
+    """Run a Python file in a process of its own.
+
+    Args:
+        program: the file.
+        name: of what it does it for.
+        words: its command line.
+        log: what it says is appended to it.
+        environment: added to that of this process, which wins.
+
+    Raises:
+        UserError: it failed; names the log.
+    """
+    logger().info(f"{name}: {program.name}, output in {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
-            *program, stdout=file, stderr=asyncio.subprocess.STDOUT, env=threads | os.environ
-        )
+            sys.executable, str(program), *words,
+            stdout=file, stderr=asyncio.subprocess.STDOUT, env=environment | os.environ,
+        )  # fmt: skip
         try:
             code = await process.wait()
         finally:  # nothing goes on training behind a command that was stopped
@@ -164,10 +249,10 @@ async def _run_entry_point(
                     process.terminate()
                 await process.wait()
     if code != 0:
-        raise UserError(f"{name}: {command}.py ended with exit code {code}; {log} says why")
+        raise UserError(f"{name}: {program.name} ended with exit code {code}; {log} says why")
 
 
-def _decisive(config: Config) -> dict[str, Any]:
+def decisive_options(config: Config) -> dict[str, Any]:
     """The options on which the weights depend."""
     blocks = {
         "network_g": config.network_g,

@@ -1,4 +1,4 @@
-"""What a study compares: rows of option files, from a YAML file that is checked as option files are."""
+"""What a study compares: rows, from a YAML file that is checked as option files are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from msgspec import Meta
+
 from basicsr.config.load import read_options
 from basicsr.config.schema import Options, Whole
-from basicsr.utils.convert import AnyPath, Mistakes, Name, convert
+from basicsr.utils.convert import AnyPath, Count, Mistakes, Name, WeightFile, convert
 from basicsr.utils.errors import OptionError
 
 
@@ -30,9 +32,10 @@ class KeyValues:
 
 
 OF_TRAINING = KeyValues(("name", "manual_seed"))
-OF_TEST = KeyValues(("name", "path.pretrain_network_g"))
+OF_TEST = KeyValues(("name", "path.pretrain_network_g", "network_g.weights"))
 TrainingSet = Annotated[list[str], OF_TRAINING]
 TestSet = Annotated[list[str], OF_TEST]
+TestFiles = AnyPath | list[AnyPath]
 BudgetPart = Literal["iterations", "crops", "side"]
 
 
@@ -41,12 +44,14 @@ class Row(Options, frozen=True, kw_only=True):
 
     ``label`` is what the table calls it; null is its key. ``train`` and ``test`` are its option files; null
     takes those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test, which
-    come after those of the study.
+    come after those of the study. ``weights``: a file, or the name of a network whose weights come with the
+    package; the row is not trained but tested with these, once, as the network that they describe.
     """
 
     label: str | None = None
     train: AnyPath | None = None
-    test: AnyPath | None = None
+    weights: WeightFile | None = None
+    test: TestFiles | None = None
     set: TrainingSet = []
     test_set: TestSet = []
 
@@ -56,29 +61,39 @@ class Study(Options, frozen=True, kw_only=True):
 
     ``group`` begins the names of the runs, ``<group>-<row>-seed<seed>``; the tables go to
     ``results/<group>-<name>``. ``train`` and ``test`` are option files of every row that names no own ones,
-    relative to the study file; ``{group}`` and ``{row}`` in them stand for group and row. ``set`` and
-    ``test_set`` are ``key=value`` overrides of every training and every test. ``same``: in which parts of the
-    budget all rows have to agree; ``side`` is that of the training crops. ``metrics``: which of
+    relative to the study file; ``{group}`` and ``{row}`` in them stand for group and row. ``test`` may be a
+    list of files: the table has the data sets of all of them. ``set`` and ``test_set`` are ``key=value``
+    overrides of every training and every test. ``minutes``: how long each row is trained, instead of the
+    iterations of its option file. ``same``: in which parts of the budget all rows have to agree; ``side`` is
+    that of the training crops, and ``iterations`` says nothing beside ``minutes``. ``metrics``: which of
     ``val.metrics`` the table shows. ``reference``: ``input`` begins the table with the values of the degraded
-    images themselves, null does without.
+    images themselves, null does without. ``cost``: height and width of the image that multiply-adds and
+    seconds of each row are measured on; null leaves out what networks cost.
     """
 
     name: Name
     group: Name
     rows: dict[str, Row]
     train: AnyPath | None = None
-    test: AnyPath | None = None
+    test: TestFiles | None = None
     seeds: tuple[Whole, ...] = (0, 1, 2)
     set: TrainingSet = []
     test_set: TestSet = []
+    minutes: Annotated[float, Meta(gt=0)] | None = None
     same: tuple[BudgetPart, ...] = ("iterations", "crops", "side")
     metrics: tuple[str, ...] = ("psnr", "ssim", "mcr")
     reference: Literal["input"] | None = "input"
+    cost: tuple[Count, Count] | None = (256, 256)
 
     @property
     def labels(self) -> dict[str, str]:
         """Row -> what the table calls it."""
         return {name: row.label or name for name, row in self.rows.items()}
+
+    def test_files(self, row: Row) -> list[str]:
+        """The option files that a row is tested with."""
+        files = row.test or self.test or []
+        return [files] if isinstance(files, str) else files
 
 
 def load_study(path: Path) -> Study:
@@ -109,6 +124,11 @@ def _check(study: Study, mistakes: Mistakes) -> None:
     for name, row in study.rows.items():
         if labels.count(study.labels[name]) > 1:
             mistakes.add(f"rows.{name}.label", "two rows have this label", study.labels[name])
-        for key, file in (("train", row.train or study.train), ("test", row.test or study.test)):
-            if file is None:
-                mistakes.add(f"rows.{name}.{key}", f"required, as the study has no `{key}`")
+        if row.weights is not None:
+            for key, given in (("train", row.train), ("set", row.set)):
+                if given:
+                    mistakes.add(f"rows.{name}.{key}", "cannot be combined with weights; keep one of them")
+        elif row.train is None and study.train is None:
+            mistakes.add(f"rows.{name}.train", "required, as the study has no `train` (or weights)")
+        if not study.test_files(row):
+            mistakes.add(f"rows.{name}.test", "required, as the study has no `test`")

@@ -1,15 +1,17 @@
-"""The table of a study: metrics of each row on each test set, over the seeds."""
+"""The table of a study: cost of each row, and its metrics on each test set over the seeds."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from basicsr.metrics.base import RATE, MetricFacts, values_of_input
+from basicsr.studies.cost import Cost, Place
 from basicsr.utils.errors import UserError
 
 Metrics = Mapping[str, MetricFacts]
@@ -67,13 +69,13 @@ class LeftOut:
 
     Args:
         row, set, metric: of which test.
-        seed: of its training.
+        seed: of its training; None where the row was not trained.
         what: ``infinite``, or ``undefined`` (not a number).
         count: how many.
     """
 
     row: str
-    seed: int
+    seed: int | None
     set: str
     metric: str
     what: str
@@ -81,28 +83,46 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """How the rows came about.
+
+    Args:
+        seeds: of the trainings of every row that is trained.
+        budget: of each training; by row where they differ.
+        minutes: what the iterations of each training were made to take; None where option files say them.
+        weights: of rows that are not trained, as the study names them.
+        place: what costs were measured on; None where they were not.
+        costs: by row.
+    """
+
+    seeds: list[int]
+    budget: Budget | dict[str, Budget]
+    minutes: float | None = None
+    weights: dict[str, str] = field(default_factory=dict)
+    place: Place | None = None
+    costs: dict[str, Cost] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RowsTable:
     """Figures of sets in the unit of each metric, rates as shares.
 
     Args:
-        seeds: of the trainings of every row.
-        budget: of each training; by row where they differ.
+        setup: of the rows.
         input: set -> metric -> value of the degraded images themselves; empty in a study without reference.
         rows: row -> set -> metric -> values.
         left_out: what the means leave out.
     """
 
-    seeds: list[int]
-    budget: Budget | dict[str, Budget]
+    setup: Setup
     input: dict[str, dict[str, float | None]]
     rows: dict[str, dict[str, dict[str, OverSeeds]]]
     left_out: list[LeftOut]
 
 
 def read_table(
-    results: Mapping[str, Sequence[Path]],
-    seeds: Sequence[int],
-    budget: Budget | dict[str, Budget],
+    results: Mapping[str, Sequence[Sequence[Path]]],
+    setup: Setup,
     metrics: Metrics,
     reference: Literal["input"] | None = "input",
 ) -> RowsTable:
@@ -112,81 +132,109 @@ def read_table(
     by definition.
 
     Args:
-        results: by row, its files in the order of ``seeds``.
-        budget: of each training, or by row.
+        results: by row, for each of the seeds (once, where it was not trained), the files of its tests.
         metrics: what the table shows, and what of the tests measures the input.
         reference: whether it has the values of the input.
 
     Raises:
         UserError: one cannot be read, or the tests differ in their sets or in the images of a set.
     """
-    tests = {path: _read(path) for paths in results.values() for path in paths}
-    first, sets = next(iter(tests.items()))
-    for path, others in tests.items():
-        _check_same_images(first, sets, path, others, metrics)
+    tests = {row: [_read_all(paths) for paths in seeds] for row, seeds in results.items()}
+    first = next(iter(tests.values()))[0]
+    for others in (test for seeds in tests.values() for test in seeds):
+        _check_same_images(first, others, metrics)
     rows = {
         row: {
             name: {
-                metric: OverSeeds.of(tests[path][name]["mean"].get(metric) for path in paths)
+                metric: OverSeeds.of(test[name].content["mean"].get(metric) for test in seeds)
                 for metric in _of_results(metrics)
             }
-            for name in sets
+            for name in first
         }
-        for row, paths in results.items()
+        for row, seeds in tests.items()
     }
-    inputs = {name: _input_values(item["mean"], metrics) for name, item in sets.items() if reference}
+    inputs = {name: _input_values(item.content["mean"], metrics) for name, item in first.items() if reference}
     left_out = [
         LeftOut(row, seed, name, metric, what, count)
-        for row, paths in results.items()
-        for seed, path in zip(seeds, paths, strict=False)
-        for name, item in tests[path].items()
-        for metric, counts in item.get("left_out", {}).items()
+        for row, seeds in tests.items()
+        for seed, test in zip([None] if row in setup.weights else setup.seeds, seeds, strict=True)
+        for name, item in test.items()
+        for metric, counts in item.content.get("left_out", {}).items()
         for what, count in counts.items()
     ]
-    return RowsTable(list(seeds), budget, inputs, rows, left_out)
+    return RowsTable(setup, inputs, rows, left_out)
 
 
 def to_json(table: RowsTable) -> str:
     """Every number of the table, not rounded."""
-    return json.dumps(asdict(table), indent=2, allow_nan=False) + "\n"
+    plain = asdict(table)
+    return json.dumps(plain.pop("setup") | plain, indent=2, allow_nan=False) + "\n"
 
 
 def to_markdown(table: RowsTable, titles: Mapping[str, str], metrics: Metrics) -> str:
-    """The table for people: the input, then a line a row; below it seeds, budget, and what means leave out.
+    """The table for people: the input, then a line a row; below it how rows were trained and measured.
 
     Args:
         titles: of the rows.
         metrics: as of `read_table`.
     """
     sets = next(iter(table.rows.values()))
-    shown = _of_results(metrics)
+    shown, costs = _of_results(metrics), table.setup.costs
     heads = " / ".join(facts.title(name) for name, facts in shown.items())
-    lines = [[heads, *sets], ["---"] * (1 + len(sets))]
+    lines = [[heads, *(_COST_HEADS if costs else []), *sets]]
+    lines.append(["---"] * len(lines[0]))
     if table.input:
         inputs = (
             {name: OverSeeds.of([value]) for name, value in item.items()} for item in table.input.values()
         )
-        lines.append(["input", *(_cell(values, shown) for values in inputs)])
+        nothing = [_MISSING] * (len(_COST_HEADS) if costs else 0)
+        lines.append(["input", *nothing, *(_cell(values, shown) for values in inputs)])
     for row, of_sets in table.rows.items():
-        lines.append([titles[row], *(_cell(values, shown) for values in of_sets.values())])
-    seeds = ", ".join(map(str, table.seeds))
-    over = f"Mean ± sample standard deviation over {len(table.seeds)} trainings (seeds {seeds})"
-    if len(table.seeds) == 1:
-        over = f"One training (seed {seeds})"
-    each = f"each of {table.budget}"
-    if not isinstance(table.budget, Budget):
-        each = ", ".join(f"{titles[row]} of {budget}" for row, budget in table.budget.items())
+        cost = _cost_cells(costs[row]) if costs else []
+        lines.append([titles[row], *cost, *(_cell(values, shown) for values in of_sets.values())])
     units = dict.fromkeys(
         f"{facts.title(name)} in {facts.unit}" for name, facts in shown.items() if _has_unit(facts)
     )
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     notes = [
-        f"\n{titles[item.row]}, {item.set}, seed {item.seed}: "
+        f"\n{titles[item.row]}, {item.set}{'' if item.seed is None else f', seed {item.seed}'}: "
         f"the mean of {item.metric} leaves out {item.count} {item.what} value(s).\n"
         for item in table.left_out
     ]
-    closing = "; ".join([f"{over}, {each}", *units])
+    closing = "; ".join([*_told(table.setup, titles), *units])
     return f"{text}\n\n{closing}.\n" + "".join(notes)
+
+
+def _told(setup: Setup, titles: Mapping[str, str]) -> Iterator[str]:
+    """How the rows came about, in parts of a sentence."""
+    if setup.budget:
+        seeds = ", ".join(map(str, setup.seeds))
+        over = f"Mean ± sample standard deviation over {len(setup.seeds)} trainings (seeds {seeds})"
+        if len(setup.seeds) == 1:
+            over = f"One training (seed {seeds})"
+        each = f"each of {setup.budget}"
+        if not isinstance(setup.budget, Budget):
+            each = ", ".join(f"{titles[row]} of {budget}" for row, budget in setup.budget.items())
+        time = "" if setup.minutes is None else f" of {setup.minutes:g} minutes"
+        yield f"{over}{time}, {each}"
+    if setup.weights:
+        yield ", ".join(f"{titles[row]} with the weights {named}" for row, named in setup.weights.items())
+    if setup.place is not None:
+        yield f"cost for one image of {setup.place}"
+
+
+_COST_HEADS = ("parameters (M)", "GMACs/MP", "s/MP")
+
+
+def _cost_cells(cost: Cost) -> list[str]:
+    gmacs = cost.macs_per_pixel / 1e3  # per 10^6 pixels
+    return [_three_digits(value) for value in (cost.parameters / 1e6, gmacs, cost.seconds_per_megapixel)]
+
+
+def _three_digits(value: float) -> str:
+    """``0.0123``, ``1.23``, ``1,234``: all digits in front of the point, and three that count."""
+    digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:,.{digits}f}"
 
 
 def _of_results(metrics: Metrics) -> dict[str, MetricFacts]:
@@ -210,8 +258,20 @@ def _number(value: OverSeeds, facts: MetricFacts) -> str:
     return f"{facts.number(value.mean)}{deviation}{facts.sign}"
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """``content`` of a set in the file ``path``: ``{"mean": {metric: value}, "images": [{"key": ..}]}``."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+def _read_all(paths: Sequence[Path]) -> dict[str, _Tested]:
+    """The sets of several files by name."""
+    return {name: _Tested(path, content) for path in paths for name, content in _read(path).items()}
+
+
 def _read(path: Path) -> dict[str, Any]:
-    """``{set: {"mean": {metric: value}, "images": [{"key": ..., metric: value}]}}``"""
     try:
         sets = json.loads(path.read_text(encoding="utf-8"))
         complete = bool(sets) and all({"mean", "images"} <= item.keys() for item in sets.values())
@@ -223,15 +283,15 @@ def _read(path: Path) -> dict[str, Any]:
     return sets
 
 
-def _check_same_images(
-    first: Path, sets: dict[str, Any], path: Path, others: dict[str, Any], metrics: Metrics
-) -> None:
-    for name in {**sets, **others}:
-        if name not in sets or name not in others:
-            lacking, other = (first, path) if name not in sets else (path, first)
-            raise UserError(f"{lacking}: lacks the set {name} of {other}; {_WAY_ON}")
-        if _inputs(sets[name], metrics) != _inputs(others[name], metrics):
-            raise UserError(f"{path}: {name} has other images than in {first}; {_WAY_ON}")
+def _check_same_images(first: dict[str, _Tested], others: dict[str, _Tested], metrics: Metrics) -> None:
+    for name in {**first, **others}:
+        if name not in first or name not in others:
+            lacking, having = (first, others) if name not in first else (others, first)
+            path = next(iter(lacking.values())).path
+            raise UserError(f"{path}: lacks the set {name} of {having[name].path}; {_WAY_ON}")
+        one, other = first[name], others[name]
+        if _inputs(one.content, metrics) != _inputs(other.content, metrics):
+            raise UserError(f"{other.path}: {name} has other images than in {one.path}; {_WAY_ON}")
 
 
 def _inputs(item: dict[str, Any], metrics: Metrics) -> list[list[Any]]:

@@ -199,6 +199,9 @@ def _convert_union(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any
     members = [member for member in get_args(kind) if member is not type(None)]
     if value is None and len(members) < len(get_args(kind)):
         return None
+    if any(get_origin(member) is list for member in members):
+        is_list = isinstance(value, (list, tuple))
+        members = [member for member in members if (get_origin(member) is list) == is_list]
     if len(members) == 1:
         return convert(value, members[0], where, mistakes)
     for member in members:

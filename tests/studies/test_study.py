@@ -26,7 +26,8 @@ def mistakes_in(tmp_path: Path, text: str) -> list[str]:
 def test_shipped_studies_name_option_files_that_are_there(path):
     study = load_study(path)
     for name, row in study.rows.items():
-        for file in (row.train or study.train, row.test or study.test):
+        trained_with = [] if row.weights else [row.train or study.train]
+        for file in (*trained_with, *study.test_files(row)):
             assert (path.parent / file.replace("{group}", study.group).replace("{row}", name)).is_file()
 
 
@@ -37,6 +38,7 @@ def test_the_rows_of_the_paper():
     }  # fmt: skip
     assert study.metrics == ("psnr", "ssim", "mcr") and study.reference == "input"
     assert study.same == ("iterations", "crops", "side")
+    assert study.minutes is None and study.cost == (256, 256)
 
 
 def test_the_ablation_changes_the_share_of_dropped_regions_alone():
@@ -84,9 +86,42 @@ def test_mistakes_that_show_when_keys_are_seen_together(tmp_path):
         ("set", "manual_seed=3"),
         ("test_set", "name=mine"),
         ("test_set", "path.pretrain_network_g=NAFNet"),
+        ("test_set", "network_g.weights=NAFNet"),
     ],
 )
 def test_what_the_study_sets_itself_is_refused_wherever_it_is_given(tmp_path, key, override):
     lines = mistakes_in(tmp_path, f"{SMALL}{key}: [{override}]\nrows:\n  A: {{{key}: [{override}]}}\n")
     assert [line.partition(": ")[0] for line in lines] == [f"rows.A.{key}", key]
     assert all("is set by this command; leave it out" in line for line in lines)
+
+
+def test_a_row_is_trained_or_has_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.pth").write_bytes(b"")
+    text = "name: mine\ngroup: Small\ntest: [a.yml, b.yml]\nminutes: 0.5\ncost: null\nrows:\n"
+    (tmp_path / "study.yml").write_text(
+        f"{text}  A: {{weights: NAFNet}}\n  B: {{weights: mine.pth, test: c.yml}}\n"
+    )
+    study = load_study(tmp_path / "study.yml")
+    assert [study.test_files(row) for row in study.rows.values()] == [["a.yml", "b.yml"], ["c.yml"]]
+    assert (study.minutes, study.cost) == (0.5, None)
+    wrong = text + "  A: {weights: NAFNt}\n  B: {weights: NAFNet, train: a.yml, set: [x=1]}\n  C: {test: 3}\n"
+    found = mistakes_in(tmp_path, wrong)
+    assert [line.partition(": ")[0] for line in found] == ["rows.A.weights", "rows.C.test"]
+    assert "weights that come along: NAFNet" in found[0]
+    found = mistakes_in(tmp_path, wrong.replace("NAFNt", "NAFNet").replace("test: 3", "test: []"))
+    assert [line.partition(": ")[0] for line in found] == ["rows.B.train", "rows.B.set", "rows.C.train"]
+
+
+@pytest.mark.parametrize("line", ["minutes: 0", "cost: [256]", "cost: [0, 256]", "cost: false"])
+def test_minutes_and_cost_are_checked(tmp_path, line):
+    (found,) = mistakes_in(tmp_path, f"{SMALL}rows:\n  A: {{}}\n{line}\n")
+    assert found.startswith(f"{line.partition(':')[0]}: ")
+
+
+def test_paths_of_test_files_are_expanded_in_a_list_as_well(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINE", "folder")
+    path = tmp_path / "study.yml"
+    path.write_text(SMALL + "rows:\n  A: {test: $MINE/a.yml}\n  B: {test: [$MINE/a.yml, $MINE/b.yml]}\n")
+    study = load_study(path)
+    assert study.rows["A"].test == "folder/a.yml" and study.rows["B"].test == ["folder/a.yml", "folder/b.yml"]

@@ -16,6 +16,7 @@ from basicsr.config.load import load_config
 from basicsr.reporting.page import read_page
 from basicsr.studies.compare import compare_rows
 from basicsr.studies.job import read_job
+from basicsr.studies.probe import read_probe
 from basicsr.utils.errors import OptionError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,3 +198,72 @@ rows:
         config = load_config(f"experiments/Small-dropout-{share}-seed3/config.yml")
         assert config.network_g.options["mask_dropout"] == share and config.manual_seed == 3
     assert len(read_page(Path("rows/report.html"))["runs"]) == 2
+
+
+@pytest.mark.slow
+def test_rows_of_equal_time_beside_weights_on_several_test_files(workplace):
+    study = Path("options/studies/mine.yml")
+    study.write_text("""
+name: mine
+group: Small
+train: ../train/{group}/{row}.yml
+test: [first.yml, second.yml]
+seeds: [0, 1]
+minutes: 0.005
+cost: [16, 32]
+rows:
+  NAFNet: {set: [network_g.width=2], test_set: [network_g.width=2]}
+  Published: {weights: NAFNet, label: as it comes}
+""")
+    whole = load_config("options/test/Small/NAFNet.yml", ["path.pretrain_network_g=null"], "test")
+    tests = {
+        "first": "datasets: {test_2: null, test_3: null}",
+        "second": "datasets: {test: null, test_2: null}",
+    }
+    for name, text in tests.items():
+        Path(f"options/studies/{name}.yml").write_text(f"base: ../test/Small/NAFNet.yml\n{text}\n")
+    small = [word for word in TINY if "width" not in word and "network_g" in word]
+    training = [word for word in TRAINING if not word.startswith("train.total_iter")]
+    study.write_text(study.read_text().replace("width=2]", f"width=2, {', '.join(small)}]"))
+    words = ["--study", str(study), "-o", "rows", "--test_set", "num_gpu=0", "--set", "num_gpu=0", *training]
+    done = command(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    table = json.loads(Path("rows/table.json").read_text())
+    sets = [whole.datasets[phase].name for phase in ("test", "test_3")]
+    assert list(table["input"]) == list(table["rows"]["NAFNet"]) == list(table["rows"]["Published"]) == sets
+    assert len(table["rows"]["NAFNet"][sets[0]]["psnr"]["values"]) == 2
+    assert len(table["rows"]["Published"][sets[1]]["psnr"]["values"]) == 1
+    assert table["weights"] == {"Published": "NAFNet"} and table["minutes"] == 0.005
+    assert table["costs"]["NAFNet"]["parameters"] < table["costs"]["Published"]["parameters"]
+    assert (table["place"]["height"], table["place"]["width"]) == (16, 32)
+    measured = read_probe(Path("rows/probes/NAFNet.json"))
+    for seed in (0, 1):
+        train = load_config(f"experiments/Small-NAFNet-seed{seed}/config.yml").train
+        assert train.total_iter == train.scheduler.options["T_max"] == measured.iterations(0.005)
+    assert table["budget"] == {"iterations": measured.iterations(0.005), "crops": 2, "side": 16}
+    assert not list(Path("experiments").glob("*probe*")) and not list(Path("experiments").glob("*Published*"))
+    assert sorted(path.name for path in Path("rows").glob("*.html")) == ["report.html", "report_2.html"]
+    assert [run["name"] for run in read_page(Path("rows/report_2.html"))["runs"]] == [
+        "Small-NAFNet-seed0-test2", "Small-Published-test2",
+    ]  # fmt: skip
+
+    before = written("experiments", "results", "rows/logs", "rows/probes")
+    text = Path("rows/table.md").read_text()
+    again = command(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert written("experiments", "results", "rows/logs", "rows/probes") == before
+    assert Path("rows/table.md").read_text() == text
+
+
+def test_two_test_files_with_one_set_are_found_before_anything_is_trained(workplace):
+    study = Path("options/studies/mine.yml")
+    study.write_text(
+        "base: paper_rows.yml\ntest: ['../test/{group}/{row}.yml', ../test/Small/NAFNet.yml]\n"
+        "rows: {MaskNAFNet: null, SegNAFNet-MAP: null, SegNAFNet: null}\n"
+    )
+    with pytest.raises(OptionError) as caught:
+        compare_rows(read_job(["--study", str(study)]))
+    assert len(caught.value.mistakes) == 3
+    assert all(line.startswith("rows.NAFNet.test: two data sets") for line in caught.value.mistakes)
+    assert not Path("experiments").exists()

@@ -1,0 +1,107 @@
+"""How long a training step of a row takes: measured in a process of its own, which runs this file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file, as train.py is
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import torch
+
+from basicsr.config.cli import run_command
+from basicsr.config.load import load_config
+from basicsr.config.schema import Config
+from basicsr.engine.build import build_model, build_trainer
+from basicsr.engine.hooks import Ema
+from basicsr.engine.run import open_training
+from basicsr.engine.trainer import Hook, Trainer
+from basicsr.studies.runs import decisive_options
+from basicsr.studies.stretch import stretched
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+
+WARM_UP = 3
+TIMED = 10
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was measured of a row.
+
+    Args:
+        seconds_per_step: mean of `TIMED` steps after `WARM_UP`, waiting for samples included; without
+            validation and checkpoints.
+        device: ``cpu`` or the name of the GPU.
+        threads: of PyTorch.
+        options: of the training, on which its weights depend.
+    """
+
+    seconds_per_step: float
+    device: str
+    threads: int
+    options: dict[str, Any]
+
+    def iterations(self, minutes: float) -> int:
+        """How many steps take so long; at least 1."""
+        return max(1, round(60 * minutes / self.seconds_per_step))
+
+    def is_of(self, config: Config) -> bool:
+        """Whether a training with these options was measured."""
+        return self.options == _plain(decisive_options(config))
+
+
+def read_probe(path: Path) -> Probe | None:
+    """What `main` has written; None where there is nothing yet.
+
+    Raises:
+        UserError: the file is another one.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return Probe(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: not what a study writes; remove it, and start again") from error
+
+
+def main(file: str, result: str, overrides: Sequence[str]) -> None:
+    """Measure the training of an option file, and write a `Probe` to ``result``. Nothing is trained."""
+    config = load_config(file, overrides, "train")
+    assert config.train is not None
+    shortened = load_config(file, [*overrides, *stretched(config.train, WARM_UP + TIMED)], "train")
+    run = open_training(shortened, "none", auto_resume=False)
+    trainer = build_trainer(shortened, run, build_model(shortened, run))
+    watch = _Stopwatch()
+    # the average costs time at each step; what else is done around steps would write files
+    trainer.hooks = [*(hook for hook in trainer.hooks if isinstance(hook, Ema)), watch]
+    trainer.run(WARM_UP + TIMED)
+    is_gpu = run.device.type == "cuda"
+    device = torch.cuda.get_device_name(run.device) if is_gpu else run.device.type
+    options = _plain(decisive_options(config))
+    probe = Probe(watch.seconds_per_step, device, torch.get_num_threads(), options)
+    write_bytes(Path(result), (json.dumps(asdict(probe), indent=2) + "\n").encode())
+    run.close()
+
+
+class _Stopwatch(Hook):
+    def after_step(self, trainer: Trainer) -> None:
+        if trainer.iteration == WARM_UP:
+            self._started = time.perf_counter()
+        if trainer.iteration == WARM_UP + TIMED:
+            self.seconds_per_step = (time.perf_counter() - self._started) / TIMED
+
+
+def _plain(options: dict[str, Any]) -> Any:
+    """As JSON gives them back."""
+    return json.loads(json.dumps(options))
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1], sys.argv[2], sys.argv[3:]), debug=False)
