@@ -40,8 +40,8 @@ class Place:
     threads: int
 
     def __str__(self) -> str:
-        where = f"{self.threads} threads" if self.device == "cpu" else self.device
-        return f"{self.width}x{self.height} pixels, {where}"
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'} of the CPU"
+        return f"{self.width}x{self.height} pixels on {threads if self.device == 'cpu' else self.device}"
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,7 @@ def test_an_ablation_with_overrides_on_one_option_file(workplace):
 base: ablation_mask_dropout.yml
 seeds: [3]
 same: [iterations, crops]
+cost: null
 rows:
   dropout-0: {set: [network_g.mask_dropout=0, datasets.train.gt_size=16]}
   dropout-0.25: null
@@ -191,6 +192,7 @@ rows:
     done = command("--study", str(study), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = Path("rows/table.md").read_text().splitlines()
+    assert lines[0].startswith("| PSNR / SSIM / MCR | Small-synthetic | ")
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| input", "| 0", "| 0.5"]
     sides = "0 of 2 iterations of 2 crops of 16x16 pixels, 0.5 of 2 iterations of 2 crops of 8x8 pixels"
     assert lines[-1] == f"One training (seed 3), {sides}; PSNR in dB."

@@ -1,0 +1,103 @@
+"""The plain networks of the benchmark against numbers of the published ones, and its frame."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "benchmark"
+
+
+def module_at(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def references():
+    return module_at(FOLDER / "network_references.py", "benchmark_network_references")
+
+
+@pytest.fixture
+def published(shared):
+    """A function: name of a fixture -> weights by their published names, and arrays."""
+    folder = shared / "parity_sisters"
+    index = json.loads((folder / "index.json").read_text())["fixtures"]
+    rule = module_at(folder / "fill_weights.py", "fill_weights")
+
+    def load(name: str):
+        entry = index[name]
+        shapes = {key: shape for key, shape, kind in entry["keys"] if kind.startswith("float")}
+        how = [entry["weights"][key] for key in ("network_rule", "gain", "special_mode", "bias_scale")]
+        state = {key: torch.from_numpy(value) for key, value in rule.fill(shapes, *how).items()}
+        with np.load(folder / entry["file"]) as file:
+            return (
+                state,
+                {key: torch.from_numpy(file[key]) for key in file.files},
+                entry["tolerance"]["tight"],
+            )
+
+    return load
+
+
+def check(found, expected, tolerance):
+    assert found.shape == expected.shape
+    assert float((found - expected).abs().max()) <= tolerance * float(expected.abs().max())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["mimounet", "mimounetplus"])
+def test_mimo_unet(references, published, name):
+    state, arrays, tolerance = published(name)
+    quarter, half, full = references.mimo_unet(state, arrays["in_x"])
+    for key, found in (("out_quarter", quarter), ("out_half", half), ("out_full", full)):
+        check(found, arrays[key], tolerance)
+
+
+@torch.no_grad()
+def test_msresnet(references, published):
+    state, arrays, tolerance = published("msresnet")
+    names = ("fine", "mid", "coarse")
+    restored = references.msresnet(state, [arrays[f"in_{name}"] / 255 for name in names])
+    for name, found in zip(names, restored, strict=True):
+        check(255 * found, arrays[f"out_{name}"], tolerance)
+
+
+@torch.no_grad()
+def test_srn(references, published):
+    state, arrays, tolerance = published("srn_color")
+    assert {name: tuple(tensor.shape) for name, tensor in state.items()} == references.srn_shapes()
+    restored = references.srn(state, arrays["in_x"])
+    for name, found in zip(("coarse", "middle", "full"), restored, strict=True):
+        check(found, arrays[f"out_{name}"], tolerance)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["rcdnet", "rcdnet_perturbed"])
+def test_rcdnet(references, published, name):
+    state, arrays, tolerance = published(name)
+    drawn = references.rcdnet_state(4, torch.Generator())
+    shapes = {key: value.shape for key, value in drawn.items() if value.is_floating_point()}
+    assert {key: value.shape for key, value in state.items()} == shapes
+    (first, *others), layers = references.rcdnet(state, arrays["in_x"] / 255)
+    check(255 * first, arrays["out_B0"], tolerance)
+    for kind, images in (("B", others), ("CM", layers)):
+        for number, found in enumerate(images, 1):
+            check(255 * found, arrays[f"out_{kind}_{number}"], tolerance)
+
+
+@torch.no_grad()
+def test_efficient_derain(references, published):
+    state, arrays, tolerance = published("efficientderain")
+    restored, filtered, core = references.efficient_derain(state, arrays["in_x"])
+    check(restored, arrays["out_y"], tolerance)
+    check(core, arrays["out_core"], tolerance)
+    for number, found in enumerate(filtered, 1):
+        check(found, arrays[f"out_pred{number}"], tolerance)
