@@ -53,10 +53,9 @@ def map_growth(regions: int) -> int:
     labels = batch_labels(regions)
     features = torch.rand(BATCH, 2, SIZE, SIZE)
     mask_average_pool(features[:1, :, :8, :8], labels[:1, :8, :8])  # what the first call of all loads
-    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
-    before = _peak()
+    before = reset_peak()
     mask_average_pool(features, labels)
-    return _peak() - before
+    return peak_memory() - before
 
 
 def _cells(regions: int) -> list[str]:
@@ -69,7 +68,14 @@ def _cells(regions: int) -> list[str]:
     ]
 
 
-def _peak() -> int:
+def reset_peak() -> int:
+    """Set the peak of this process to what is resident now; returns it in bytes (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """The most bytes that were resident (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     peak = next(line for line in status if line.startswith("VmHWM:"))
     return int(peak.split()[1]) * 1024

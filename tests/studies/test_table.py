@@ -174,7 +174,7 @@ def test_cost_stands_in_front_of_the_metrics(results):
     assert lines[2].startswith("| input | – | – | – | 25.00 / ")
     assert lines[3].startswith("| w/o SAM | 3.40 | 34.6 | 0.0123 | 31.20 ± ")
     assert lines[4].startswith("| Ours | 0.0120 | 0.000500 | 12,346 | 31.17 ± ")
-    assert lines[-1].endswith("; cost for one image of 256x128 pixels on 2 threads of the CPU; PSNR in dB.")
+    assert lines[-1].endswith("; cost for one image of 128x256 pixels on 2 threads of the CPU; PSNR in dB.")
     numbers = json.loads(to_json(table))
     assert numbers["place"] == {"height": 256, "width": 128, "device": "cpu", "threads": 2}
     assert numbers["costs"]["NAFNet"]["macs_per_pixel"] == 34_567.8

@@ -1,0 +1,166 @@
+"""The networks of the benchmark, each beside another implementation with the same weights.
+
+One more is one more function and one more line of `CASES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from network_references import (
+    Plain,
+    efficient_derain,
+    mimo_unet,
+    msresnet,
+    rcdnet,
+    rcdnet_state,
+    srn,
+    srn_shapes,
+)
+from torch import Tensor, nn
+
+from basicsr.archs.base import RestorationNetwork, build_network
+from basicsr.utils.extras import optional_import
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two networks with the same weights."""
+
+    ours: nn.Module
+    reference: nn.Module
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network.
+
+    Args:
+        network: its registered name.
+        size: what of it is run, in words.
+        reference: the other implementation, in words.
+        prepare: builds both.
+    """
+
+    network: str
+    size: str
+    reference: str
+    prepare: Callable[[], Sides]
+
+
+def nafnet() -> Sides:
+    shape = {"width": 32, "enc_blk_nums": [1, 1, 1, 28], "middle_blk_num": 1, "dec_blk_nums": [1, 1, 1, 1]}
+    return _beside_spandrel("NAFNet", shape, "NAFNet", shape)
+
+
+def uformer() -> Sides:
+    ours = {"embed_dim": 16, "drop_path_rate": 0.0}
+    # spandrel's builds its bottleneck for images of 256, with shifted windows
+    reference = ours | {"depths": [2] * 9, "modulator": True, "img_size": 256}
+    return _beside_spandrel("Uformer", ours, "Uformer", reference)
+
+
+def mimo() -> Sides:
+    return _mimo("MIMOUNet", 8)
+
+
+def mimo_plus() -> Sides:
+    return _mimo("MIMOUNetPlus", 20)
+
+
+def deepdeblur() -> Sides:
+    net = _build("MSResNet", {"blocks": 4})
+    return _beside_plain(net, _drawn(net.state_dict()), lambda state, x, _: msresnet(state, _pyramid(x))[0])
+
+
+def srn_color() -> Sides:
+    state = _drawn({name: torch.empty(shape) for name, shape in srn_shapes().items()})
+    return _beside_plain(_build("SRN", {"tf_compat": True}), state, lambda state, x, _: srn(state, x)[-1])
+
+
+def rain_dictionary() -> Sides:
+    state = rcdnet_state(4, torch.Generator().manual_seed(0))
+    net = _build("RCDNet", {"stages": 4})
+    return _beside_plain(net, state, lambda state, x, training: rcdnet(state, x, training)[0][-1])
+
+
+def efficient() -> Sides:
+    net = _build("EfficientDerain", {"width": 32})
+    state = _drawn(net.state_dict(), gain=math.sqrt(2))
+    return _beside_plain(net, state, lambda state, x, _: efficient_derain(state, x)[0])
+
+
+CASES = {
+    "nafnet": Case("NAFNet", "width 32, 36 blocks", "spandrel's", nafnet),
+    "uformer": Case("Uformer", "width 16 (Uformer-T)", "spandrel's", uformer),
+    "mimo": Case("MIMOUNet", "8 blocks a level", "plain", mimo),
+    "mimo_plus": Case("MIMOUNetPlus", "20 blocks a level", "plain", mimo_plus),
+    "msresnet": Case("MSResNet", "4 of 19 blocks a scale", "plain", deepdeblur),
+    "srn": Case("SRN", "color, as published", "plain", srn_color),
+    "rcdnet": Case("RCDNet", "4 of 17 stages", "plain, a copy of the kernels a stage", rain_dictionary),
+    "efficient_derain": Case(
+        "EfficientDerain", "width 32 of 64", "plain, an unfolded copy a dilation", efficient
+    ),
+}
+
+
+def _mimo(kind: str, blocks: int) -> Sides:
+    net = _build(kind, {"num_res": blocks, "drop_out_rate": 0.0})
+    return _beside_plain(net, _drawn(net.state_dict()), lambda state, x, _: mimo_unet(state, x)[-1])
+
+
+def _build(kind: str, options: Mapping[str, Any]) -> RestorationNetwork:
+    return build_network({"type": kind, **options})
+
+
+def _beside_spandrel(kind: str, options: Mapping[str, Any], name: str, others: Mapping[str, Any]) -> Sides:
+    """A network and that of the package spandrel, each with its options."""
+    module = optional_import(f"spandrel.architectures.{name}", "the comparison", "pip install spandrel")
+    reference = getattr(module, name)(**others)
+    state = _drawn(reference.state_dict())
+    reference.load_state_dict(state)
+    return Sides(_with_weights(_build(kind, options), state), reference)
+
+
+def _beside_plain(
+    net: RestorationNetwork, state: State, formulation: Callable[[Mapping[str, Tensor], Tensor, bool], Tensor]
+) -> Sides:
+    return Sides(_with_weights(net, state), Plain(formulation, state))
+
+
+def _with_weights(net: RestorationNetwork, state: State) -> RestorationNetwork:
+    """The network with published weights."""
+    net.load_state_dict(dict(net.adapt_state(state)))
+    return net
+
+
+def _drawn(state: State, gain: float = 1.0) -> State:
+    """Random weights that keep the scale of features, and of which none is 0 and hides what it multiplies."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = {}
+    for name, tensor in state.items():
+        values = torch.randn(tensor.shape, generator=generator)
+        if not tensor.is_floating_point():
+            drawn[name] = tensor
+        elif tensor.ndim < 2 or 1 in tensor.shape[:1]:  # biases, and factors of channels
+            drawn[name] = (0.0 if "bias" in name else 1.0) + 0.1 * values
+        else:
+            before = tensor[..., 0] if name.endswith("/weights") else tensor[0]  # layout of TensorFlow
+            drawn[name] = gain / math.sqrt(before.numel()) * values
+    return drawn
+
+
+def _pyramid(image: Tensor) -> list[Tensor]:
+    """The image (1, 3, H, W) at 1, 1/2 and 1/4 of the size, as DeepDeblur was trained with."""
+    from skimage.transform import pyramid_gaussian
+
+    pixels = image[0].permute(1, 2, 0).numpy()
+    levels = list(pyramid_gaussian(pixels, max_layer=2, channel_axis=2))
+    return [torch.from_numpy(np.float32(level)).permute(2, 0, 1)[None] for level in levels]
