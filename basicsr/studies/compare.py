@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,13 +102,14 @@ def _check_flags(job: StudyJob, study: Study) -> None:
 def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]) -> list[RowRun]:
     """A row with each seed, or once with the weights that it has."""
     group = job.group or study.group
+    network = [] if row.network is None else [f"network_g={json.dumps(row.network)}"]
 
     def option_file(path: str) -> Path:
         return _beside(job.study, path.replace("{group}", group).replace("{row}", name))
 
     def tests(name: str, weights: str, shown: bool) -> list[RowTest]:
         given = row.weights is not None
-        overrides = [*study.test_set, *row.test_set, *job.testing]
+        overrides = [*study.test_set, *network, *row.test_set, *job.testing]
         files = [option_file(path) for path in study.test_files(row)]
         names = [name, *(f"{name}-test{number}" for number in range(2, len(files) + 1))]
         return [
@@ -121,7 +123,7 @@ def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]
     assert train is not None, "checked by load_study"
     runs = []
     for seed in seeds:
-        overrides = [*study.set, *row.set, *job.training]
+        overrides = [*study.set, *network, *row.set, *job.training]
         training = RowTraining(f"{group}-{name}-seed{seed}", seed, option_file(train), overrides)
         shown = seed == seeds[0]
         runs.append(RowRun(name, training, tests(training.name, str(training.weights), shown)))

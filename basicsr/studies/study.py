@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -44,12 +44,14 @@ class Row(Options, frozen=True, kw_only=True):
 
     ``label`` is what the table calls it; null is its key. ``train`` and ``test`` are its option files; null
     takes those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test, which
-    come after those of the study. ``weights``: a file, or the name of a network whose weights come with the
-    package; the row is not trained but tested with these, once, as the network that they describe.
+    come after those of the study. ``network`` takes the place of ``network_g`` in both. ``weights``: a file,
+    or the name of a network whose weights come with the package; the row is not trained but tested with
+    these, once, as the network that they describe.
     """
 
     label: str | None = None
     train: AnyPath | None = None
+    network: dict[str, Any] | None = None
     weights: WeightFile | None = None
     test: TestFiles | None = None
     set: TrainingSet = []
@@ -125,7 +127,7 @@ def _check(study: Study, mistakes: Mistakes) -> None:
         if labels.count(study.labels[name]) > 1:
             mistakes.add(f"rows.{name}.label", "two rows have this label", study.labels[name])
         if row.weights is not None:
-            for key, given in (("train", row.train), ("set", row.set)):
+            for key, given in (("train", row.train), ("network", row.network), ("set", row.set)):
                 if given:
                     mistakes.add(f"rows.{name}.{key}", "cannot be combined with weights; keep one of them")
         elif row.train is None and study.train is None:

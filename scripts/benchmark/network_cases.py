@@ -57,14 +57,14 @@ class Case:
 
 def nafnet() -> Sides:
     shape = {"width": 32, "enc_blk_nums": [1, 1, 1, 28], "middle_blk_num": 1, "dec_blk_nums": [1, 1, 1, 1]}
-    return _beside_spandrel("NAFNet", shape, "NAFNet", shape)
+    return _beside_spandrel("NAFNet", shape, shape)
 
 
 def uformer() -> Sides:
-    ours = {"embed_dim": 16, "drop_path_rate": 0.0}
-    # spandrel's builds its bottleneck for images of 256, with shifted windows
-    reference = ours | {"depths": [2] * 9, "modulator": True, "img_size": 256}
-    return _beside_spandrel("Uformer", ours, "Uformer", reference)
+    shape = {"embed_dim": 16, "depths": [2] * 9, "modulator": True}
+    ours = shape | {"drop_path": 0.0, "shift_bottleneck": True}
+    reference = shape | {"drop_path_rate": 0.0, "img_size": 256}  # built for 256, it shifts them, too
+    return _beside_spandrel("Uformer", ours, reference)
 
 
 def mimo() -> Sides:
@@ -120,10 +120,10 @@ def _build(kind: str, options: Mapping[str, Any]) -> RestorationNetwork:
     return build_network({"type": kind, **options})
 
 
-def _beside_spandrel(kind: str, options: Mapping[str, Any], name: str, others: Mapping[str, Any]) -> Sides:
-    """A network and that of the package spandrel, each with its options."""
-    module = optional_import(f"spandrel.architectures.{name}", "the comparison", "pip install spandrel")
-    reference = getattr(module, name)(**others)
+def _beside_spandrel(kind: str, options: Mapping[str, Any], others: Mapping[str, Any]) -> Sides:
+    """A network and that of the package spandrel, which has the same name, each with its options."""
+    module = optional_import(f"spandrel.architectures.{kind}", "the comparison", "pip install spandrel")
+    reference = getattr(module, kind)(**others)
     state = _drawn(reference.state_dict())
     reference.load_state_dict(state)
     return Sides(_with_weights(_build(kind, options), state), reference)

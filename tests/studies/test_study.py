@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from basicsr.archs.base import build_network
 from basicsr.studies.study import load_study
 from basicsr.utils.errors import OptionError
 
@@ -26,6 +27,8 @@ def mistakes_in(tmp_path: Path, text: str) -> list[str]:
 def test_shipped_studies_name_option_files_that_are_there(path):
     study = load_study(path)
     for name, row in study.rows.items():
+        if row.network is not None:
+            build_network(row.network)
         trained_with = [] if row.weights else [row.train or study.train]
         for file in (*trained_with, *study.test_files(row)):
             assert (path.parent / file.replace("{group}", study.group).replace("{row}", name)).is_file()
@@ -105,12 +108,14 @@ def test_a_row_is_trained_or_has_weights(tmp_path, monkeypatch):
     study = load_study(tmp_path / "study.yml")
     assert [study.test_files(row) for row in study.rows.values()] == [["a.yml", "b.yml"], ["c.yml"]]
     assert (study.minutes, study.cost) == (0.5, None)
-    wrong = text + "  A: {weights: NAFNt}\n  B: {weights: NAFNet, train: a.yml, set: [x=1]}\n  C: {test: 3}\n"
+    wrong = text + "  A: {weights: NAFNt}\n  C: {test: 3}\n"
+    wrong += "  B: {weights: NAFNet, train: a.yml, network: {type: NAFNet}, set: [x=1]}\n"
     found = mistakes_in(tmp_path, wrong)
     assert [line.partition(": ")[0] for line in found] == ["rows.A.weights", "rows.C.test"]
     assert "weights that come along: NAFNet" in found[0]
-    found = mistakes_in(tmp_path, wrong.replace("NAFNt", "NAFNet").replace("test: 3", "test: []"))
-    assert [line.partition(": ")[0] for line in found] == ["rows.B.train", "rows.B.set", "rows.C.train"]
+    found = mistakes_in(tmp_path, wrong.replace("NAFNt", "NAFNet").replace("test: 3", "test: null"))
+    keys = ["rows.C.train", "rows.B.train", "rows.B.network", "rows.B.set"]
+    assert [line.partition(": ")[0] for line in found] == keys
 
 
 @pytest.mark.parametrize("line", ["minutes: 0", "cost: [256]", "cost: [0, 256]", "cost: false"])

@@ -204,18 +204,19 @@ rows:
 
 @pytest.mark.slow
 def test_rows_of_equal_time_beside_weights_on_several_test_files(workplace):
+    small = "{type: NAFNet, width: 4, enc_blk_nums: [1], middle_blk_num: 0, dec_blk_nums: [1]}"
     study = Path("options/studies/mine.yml")
-    study.write_text("""
+    study.write_text(f"""
 name: mine
 group: Small
-train: ../train/{group}/{row}.yml
+train: ../train/{{group}}/{{row}}.yml
 test: [first.yml, second.yml]
 seeds: [0, 1]
 minutes: 0.005
 cost: [16, 32]
 rows:
-  NAFNet: {set: [network_g.width=2], test_set: [network_g.width=2]}
-  Published: {weights: NAFNet, label: as it comes}
+  NAFNet: {{network: {small}}}
+  Published: {{weights: NAFNet, label: as it comes}}
 """)
     whole = load_config("options/test/Small/NAFNet.yml", ["path.pretrain_network_g=null"], "test")
     tests = {
@@ -224,9 +225,7 @@ rows:
     }
     for name, text in tests.items():
         Path(f"options/studies/{name}.yml").write_text(f"base: ../test/Small/NAFNet.yml\n{text}\n")
-    small = [word for word in TINY if "width" not in word and "network_g" in word]
     training = [word for word in TRAINING if not word.startswith("train.total_iter")]
-    study.write_text(study.read_text().replace("width=2]", f"width=2, {', '.join(small)}]"))
     words = ["--study", str(study), "-o", "rows", "--test_set", "num_gpu=0", "--set", "num_gpu=0", *training]
     done = command(*words)
     assert done.returncode == 0, done.stdout + done.stderr
