@@ -6,8 +6,9 @@ One more is one more function and one more line of `CASES`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from network_references import (
     efficient_derain,
     mimo_unet,
     msresnet,
+    pixel_filtered,
     rcdnet,
     rcdnet_state,
     srn,
@@ -97,6 +99,21 @@ def efficient() -> Sides:
     return _beside_plain(net, state, lambda state, x, _: efficient_derain(state, x)[0])
 
 
+def filtering() -> Sides:
+    from basicsr.layers.pixel_kernels import filter_with_pixel_kernels
+
+    state = _drawn(nn.Conv2d(3, 27, 1).state_dict())
+
+    def filters(how: Callable[[Tensor, Tensor], Sequence[Tensor]]) -> Plain:
+        def formulation(state: Mapping[str, Tensor], image: Tensor, training: bool) -> Tensor:
+            kernels = nn.functional.conv2d(image, state["weight"], state["bias"]).unflatten(1, (3, 9))
+            return torch.stack(list(how(image, kernels))).sum(0)
+
+        return Plain(formulation, state)
+
+    return Sides(filters(partial(filter_with_pixel_kernels, dilations=(1, 2, 3, 4))), filters(pixel_filtered))
+
+
 CASES = {
     "nafnet": Case("NAFNet", "width 32, 36 blocks", "spandrel's", nafnet),
     "uformer": Case("Uformer", "width 16 (Uformer-T)", "spandrel's", uformer),
@@ -107,6 +124,9 @@ CASES = {
     "rcdnet": Case("RCDNet", "4 of 17 stages", "plain, a copy of the kernels a stage", rain_dictionary),
     "efficient_derain": Case(
         "EfficientDerain", "width 32 of 64", "plain, an unfolded copy a dilation", efficient
+    ),
+    "filtering": Case(
+        "EfficientDerain", "its filters alone", "plain, an unfolded copy a dilation", filtering
     ),
 }
 

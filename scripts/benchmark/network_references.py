@@ -66,15 +66,17 @@ def efficient_derain(state: State, image: Tensor) -> tuple[Tensor, list[Tensor],
     for number, skip in ((6, fourth), (7, third), (8, second)):
         x = block(number, torch.cat([skip, twice(x)], dim=1))
     core = _convolved(state, "outc", twice(x))
+    filtered = pixel_filtered(image, core.unflatten(1, (image.shape[1], -1)))
+    return _convolved(state, "conv_final", torch.cat(filtered, dim=1)), filtered, core
 
-    batch, channels, height, width = image.shape
-    kernels = core.view(batch, channels, -1, height, width)
-    side = int(kernels.shape[2] ** 0.5)
+
+def pixel_filtered(image: Tensor, kernels: Tensor) -> list[Tensor]:
+    """The image (B, C, H, W) filtered by 3x3 kernels (B, C, 9, H, W) of each pixel at dilations 1 to 4."""
     filtered = []
     for dilation in (1, 2, 3, 4):
-        copies = functional.unfold(image, side, dilation, padding=dilation * (side // 2))
+        copies = functional.unfold(image, 3, dilation, padding=dilation)
         filtered.append((kernels * copies.view_as(kernels)).sum(2))
-    return _convolved(state, "conv_final", torch.cat(filtered, dim=1)), filtered, core
+    return filtered
 
 
 def mimo_unet(state: State, image: Tensor) -> list[Tensor]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from basicsr.utils.errors import UserError
+from basicsr.utils.registry import ARCHS
 
 FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "benchmark"
 
@@ -23,6 +28,17 @@ def module_at(path: Path, name: str):
 @pytest.fixture(scope="module")
 def references():
     return module_at(FOLDER / "network_references.py", "benchmark_network_references")
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """The frame of the benchmark; what it imports from its folder is forgotten afterwards."""
+    monkeypatch.syspath_prepend(FOLDER)
+    before = set(sys.modules)
+    yield importlib.import_module("networks")
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(FOLDER / f"{name}.py"):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -101,3 +117,45 @@ def test_efficient_derain(references, published):
     check(core, arrays["out_core"], tolerance)
     for number, found in enumerate(filtered, 1):
         check(found, arrays[f"out_pred{number}"], tolerance)
+
+
+def test_results_that_differ_are_not_compared(benchmark):
+    sides = benchmark.CASES["nafnet"].prepare()
+    image = benchmark.example(32)
+    assert re.fullmatch(
+        r"max difference \S+ of the largest value \(≤ 0.0001\)", benchmark.agree(sides, image)
+    )
+    with torch.no_grad():
+        sides.ours.ending.bias += 0.1
+    with pytest.raises(UserError, match=r"results differ by .*: nothing to compare"):
+        benchmark.agree(sides, image)
+
+
+def test_weights_are_drawn_so_that_none_hides_what_it_multiplies(benchmark):
+    drawn = benchmark.CASES["nafnet"].prepare().ours.state_dict()
+    for name, tensor in drawn.items():
+        assert (tensor != 0).all(), name
+    weight = drawn["encoders.3.0.conv1.weight"]
+    assert float(weight.std()) == pytest.approx(weight[0].numel() ** -0.5, rel=0.05)
+
+
+@pytest.mark.slow
+def test_all_networks_agree_with_their_references(benchmark):
+    """Those that are registered; 128 is the smallest side of Uformer."""
+    image = benchmark.example(128)
+    there = [case for case in benchmark.CASES.values() if case.network in ARCHS.names()]
+    assert there
+    for case in there:
+        benchmark.agree(case.prepare(), image)
+
+
+@pytest.mark.slow
+def test_the_whole_command(benchmark, monkeypatch, capsys, tmp_path):
+    document = tmp_path / "page.md"
+    document.write_text("<!-- networks on cpu: begin -->\n<!-- networks on cpu: end -->\n")
+    words = ["--only", "nafnet", "--rounds", "1", "--size", "32", "--write", str(document)]
+    monkeypatch.setattr(sys, "argv", [str(FOLDER / "networks.py"), *words])
+    benchmark.main()
+    rows = [line.split(" | ")[1] for line in document.read_text().splitlines() if line.startswith("| NAFNet")]
+    assert rows == ["forward", "training step", "memory of a training step"]
+    assert "* Rounds: 1" in capsys.readouterr().out
