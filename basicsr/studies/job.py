@@ -17,9 +17,11 @@ PAPER_ROWS = Path("options/studies/paper_rows.yml")
 _ABOUT = """Train the rows of a study on one budget, test them, and compare them in one table.
 
 A study is a small YAML file that names rows with their option files and overrides, and seeds. Every row is
-trained once with each seed, by train.py, as the experiment <group>-<row>-seed<seed>, and tested by test.py.
-The output folder gets table.md and table.json with means and standard deviations over the seeds, report.html,
-which compares the pictures of the rows with the first seed, and what the runs said (logs/).
+trained once with each seed, by train.py, as the experiment <group>-<row>-seed<seed>, and tested by test.py; a
+row that names weights is only tested. The budget is the iterations of the option files, or minutes.
+The output folder gets table.md and table.json with the cost of each network and the means and standard
+deviations over the seeds, report.html, which compares the pictures of the rows with the first seed, and what
+the runs said (logs/).
 
 The command can be stopped at any time and started again. A training goes on from its newest checkpoint, and
 is left alone once it has its iterations; it is refused where it was begun with other options. A test is left
@@ -28,7 +30,8 @@ alone while its results are newer than its weights and its options are the same.
 _EXAMPLE = """examples:
   {command} --seeds 0 \\
       --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96
-  {command} --study options/studies/ablation_mask_dropout.yml --jobs 2"""
+  {command} --study options/studies/ablation_mask_dropout.yml --jobs 2
+  {command} --study options/studies/networks.yml"""
 
 
 @dataclass(frozen=True)
