@@ -169,7 +169,7 @@ def _drawn(state: State, gain: float = 1.0) -> State:
         values = torch.randn(tensor.shape, generator=generator)
         if not tensor.is_floating_point():
             drawn[name] = tensor
-        elif tensor.ndim < 2 or 1 in tensor.shape[:1]:  # biases, and factors of channels
+        elif tensor.ndim < 2 or tensor.shape[0] == 1:  # biases, and factors of channels
             drawn[name] = (0.0 if "bias" in name else 1.0) + 0.1 * values
         else:
             before = tensor[..., 0] if name.endswith("/weights") else tensor[0]  # layout of TensorFlow

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
+from tests.sister_parity import distance, fixture, tolerance
 
 FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "benchmark"
 
 
-def module_at(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(name, path)
+@pytest.fixture(scope="module")
+def references():
+    spec = importlib.util.spec_from_file_location("references", FOLDER / "network_references.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def references():
-    return module_at(FOLDER / "network_references.py", "benchmark_network_references")
 
 
 @pytest.fixture
@@ -41,82 +36,64 @@ def benchmark(monkeypatch):
             del sys.modules[name]
 
 
-@pytest.fixture
-def published(shared):
-    """A function: name of a fixture -> weights by their published names, and arrays."""
-    folder = shared / "parity_sisters"
-    index = json.loads((folder / "index.json").read_text())["fixtures"]
-    rule = module_at(folder / "fill_weights.py", "fill_weights")
-
-    def load(name: str):
-        entry = index[name]
-        shapes = {key: shape for key, shape, kind in entry["keys"] if kind.startswith("float")}
-        how = [entry["weights"][key] for key in ("network_rule", "gain", "special_mode", "bias_scale")]
-        state = {key: torch.from_numpy(value) for key, value in rule.fill(shapes, *how).items()}
-        with np.load(folder / entry["file"]) as file:
-            return (
-                state,
-                {key: torch.from_numpy(file[key]) for key in file.files},
-                entry["tolerance"]["tight"],
-            )
-
-    return load
+def check(found, expected, name):
+    assert distance(found, expected) <= tolerance(name)
 
 
-def check(found, expected, tolerance):
-    assert found.shape == expected.shape
-    assert float((found - expected).abs().max()) <= tolerance * float(expected.abs().max())
-
-
+@pytest.mark.data
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["mimounet", "mimounetplus"])
-def test_mimo_unet(references, published, name):
-    state, arrays, tolerance = published(name)
-    quarter, half, full = references.mimo_unet(state, arrays["in_x"])
-    for key, found in (("out_quarter", quarter), ("out_half", half), ("out_full", full)):
-        check(found, arrays[key], tolerance)
+def test_mimo_unet(references, name):
+    _, state, arrays = fixture(name)
+    restored = references.mimo_unet(state, arrays["in_x"])
+    for key, found in zip(("quarter", "half", "full"), restored, strict=True):
+        check(found, arrays[f"out_{key}"], name)
 
 
+@pytest.mark.data
 @torch.no_grad()
-def test_msresnet(references, published):
-    state, arrays, tolerance = published("msresnet")
-    names = ("fine", "mid", "coarse")
-    restored = references.msresnet(state, [arrays[f"in_{name}"] / 255 for name in names])
-    for name, found in zip(names, restored, strict=True):
-        check(255 * found, arrays[f"out_{name}"], tolerance)
+def test_msresnet(references):
+    _, state, arrays = fixture("msresnet")
+    keys = ("fine", "mid", "coarse")
+    restored = references.msresnet(state, [arrays[f"in_{key}"] / 255 for key in keys])
+    for key, found in zip(keys, restored, strict=True):
+        check(255 * found, arrays[f"out_{key}"], "msresnet")
 
 
+@pytest.mark.data
 @torch.no_grad()
-def test_srn(references, published):
-    state, arrays, tolerance = published("srn_color")
+def test_srn(references):
+    _, state, arrays = fixture("srn_color")
     assert {name: tuple(tensor.shape) for name, tensor in state.items()} == references.srn_shapes()
     restored = references.srn(state, arrays["in_x"])
-    for name, found in zip(("coarse", "middle", "full"), restored, strict=True):
-        check(found, arrays[f"out_{name}"], tolerance)
+    for key, found in zip(("coarse", "middle", "full"), restored, strict=True):
+        check(found, arrays[f"out_{key}"], "srn_color")
 
 
+@pytest.mark.data
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["rcdnet", "rcdnet_perturbed"])
-def test_rcdnet(references, published, name):
-    state, arrays, tolerance = published(name)
+def test_rcdnet(references, name):
+    _, state, arrays = fixture(name)
     drawn = references.rcdnet_state(4, torch.Generator())
     shapes = {key: value.shape for key, value in drawn.items() if value.is_floating_point()}
     assert {key: value.shape for key, value in state.items()} == shapes
     (first, *others), layers = references.rcdnet(state, arrays["in_x"] / 255)
-    check(255 * first, arrays["out_B0"], tolerance)
+    check(255 * first, arrays["out_B0"], name)
     for kind, images in (("B", others), ("CM", layers)):
         for number, found in enumerate(images, 1):
-            check(255 * found, arrays[f"out_{kind}_{number}"], tolerance)
+            check(255 * found, arrays[f"out_{kind}_{number}"], name)
 
 
+@pytest.mark.data
 @torch.no_grad()
-def test_efficient_derain(references, published):
-    state, arrays, tolerance = published("efficientderain")
+def test_efficient_derain(references):
+    _, state, arrays = fixture("efficientderain")
     restored, filtered, core = references.efficient_derain(state, arrays["in_x"])
-    check(restored, arrays["out_y"], tolerance)
-    check(core, arrays["out_core"], tolerance)
+    check(restored, arrays["out_y"], "efficientderain")
+    check(core, arrays["out_core"], "efficientderain")
     for number, found in enumerate(filtered, 1):
-        check(found, arrays[f"out_pred{number}"], tolerance)
+        check(found, arrays[f"out_pred{number}"], "efficientderain")
 
 
 def test_results_that_differ_are_not_compared(benchmark):

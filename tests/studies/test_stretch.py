@@ -31,6 +31,7 @@ def recipe(tmp_path, schedule: str, warmup: int = -1, overrides: tuple[str, ...]
     [
         "{type: TrueCosineAnnealingLR, T_max: 1000, eta_min: 0}",
         "{type: LinearLR, total_iter: 1000}",
+        "{type: PolynomialLR, total_iter: 1000, power: 2}",
         "{type: CosineAnnealingRestartLR, periods: [333, 333, 334], restart_weights: [1, 1, 1]}",
     ],
 )
