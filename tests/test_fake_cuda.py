@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "EfficientDerain": {"width": 4},
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
+    "WithSPF": {"net": {"type": "NAFNet", **SMALL}},
 }
 # A network that is built of weights needs a file.
 NETWORKS = [name for name in ARCHS.names() if not network_class(name).needs_state]

@@ -9,6 +9,7 @@ from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
 from basicsr.archs.with_map import WithMAP
+from basicsr.archs.with_spf import WithSPF
 
 __all__ = [
     "SRN",
@@ -24,4 +25,5 @@ __all__ = [
     "SegNAFNetLocal",
     "Spandrel",
     "WithMAP",
+    "WithSPF",
 ]

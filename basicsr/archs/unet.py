@@ -56,11 +56,14 @@ class RestorationUNet(RestorationNetwork):
         self.downs = nn.ModuleList()
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
-        # the features of each level on the way down, behind its blocks
-        self.feature_points = tuple(
-            FeaturePoint(f"encoders.{level}", width * 2**level, 2**level)
-            for level in range(len(enc_blk_nums))
-        )
+        levels = range(len(enc_blk_nums))
+        # the features of each level, behind its blocks, in the order in which they come about
+        places = [
+            *((f"encoders.{level}", level) for level in levels),
+            ("middle_blks", len(levels)),
+            *((f"decoders.{number}", level) for number, level in enumerate(reversed(levels))),
+        ]
+        self.feature_points = tuple(FeaturePoint(name, width * 2**level, 2**level) for name, level in places)
         channels = width
         for count in enc_blk_nums:
             self.encoders.append(nn.Sequential(*(block(channels) for _ in range(count))))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from basicsr.archs.base import Block, RestorationNetwork, recognise
+from basicsr.archs.base import Block, recognise
 from basicsr.archs.shapes import convolution
+from basicsr.archs.wrapper import Wrapper, inside
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
-from basicsr.layers.padding import SizeRule
-from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count, Share
-from basicsr.utils.registry import ARCHS, Nested, split_type
+from basicsr.utils.registry import ARCHS, Nested
 
 
 @ARCHS.register
-class WithMAP(RestorationNetwork):
+class WithMAP(Wrapper):
     """Any network with an ``extra_channel`` option, fed by MAP. Keys: ``net.*`` and ``map.*``.
 
     Args:
@@ -30,7 +29,6 @@ class WithMAP(RestorationNetwork):
     """
 
     takes_labels = True
-    wraps = "net"
 
     def __init__(
         self,
@@ -39,13 +37,7 @@ class WithMAP(RestorationNetwork):
         mask_dropout: Share = 0.0,
         mask_value: float = 1.0,
     ) -> None:
-        super().__init__()
-        name, options = split_type(net)
-        self.net: RestorationNetwork = ARCHS.build(name, options | {"extra_channel": seg_channel})
-        self.gives = self.net.gives
-        self.img_channel = self.net.img_channel
-        self.image_inputs = self.net.image_inputs
-        self.stage_names = self.net.stage_names
+        super().__init__(net, seg_channel)
         self.feature_points = tuple(
             replace(point, name=f"net.{point.name}") for point in self.net.feature_points
         )
@@ -70,19 +62,6 @@ class WithMAP(RestorationNetwork):
         return torch.cat([padded, pooled], dim=1)
 
     @property
-    def size_rule(self) -> SizeRule:  # type: ignore[override]
-        """What sizes run without padding, and how others are padded: as the inner network does it."""
-        return self.net.size_rule
-
-    @property
-    def input_channels(self) -> int:
-        return self.net.input_channels - self.map.pre_seg_in.out_channels
-
-    @property
-    def bytes_per_pixel(self) -> int:
-        return self.net.bytes_per_pixel
-
-    @property
     def region_pool(self) -> MaskAveragePool:
         return self.map.pool
 
@@ -94,18 +73,5 @@ class WithMAP(RestorationNetwork):
         pooled = convolution(state, "map.pre_seg.weight")
         if extra_channel or not pooled:
             return None
-        inner = {name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")}
-        net = recognise(inner, pooled[0])
+        net = recognise(inside(state), pooled[0])
         return net and {"net": net, "seg_channel": pooled[0]}
-
-    def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        inner = {name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")}
-        others = {name: tensor for name, tensor in state.items() if not name.startswith("net.")}
-        return others | {f"net.{name}": tensor for name, tensor in self.net.adapt_state(inner).items()}
-
-    def weights_facts(self) -> WeightsFacts:
-        return self.net.weights_facts()
-
-    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        inner = [name.removeprefix("net.") for name in loaded if name.startswith("net.")]
-        return self.net.adopt_weights_facts(facts, inner)

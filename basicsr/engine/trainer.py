@@ -155,6 +155,7 @@ class Trainer:
             "optimizer_type": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "model": self.model.own_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -171,6 +172,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
+        self.model.load_own_state(state.get("model", {}))
 
     def _step(self) -> None:
         started = time.perf_counter()

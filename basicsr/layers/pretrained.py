@@ -47,6 +47,22 @@ class Frozen(nn.Module):
         return super().train(False)
 
 
+class ImageNetInput(nn.Module):
+    """Normalises by ImageNet's mean and standard deviation, as the networks here were trained; in float32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same, about 0 and of about unit variance."""
+        return (image.float() - self.mean) / self.std
+
+
 class VggFeatures(Frozen):
     """The convolutions of a VGG up to the deepest layer asked for.
 

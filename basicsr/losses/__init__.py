@@ -3,7 +3,8 @@
 from basicsr.losses.frequency import FrequencyLoss, MultiScaleFrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
-from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss
+from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss, SmoothL1Loss
+from basicsr.losses.semantic_relation import SemanticRelationLoss
 from basicsr.losses.ssim import SSIMLoss
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "PSNRLoss",
     "PerceptualLoss",
     "SSIMLoss",
+    "SemanticRelationLoss",
+    "SmoothL1Loss",
 ]

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from basicsr.layers.pretrained import VggFeatures, VggType
+from basicsr.layers.pretrained import ImageNetInput, VggFeatures, VggType
 from basicsr.losses.pixel import require_same_shape
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.errors import UserError, require_choice
@@ -47,9 +47,6 @@ class PerceptualLoss(nn.Module):
         ValueError: there is no such ``vgg_type`` or ``criterion``.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         layer_weights: dict[str, float],
@@ -66,13 +63,11 @@ class PerceptualLoss(nn.Module):
         if perceptual_weight == 0 and style_weight == 0:
             raise UserError("perceptual_weight: 0, and style_weight too; set one of them, or remove the loss")
         self.layer_weights = dict(layer_weights)
-        self.use_input_norm = use_input_norm
         self.range_norm = range_norm
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.distance = DISTANCES[criterion]
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+        self.normalise = ImageNetInput() if use_input_norm else None
         self.vgg = VggFeatures(list(layer_weights), vgg_type, vgg_weights)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -94,7 +89,7 @@ class PerceptualLoss(nn.Module):
         image = image.float()
         if self.range_norm:
             image = (image + 1) / 2
-        return (image - self.mean) / self.std if self.use_input_norm else image
+        return image if self.normalise is None else self.normalise(image)
 
 
 def gram(features: Tensor) -> Tensor:

@@ -121,6 +121,24 @@ class MSELoss(PixelLoss):
 
 
 @LOSSES.register
+class SmoothL1Loss(PixelLoss):
+    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2."""
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        reduction: Reduction = "mean",
+        beta: Annotated[float, Meta(gt=0)] = 1.0,
+    ) -> None:
+        super().__init__(loss_weight, reduction)
+        self.beta = beta
+
+    def penalty(self, difference: Tensor) -> Tensor:
+        zeros = torch.zeros_like(difference)
+        return nn.functional.smooth_l1_loss(difference, zeros, reduction="none", beta=self.beta)
+
+
+@LOSSES.register
 class CharbonnierLoss(PixelLoss):
     """sqrt(d^2 + eps), an absolute difference that is smooth at 0."""
 

@@ -85,7 +85,7 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
     batch = labels.shape[0]
     rows = table_rows(labels)
     index = labels.reshape(batch, -1).long()
-    present = _areas(index.unsqueeze(1), rows, torch.float32).squeeze(1) > 0
+    present = region_areas(labels, rows) > 0
     present[:, 0] = False
     # Absent regions get the largest scores, so ranks 0, 1, .. number those present in a random order.
     scores = torch.rand(batch, rows, device=labels.device).masked_fill(~present, 2.0)
@@ -100,6 +100,11 @@ def table_rows(labels: Tensor) -> int:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
         return MAX_REGIONS + 1
     return int(labels.max()) + 1
+
+
+def region_areas(labels: Tensor, rows: int) -> Tensor:
+    """Pixels (B, rows) float32 of each region of label maps (B, H, W), below ``rows``."""
+    return _areas(labels.flatten(1).unsqueeze(1).long(), rows, torch.float32).squeeze(1)
 
 
 def _areas(index: Tensor, rows: int, dtype: torch.dtype) -> Tensor:

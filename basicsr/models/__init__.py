@@ -1,5 +1,6 @@
 """What is trained: one training step and one prediction a task. To add one: a file here and a line below."""
 
 from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.models.semantic_distillation import SemanticDistillationModel
 
-__all__ = ["ImageRestorationModel"]
+__all__ = ["ImageRestorationModel", "SemanticDistillationModel"]

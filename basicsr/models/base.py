@@ -85,6 +85,17 @@ class Model(nn.Module, ABC):
             OptionError: naming the option.
         """
 
+    def own_state(self) -> dict[str, Tensor]:
+        """What a resumed run needs besides the networks; stored in the training state."""
+        return {}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Undo `own_state`.
+
+        Args:
+            state: empty in training states of runs that had none.
+        """
+
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars to log; the one called ``loss`` is minimised."""

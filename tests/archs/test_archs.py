@@ -31,6 +31,7 @@ SMALLER = {
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
+    "WithSPF": {"net": {"type": "Baseline", **SMALL}, "regions": 3, "prior_channels": 4},
 }
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
 # a file of their own.
