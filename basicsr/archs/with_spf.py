@@ -96,6 +96,8 @@ class WithSPF(Wrapper):
         return self.size_rule.pad(x)
 
     def _fuse(self, number: int, module: nn.Module, inputs: Any, features: Tensor) -> Tensor:
+        if self._carried is None:
+            return features  # the inner network runs alone
         unit, onward = self._places[number]
         fused: Tensor
         fused, prior = self.units[unit](features, self._carried)
