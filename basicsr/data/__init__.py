@@ -2,6 +2,7 @@
 
 from basicsr.data.paired import PairedImageDataset, PairedImageGroupMaskDataset, PairedImageMaskDataset
 from basicsr.data.rain_mix import RainMix
+from basicsr.data.refreshed import PairedImageRefreshedMaskDataset
 from basicsr.data.synthetic import SyntheticBlurDataset
 from basicsr.data.synthetic_rain import SyntheticRainDataset
 
@@ -9,6 +10,7 @@ __all__ = [
     "PairedImageDataset",
     "PairedImageGroupMaskDataset",
     "PairedImageMaskDataset",
+    "PairedImageRefreshedMaskDataset",
     "RainMix",
     "SyntheticBlurDataset",
     "SyntheticRainDataset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -18,9 +19,12 @@ from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Advice, Count, ExistingFile, ExistingFolder, FileTemplate
+from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import DATASETS, TRANSFORMS, WITHOUT_TRUTH, Nested
 from basicsr.utils.rng import sample_generator
+
+Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
 class SampleIndex(NamedTuple):
@@ -163,6 +167,18 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
             device: where the batch is going to be used.
         """
         return batch
+
+    def begin_epoch(self, epoch: int, midway: bool, restore: Restore, ranks: Ranks) -> None:
+        """Called in each process before the first batch with a sample of this epoch; here nothing is done.
+
+        Workers read ahead, so they may want what is made here before it is there.
+
+        Args:
+            epoch: of training, from 0.
+            midway: whether a resumed run goes on in the middle of it.
+            restore: image (3, H, W), normalized, -> what the network makes of it, on the CPU.
+            ranks: of the processes, which may share the work.
+        """
 
     def places(self, key: str) -> dict[str, str]:
         """Where each field of a sample is read from: a file, or an entry of an LMDB."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from basicsr.checkpoints.weights import load_contents, load_network
@@ -18,12 +19,13 @@ from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, t
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.inference import windows_of
 from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
 from basicsr.layers.normalization import IDENTITY
-from basicsr.models.base import Batch, Model, check_inputs
+from basicsr.models.base import Apply, Batch, Model, check_inputs
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
@@ -134,6 +136,13 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     ]
     if options.compile:
         model.compile()
+
+    def begin_epoch(epoch: int, midway: bool) -> None:
+        restore = partial(_restored, model, windows_of(config.val), run.device)
+        dataset.begin_epoch(epoch, midway, restore, run.ranks)
+
+    samples = batch_size * processes
+    stream = with_epochs(batches(loader), begin_epoch, samples, epoch_size, samples_done)
     settings = StepSettings(
         options.accumulate,
         options.amp,
@@ -144,7 +153,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         model,
         optimizer,
         _learning_rate(options),
-        (dataset.complete(batch, run.device) for batch in batches(loader)),
+        (dataset.complete(batch, run.device) for batch in stream),
         settings,
         run.device,
         [hook for hook in hooks if hook is not None],
@@ -152,6 +161,41 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     if state is not None:
         _resume(trainer, ema, state, run)
     return trainer
+
+
+def with_epochs(
+    batches: Iterator[Batch], begin: Callable[[int, bool], None], samples: int, epoch_size: int, start: int
+) -> Iterator[Batch]:
+    """The same batches; ``begin`` is called before the first one with a sample of an epoch.
+
+    Args:
+        batches: of this process.
+        begin: takes the epoch, and whether the first batch lies in the middle of it.
+        samples: of a batch, over all processes.
+        epoch_size: samples an epoch.
+        start: position of the first batch in the stream of all samples.
+    """
+    begun, position = start // epoch_size - 1, start
+    while True:
+        last = (position + samples - 1) // epoch_size
+        for epoch in range(begun + 1, last + 1):
+            begin(epoch, epoch * epoch_size < start)
+        begun = max(begun, last)
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        position += samples
+        yield batch
+
+
+def _restored(model: Model, apply: Apply, device: torch.device, image: Tensor) -> Tensor:
+    """What ``model`` makes of one image (3, H, W) as it is now, on the CPU."""
+    training = model.training
+    with torch.no_grad():
+        restored = model.eval().predict({"lq": image[None].to(device)}, apply)[0]
+    model.train(training)
+    return restored.float().cpu()
 
 
 def build_test_loaders(config: Config, run: Run, model: Model) -> dict[str, DataLoader[Batch]]:
