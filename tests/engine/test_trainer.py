@@ -394,7 +394,8 @@ def test_a_network_of_other_channels_than_images_have_is_refused(name: str, opti
 
 @pytest.mark.parametrize("name", [name for name in ARCHS.names() if not network_class(name).needs_state])
 def test_every_network_takes_the_channels_of_its_inputs_by_default(name: str):
-    check_channels(ARCHS.build(name, {"net": {"type": "NAFNet"}} if name == "WithMAP" else {}), "network_g")
+    options = {"net": {"type": "NAFNet"}} if network_class(name).wraps else {}
+    check_channels(ARCHS.build(name, options), "network_g")
 
 
 def test_without_mixup_a_batch_reaches_network_and_loss_as_it_is():
