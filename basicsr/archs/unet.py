@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork
+from basicsr.archs.base import Block, FeaturePoint
+from basicsr.archs.padded import PaddedNetwork
 from basicsr.archs.shapes import convolution, count_children
 from basicsr.layers.padding import Padding, SizeRule
-from basicsr.layers.weights_facts import WeightsFacts
 
 
-class RestorationUNet(RestorationNetwork):
+class RestorationUNet(PaddedNetwork):
     """Image of any size -> restored image. Blocks run at ``width`` channels, doubled at each level down.
 
     Args:
@@ -26,12 +25,8 @@ class RestorationUNet(RestorationNetwork):
         middle_blk_num: blocks at the lowest resolution.
         enc_blk_nums: blocks of each level on the way down, fine to coarse.
         dec_blk_nums: blocks of each level on the way up, coarse to fine.
-        padding: of images whose sides do not fit. None lets the weights say: zeros for published ones, edge
-            for networks trained here.
+        padding: of images whose sides do not fit; see `PaddedNetwork`.
     """
-
-    # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
-    _version = 2
 
     def __init__(
         self,
@@ -44,7 +39,7 @@ class RestorationUNet(RestorationNetwork):
         dec_blk_nums: Sequence[int],
         padding: Padding | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(partial(SizeRule, 2 ** len(enc_blk_nums)), padding)
         if len(enc_blk_nums) != len(dec_blk_nums):
             raise ValueError(
                 f"enc_blk_nums {enc_blk_nums} and dec_blk_nums {dec_blk_nums} need one number a level each"
@@ -76,8 +71,6 @@ class RestorationUNet(RestorationNetwork):
             )
             channels //= 2
             self.decoders.append(nn.Sequential(*(block(channels) for _ in range(count))))
-        self.size_rule = SizeRule(2 ** len(enc_blk_nums), padding or "edge")
-        self.padding_is_forced = padding is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, img_channel + extra_channel, H, W) in [0, 1] -> (B, img_channel, H, W), not clamped."""
@@ -114,31 +107,6 @@ class RestorationUNet(RestorationNetwork):
             return {"type": cls.__name__, **options}
         locals_of = [kind for kind in cls.__subclasses__() if kind.local_train_size is not None]
         return {"type": locals_of[0].__name__, **options} if locals_of else None
-
-    def weights_facts(self) -> WeightsFacts:
-        return WeightsFacts(padding=self.size_rule.padding)
-
-    def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        if self.padding_is_forced:
-            reason = "forced by the option padding"
-        elif facts is None:
-            self._pad_with("zeros")
-            reason = "published weights, trained with zeros"
-        elif facts.padding is None:
-            self._pad_with("edge")
-            reason = "written before checkpoints said it"
-        else:
-            self._pad_with(facts.padding)
-            reason = "said by the checkpoint"
-        return f"padding {self.size_rule.padding} ({reason})"
-
-    def _pad_with(self, padding: Padding) -> None:
-        self.size_rule = replace(self.size_rule, padding=padding)
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
-        if local_metadata.get("version") == 1 and not self.padding_is_forced:
-            self._pad_with("zeros")
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
 def unet_options(state: Mapping[str, Tensor], added: int) -> tuple[Block, int] | None:
