@@ -8,6 +8,7 @@ from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
+from basicsr.archs.uformer import Uformer
 from basicsr.archs.with_map import WithMAP
 from basicsr.archs.with_spf import WithSPF
 
@@ -24,6 +25,7 @@ __all__ = [
     "SegNAFNet",
     "SegNAFNetLocal",
     "Spandrel",
+    "Uformer",
     "WithMAP",
     "WithSPF",
 ]

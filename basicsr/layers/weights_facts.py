@@ -17,11 +17,13 @@ class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         padding: of images whose sides do not fit; see `basicsr.layers.padding.SizeRule`.
         mask_value: strength of the masks; see `basicsr.masks.pooling.mask_average_pool`.
         normalization: of the training images.
+        shift_bottleneck: whether the bottleneck shifts its windows; see `basicsr.archs.uformer.Uformer`.
     """
 
     padding: Padding | None = None
     mask_value: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     normalization: Normalization | None = None
+    shift_bottleneck: bool | None = None
 
     @classmethod
     def from_builtins(cls, stored: Any) -> WeightsFacts:
@@ -42,5 +44,6 @@ class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             f"padding {self.padding}" if self.padding else "",
             f"mask value {self.mask_value:.6g}" if self.mask_value else "",
             str(self.normalization) if self.normalization else "",
+            {True: "bottleneck shifted", False: "bottleneck not shifted", None: ""}[self.shift_bottleneck],
         ]
         return ", ".join(filter(None, said))
