@@ -335,7 +335,7 @@ class Uformer(PaddedNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # Measured for an embed_dim of 8 to 32: the attention between pixels, and the widened channels of LeFF.
+        # Measured for an embed_dim of 8 to 32: attention between pixels, and the widened channels of LeFF.
         return 1500 + 110 * self.feature_points[0].channels
 
     @classmethod

@@ -140,7 +140,15 @@ class SmoothL1Loss(PixelLoss):
 
 @LOSSES.register
 class CharbonnierLoss(PixelLoss):
-    """sqrt(d^2 + eps), an absolute difference that is smooth at 0."""
+    """sqrt(d^2 + eps), an absolute difference that is smooth at 0.
+
+    Others write sqrt(d^2 + eps^2) and name the root of this ``eps``: Uformer's 1e-3 is ``eps: 1e-6`` here.
+
+    Args:
+        loss_weight: factor.
+        reduction: over all values.
+        eps: added inside the root.
+    """
 
     def __init__(
         self,

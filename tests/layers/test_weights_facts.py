@@ -10,7 +10,10 @@ from basicsr.layers.normalization import Normalization
 from basicsr.layers.weights_facts import WeightsFacts
 
 ALL = WeightsFacts(
-    padding="zeros", mask_value=1 / 255, normalization=Normalization((0.5, 0.4, 0.3), (0.5, 0.5, 0.25))
+    padding="zeros",
+    mask_value=1 / 255,
+    normalization=Normalization((0.5, 0.4, 0.3), (0.5, 0.5, 0.25)),
+    shift_bottleneck=False,
 )
 
 
@@ -27,7 +30,7 @@ def test_facts_are_told_in_words_and_what_is_not_said_is_not_told():
     assert str(WeightsFacts()) == ""
     assert str(WeightsFacts(padding="edge")) == "padding edge"
     assert str(WeightsFacts(mask_value=1 / 255)) == "mask value 0.00392157"
-    assert str(ALL) == f"padding zeros, mask value 0.00392157, {ALL.normalization}"
+    assert str(ALL) == f"padding zeros, mask value 0.00392157, {ALL.normalization}, bottleneck not shifted"
 
 
 def test_facts_of_earlier_versions_are_read():
