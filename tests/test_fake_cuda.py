@@ -44,6 +44,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
     "WithSPF": {"net": {"type": "NAFNet", **SMALL}},
+    "RCDNet": {"num_stages": 2, "num_blocks": 1},
+    "Uformer": {"depths": [2] + 8 * [1]},
 }
 # A network that is built of weights needs a file.
 NETWORKS = [name for name in ARCHS.names() if not network_class(name).needs_state]

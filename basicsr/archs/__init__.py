@@ -5,6 +5,7 @@ from basicsr.archs.efficient_derain import EfficientDerain
 from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
+from basicsr.archs.rcdnet import RCDNet
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
@@ -22,6 +23,7 @@ __all__ = [
     "MSResNet",
     "NAFNet",
     "NAFNetLocal",
+    "RCDNet",
     "SegNAFNet",
     "SegNAFNetLocal",
     "Spandrel",

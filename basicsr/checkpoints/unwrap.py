@@ -81,8 +81,12 @@ def prefix_of(state: Mapping[str, Tensor], expected: Collection[str], path: Path
                 found["".join(f"{part}." for part in parts[:depth])] += 1
     most = max(found.values(), default=0)
     best = [prefix for prefix, count in found.items() if count == most]
-    if not best or "" in best:
+    if not best:
         return ""
+    # A part of a network may have as many of the names as the whole, where the file has others for the rest.
+    outermost = min(best, key=len)
+    if all(prefix.startswith(outermost) for prefix in best):
+        return outermost
     return the_only_prefix(best, state, path)
 
 

@@ -4,6 +4,7 @@ from basicsr.losses.frequency import FrequencyLoss, MultiScaleFrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss, SmoothL1Loss
+from basicsr.losses.rcdnet import RCDNetLoss
 from basicsr.losses.semantic_relation import SemanticRelationLoss
 from basicsr.losses.ssim import SSIMLoss
 
@@ -17,6 +18,7 @@ __all__ = [
     "MultiScaleMSELoss",
     "PSNRLoss",
     "PerceptualLoss",
+    "RCDNetLoss",
     "SSIMLoss",
     "SemanticRelationLoss",
     "SmoothL1Loss",

@@ -30,6 +30,8 @@ SMALLER = {
     "EfficientDerain": {"width": 4},
     "MIMOUNet": {"width": 4, "num_res": 1},
     "MIMOUNetPlus": {"width": 4, "num_res": 1},
+    "RCDNet": {"num_stages": 2, "num_maps": 4, "num_duals": 4, "num_blocks": 1},
+    "Uformer": {"embed_dim": 4, "depths": [1, 2, 1, 1, 2, 1, 1, 2, 1], "win_size": 2},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
     "WithSPF": {"net": {"type": "Baseline", **SMALL}, "regions": 3, "prior_channels": 4},
 }
