@@ -31,7 +31,7 @@ _EXAMPLE = """examples:
   {command} --seeds 0 \\
       --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96
   {command} --study options/studies/ablation_mask_dropout.yml --jobs 2
-  {command} --study options/studies/networks.yml"""
+  {command} --study options/studies/networks_deblur.yml"""
 
 
 @dataclass(frozen=True)
