@@ -89,7 +89,7 @@ def srn_color() -> Sides:
 
 def rain_dictionary() -> Sides:
     state = rcdnet_state(4, torch.Generator().manual_seed(0))
-    net = _build("RCDNet", {"stages": 4})
+    net = _build("RCDNet", {"num_stages": 4})
     return _beside_plain(net, state, lambda state, x, training: rcdnet(state, x, training)[0][-1])
 
 
