@@ -166,6 +166,9 @@ def test_losses_stay_on_the_device(name: str, tmp_path):
         moved = {key: torch.empty(x.shape, dtype=x.dtype, device="cuda") for key, x in tensors.items()}
         batch = batch_on("cuda")
         offered = batch | stages_on("cuda") | {"pred": batch["lq"], "target": batch["gt"]}
+        # as training hands them over where train.channels_last is on
+        last = {"memory_format": torch.channels_last}
+        offered |= {key: offered[key].contiguous(**last) for key in ("pred", "target", "lq", "restored")}
         needs = Named(loss).needs
         result = torch.func.functional_call(loss, moved, kwargs={key: offered[key] for key in needs})
     assert result.device == torch.device("cuda", 0) and result.ndim == 0

@@ -75,7 +75,7 @@ class SSIMLoss(ReducedLoss):
         """(.., H, W) -> (.., H, W)."""
         height, width = images.shape[-2:]
         reach = len(self.window) // 2
-        planes = images.view(-1, 1, height, width)
+        planes = images.reshape(-1, 1, height, width)
         planes = functional.conv2d(planes, self.window.view(1, 1, -1, 1), padding=(reach, 0))
         planes = functional.conv2d(planes, self.window.view(1, 1, 1, -1), padding=(0, reach))
         return planes.view(images.shape)
