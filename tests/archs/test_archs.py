@@ -20,6 +20,14 @@ from basicsr.utils.registry import ARCHS
 SMALL = {"width": 4, "enc_blk_nums": [1, 1], "middle_blk_num": 1, "dec_blk_nums": [1, 1]}
 SMALLER = {
     "Baseline": SMALL,
+    "MAXIM": {
+        "width": 4,
+        "num_stages": 2,
+        "num_blocks": 1,
+        "num_bottlenecks": 1,
+        "block_size": 2,
+        "low_block_size": 2,
+    },
     "NAFNet": SMALL,
     "BaselineLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "NAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
