@@ -379,7 +379,7 @@ class Skip(nn.Module):
         self.cross = CrossGating(len(widths) * channels, channels, size)
 
     def forward(self, encoded: Sequence[Tensor], below: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the encoders, fine to coarse, and those from below -> gated ones, and those for above."""
+        """Features of the encoders, fine to coarse, and from below -> gated ones, and those for above."""
         resized = [resize(x) for resize, x in zip(self.resizes, encoded, strict=True)]
         return self.cross(torch.cat(resized, dim=-1), self.up(below))
 

@@ -41,6 +41,9 @@ VERBS: dict[str, dict[str, str]] = {
         "prepare show-kernels": "blur kernels on one sheet",
     },
     "Weights": {
+        "weights list": "weights with short names: which there are, and which can be fetched",
+        "weights get": "published weights, from a package registry into the user's cache",
+        "weights convert": "the package of published weights to a weight file",
         "convert": "a weight file to another form or precision",
         "export": "a trained network to ONNX",
     },

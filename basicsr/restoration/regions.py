@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,14 +24,15 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
+from basicsr.utils.user_cache import user_cache
 
 Grey = NDArray[np.uint8]
 Found = TypeVar("Found", bound=NDArray[Any])
 
 
 def default_cache() -> Path:
-    """The user's folder for masks that can be made again: below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sam-deblur" / "masks"
+    """The user's folder for masks that can be made again."""
+    return user_cache("masks")
 
 
 class RegionFinder:

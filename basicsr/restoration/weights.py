@@ -10,7 +10,7 @@ from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
-from basicsr.utils.shipped import shipped_weights, weight_file
+from basicsr.utils.shipped import no_such_weights, weight_file
 
 DEFAULT = "SegNAFNet"
 
@@ -68,8 +68,8 @@ def find_weights(typed: str | None) -> Path:
     """The weight file that a user means.
 
     Args:
-        typed: path of a file, or the name of a network that this package ships weights of;
-            None takes those of `DEFAULT`.
+        typed: path of a file, or the name of weights that come with this package or were fetched; None takes
+            those of `DEFAULT`.
 
     Raises:
         UserError: neither a file nor such a name.
@@ -79,6 +79,5 @@ def find_weights(typed: str | None) -> Path:
         typed = DEFAULT
     path = weight_file(typed)
     if not path.is_file():
-        names = ", ".join(shipped_weights())
-        raise UserError(f"{typed}: no such checkpoint; give the path of a file, or one of {names}")
+        raise UserError(f"{typed}: {no_such_weights(typed)}")
     return path

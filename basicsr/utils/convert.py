@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 
 import msgspec
 
-from basicsr.utils.shipped import shipped_weights, weight_file
+from basicsr.utils.shipped import no_such_weights, weight_file
 from basicsr.utils.typed_path import expand
 
 
@@ -74,12 +74,11 @@ def advice_on(kind: Any, value: Any) -> str:
 
 
 class IsWeights(IsPath):
-    """Marks the path of a weight file, or the name of weights that come with the package."""
+    """Marks the path of a weight file, or the name of weights that come along or were fetched."""
 
     def check(self, named: str, where: str, mistakes: Mistakes) -> None:
         if not weight_file(named).is_file() and mistakes.check_paths(where):
-            shipped = ", ".join(shipped_weights())
-            mistakes.add(where, f"no such file, and none of the weights that come along: {shipped}", named)
+            mistakes.add(where, no_such_weights(named), named)
 
 
 class FolderName:

@@ -1,9 +1,10 @@
-"""The weights that come with the package, by the names of their networks."""
+"""Weights by short names: those that come with the package, and those that were fetched for the user."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from basicsr.utils.fetchable import FETCHABLE
 from basicsr.utils.typed_path import typed_path
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
@@ -14,6 +15,32 @@ def shipped_weights() -> dict[str, Path]:
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
+def fetched_weights() -> dict[str, Path]:
+    """``{"maxim-deblurring": file, ...}``: those of `FETCHABLE` that are in the user's cache."""
+    return {name: one.path for name, one in FETCHABLE.items() if one.path.is_file()}
+
+
 def weight_file(named: str) -> Path:
-    """The file that ``named`` means: the name of a network that the package ships weights of, or a path."""
-    return shipped_weights().get(named) or typed_path(named)
+    """The file that ``named`` means: weights that come with the package or were fetched, or a path."""
+    return shipped_weights().get(named) or fetched_weights().get(named) or typed_path(named)
+
+
+def no_such_weights(named: str) -> str:
+    """What to tell about a name or path that means no file: what there is, and how to bring others."""
+    if named in FETCHABLE:
+        one = FETCHABLE[named]
+        size = f"{one.megabytes} MB, {one.license_short}"
+        return f"not fetched yet; 'sam-deblur weights get {named}' does so ({size})"
+    known = [f"{', '.join(shipped_weights())} (come along)"]
+    fetched = fetched_weights()
+    if fetched:
+        known.append(f"{', '.join(fetched)} (fetched)")
+    waiting = [
+        f"{name} ({one.megabytes} MB, {one.license_short})"
+        for name, one in FETCHABLE.items()
+        if name not in fetched
+    ]
+    if waiting:
+        known.append(f"with 'sam-deblur weights get NAME': {', '.join(waiting)}")
+    brought = "published files of known networks go by their path"
+    return f"no such file, and no weights of that name. Known are {'; '.join(known)}; {brought}"

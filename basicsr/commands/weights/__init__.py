@@ -1,0 +1,1 @@
+"""Weights by short names, one file a verb."""

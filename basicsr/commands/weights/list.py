@@ -1,0 +1,37 @@
+"""List the weights that have short names: those that come with the package, were fetched, or can be fetched.
+
+--weights of restore takes a short name, and so do option files. Files from elsewhere go by their path:
+published weights of NAFNet, SAM-Deblur and other known networks are recognised.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from basicsr.config.cli import command_parser, run_command
+
+EXAMPLES = """example:
+  {command}"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur weights list") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLES)
+    typed = parser.parse_args(argv)
+    run_command(lambda: command(typed), debug=False)
+
+
+def command(typed: argparse.Namespace) -> None:
+    """One line each."""
+    from basicsr.utils.fetchable import FETCHABLE
+    from basicsr.utils.shipped import shipped_weights
+
+    rows = [(name, f"comes along: {path}") for name, path in shipped_weights().items()]
+    for name, one in FETCHABLE.items():
+        size = f"{one.megabytes} MB, {one.license_short}"
+        where = f"fetched: {one.path}" if one.path.is_file() else f"'sam-deblur weights get {name}' ({size})"
+        rows.append((name, f"{one.what} (learned on {one.training_data}); {where}"))
+    width = max(len(name) for name, _ in rows) + 2
+    for name, what in rows:
+        print(f"{name:{width}}{what}")
