@@ -226,8 +226,9 @@ class _Walk:
         return users[0]
 
     def _is_weight(self, name: str) -> bool:
+        """Whether a constant is of a layer: no number, such as those of activations and resizing."""
         value = self._constants.get(name)
-        return value is not None and value.dtype.kind == "f" and value.size > 1
+        return value is not None and value.dtype.kind == "f" and (value.size > 1 or value.ndim == 4)
 
     def _require_constant(self, node: Node, expected: float, what: str) -> None:
         found = [float(self._constants[name].item()) for name in node.input if self._is_scalar(name)]

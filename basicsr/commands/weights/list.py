@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from basicsr.config.cli import command_parser, run_command
 
 EXAMPLES = """example:
-  {command}"""
+  {command} | grep maxim"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur weights list") -> None:
