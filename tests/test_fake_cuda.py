@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "WithSPF": {"net": {"type": "NAFNet", **SMALL}},
     "RCDNet": {"num_stages": 2, "num_blocks": 1},
     "Uformer": {"depths": [2] + 8 * [1]},
+    "MAXIM": {"width": 4, "num_stages": 2, "num_blocks": 1, "block_size": 2, "low_block_size": 2},
 }
 # A network that is built of weights needs a file.
 NETWORKS = [name for name in ARCHS.names() if not network_class(name).needs_state]
@@ -153,6 +154,7 @@ def stages_on(device: str) -> dict[str, Any]:
     return {
         "restored": restored,
         "scales": images,
+        "stage_scales": [[restored, restored[..., ::2, ::2]]] * 2,
         "backgrounds": [restored] * 3,
         "rain_layers": [restored] * 2,
     }

@@ -2,6 +2,7 @@
 
 from basicsr.losses.frequency import FrequencyLoss, MultiScaleFrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
+from basicsr.losses.multi_stage import MultiStageCharbonnierLoss, MultiStageFrequencyLoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss, SmoothL1Loss
 from basicsr.losses.rcdnet import RCDNetLoss
@@ -22,4 +23,10 @@ __all__ = [
     "SSIMLoss",
     "SemanticRelationLoss",
     "SmoothL1Loss",
+    "L1Loss",
+    "MSELoss",
+    "MultiStageCharbonnierLoss",
+    "MultiStageFrequencyLoss",
+    "PSNRLoss",
+    "PerceptualLoss",
 ]

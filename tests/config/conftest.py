@@ -15,7 +15,7 @@ from basicsr.config.schema import Config
 from basicsr.utils.errors import OptionError
 
 ROOT = Path(__file__).resolve().parents[2]
-ABSENT = re.compile(r"[\w.]+: no such (file|folder)[^(]* \(got '(.+)'\)")
+ABSENT = re.compile(r"[\w.]+: (no such folder|no such file|not fetched yet).* \(got '(.+)'\)")
 
 
 def small_options(folder: Path) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def load_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
             ]
         for match in absent:
             place = Path(match[2])
-            if match[1] == "folder":
+            if match[1] == "no such folder":
                 place.mkdir(parents=True, exist_ok=True)
             else:
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ FOLDERS = [f"{command}/{name}" for command, names in SETS.items() for name in na
 # Test files that take weights that come with the package, which no training file makes.
 SHIPPED = {"Demo/NAFNet": "NAFNet", "Demo/SegNAFNet-MAP": "SegNAFNet", "Demo/SegNAFNet": "SegNAFNet"}
 FILES = [f"{folder}/{row}.yml" for folder in FOLDERS for row in ROWS]
+# Of other networks than those of the rows.
+OTHERS = [f"{folder}/MAXIM.yml" for folder in ("train/GoPro", "train/Rain13k", "train/SIDD", "train/Mine", "test/GoPro")]
 
 
 def flat(options, where=""):
@@ -46,10 +48,10 @@ def differences(left, right):
 
 def test_every_set_has_the_four_rows_of_the_paper():
     found = {path.relative_to(ROOT / "options").as_posix() for path in ROOT.glob("options/t*/**/*.yml")}
-    assert found == set(FILES)
+    assert found == {*FILES, *OTHERS}
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FILES + OTHERS)
 def test_loads_once_its_paths_exist_and_its_dump_is_an_equal_run(name, load_shipped, tmp_path):
     config = load_shipped(name)
     command = name.split("/")[0]
@@ -159,3 +161,18 @@ def test_without_the_data_every_missing_folder_is_named_at_once(tmp_path, monkey
             "val.dataroot_mask": "test/grouped_masks",
         }.items()
     ]
+
+
+def test_recipes_of_maxim_are_those_of_the_paper(load_shipped):
+    for name, stages in (("GoPro", 3), ("Rain13k", 2), ("SIDD", 3), ("Mine", 3)):
+        config = load_shipped(f"train/{name}/MAXIM.yml")
+        net = config.network_g.build()
+        assert len(net.unets) == stages and net.unets[0].inputs[0].out_channels == 32
+        assert config.datasets["train"].options["gt_size"] == 256
+        assert [loss.type for loss in config.train.all_losses.values()] == [
+            "MultiStageCharbonnierLoss",
+            "MultiStageFrequencyLoss",
+        ]
+        if name != "Mine":
+            assert float(config.train.optim_g.options["lr"]) == 2e-4 and config.train.mixup
+            assert float(config.train.scheduler.options["eta_min"]) == 1e-7

@@ -1,0 +1,97 @@
+"""Losses on the images that a network of several stages restores, each at several scales.
+
+Source: Tu et al., "MAXIM: Multi-Axis MLP for Image Processing" (CVPR 2022): the sum, over stages and scales,
+of the Charbonnier loss and of 0.1 times the absolute difference of the Fourier transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+
+from basicsr.losses.pixel import difference
+from basicsr.utils.registry import LOSSES
+
+
+class MultiStageLoss(nn.Module):
+    """``loss_weight`` times the sum of `distance` over all stages and scales.
+
+    The target of a coarse scale is the image resized bilinearly without aliasing.
+
+    Args:
+        loss_weight: factor.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def distance(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Two images (B, C, H, W) -> scalar."""
+        raise NotImplementedError
+
+    def forward(self, stage_scales: Sequence[Sequence[Tensor]], target: Tensor) -> Tensor:
+        """Scalar.
+
+        Args:
+            stage_scales: of each stage the images (B, C, H / 2^k, W / 2^k), finest first.
+            target: (B, C, H, W).
+
+        Raises:
+            ValueError: the finest images have another size than the target, as where a network pads them.
+        """
+        target = target.float()
+        finest = stage_scales[-1][0].shape[-2:]
+        if finest != target.shape[-2:]:
+            sizes = f"{tuple(finest)} for targets of {tuple(target.shape[-2:])}"
+            raise ValueError(
+                f"the network pads its images: {sizes}; train on crops that it takes as they are"
+            )
+        targets = {
+            scale.shape[-2:]: nn.functional.interpolate(
+                target, scale.shape[-2:], mode="bilinear", antialias=True
+            )
+            for scale in stage_scales[0]
+        }
+        terms = [
+            self.distance(scale, targets[scale.shape[-2:]]) for scales in stage_scales for scale in scales
+        ]
+        return self.loss_weight * torch.stack(terms).sum()
+
+
+@LOSSES.register
+class MultiStageCharbonnierLoss(MultiStageLoss):
+    """Mean of sqrt(d^2 + eps^2) at each stage and scale.
+
+    Args:
+        loss_weight: factor.
+        eps: below it, differences count as squares.
+    """
+
+    def __init__(self, loss_weight: float = 1.0, eps: Annotated[float, Meta(gt=0)] = 1e-3) -> None:
+        super().__init__(loss_weight)
+        self.eps = eps
+
+    def distance(self, pred: Tensor, target: Tensor) -> Tensor:
+        return (difference(pred, target).square() + self.eps**2).sqrt().mean()
+
+
+@LOSSES.register
+class MultiStageFrequencyLoss(MultiStageLoss):
+    """Mean absolute difference of the Fourier transforms, real and imaginary parts alike.
+
+    The transform is not normalized, as in MIMO-UNet (ICCV 2021), from which the term comes.
+
+    Args:
+        loss_weight: factor; 0.1 as published.
+    """
+
+    def __init__(self, loss_weight: float = 0.1) -> None:
+        super().__init__(loss_weight)
+
+    def distance(self, pred: Tensor, target: Tensor) -> Tensor:
+        return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs().mean()
