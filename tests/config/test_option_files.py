@@ -25,7 +25,10 @@ FOLDERS = [f"{command}/{name}" for command, names in SETS.items() for name in na
 SHIPPED = {"Demo/NAFNet": "NAFNet", "Demo/SegNAFNet-MAP": "SegNAFNet", "Demo/SegNAFNet": "SegNAFNet"}
 FILES = [f"{folder}/{row}.yml" for folder in FOLDERS for row in ROWS]
 # Of other networks than those of the rows.
-OTHERS = [f"{folder}/MAXIM.yml" for folder in ("train/GoPro", "train/Rain13k", "train/SIDD", "train/Mine", "test/GoPro")]
+OTHERS = [
+    f"{folder}/MAXIM.yml"
+    for folder in ("train/GoPro", "train/Rain13k", "train/SIDD", "train/Mine", "test/GoPro")
+]
 
 
 def flat(options, where=""):
