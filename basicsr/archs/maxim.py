@@ -44,6 +44,8 @@ class PixelConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H / stride, W / stride, out_channels)."""
+        if self.kernel_size == (1, 1):  # as a dense layer it needs no other layout
+            return nn.functional.linear(x, self.weight.flatten(1), self.bias)
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
@@ -120,6 +122,15 @@ class PositionMix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C), H and W multiples of ``size``."""
+        return self._mixed(x, self.dense.bias).reshape(x.shape)
+
+    def gated(self, kept: Tensor, gate: Tensor) -> Tensor:
+        """``kept * (mixed gate + 1)``, both (B, H, W, C); as one step, which spares a copy."""
+        mixed = self._mixed(gate, self.dense.bias + 1)
+        return (kept.view(mixed.shape) * mixed).view(kept.shape)
+
+    def _mixed(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(B, H, W, C) -> its values as (B, rows, own rows, columns, own columns, C), not contiguous."""
         batch, height, width, channels = x.shape
         size, rows, columns = self.size, height // self.size, width // self.size
         outer = (rows, columns) if self.axis == "block" else (size, size)
@@ -129,8 +140,8 @@ class PositionMix(nn.Module):
         # What is mixed alike lies side by side in a matrix: the channels, for a grid its places as well.
         groups = batch * rows * columns if self.axis == "block" else batch
         x = x.reshape(groups, size * size, -1)
-        mixed = torch.baddbmm(self.dense.bias[:, None], self.dense.weight.expand(groups, -1, -1), x)
-        return mixed.reshape(swapped).transpose(2, 3).reshape(batch, height, width, channels)
+        mixed = torch.baddbmm(bias[:, None], self.dense.weight.expand(groups, -1, -1), x)
+        return mixed.reshape(swapped).transpose(2, 3)
 
 
 class GatedMlp(nn.Module):
@@ -151,8 +162,8 @@ class GatedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        kept, gate = gelu(self.project_in(self.norm(x))).chunk(2, dim=-1)
-        return x + self.project_out(kept * (self.gate(self.gate_norm(gate)) + 1))
+        kept, gate = activated_halves(self.project_in, self.norm(x))
+        return self.project_out(self.gate.gated(kept, self.gate_norm(gate))).add_(x)
 
 
 class MultiAxisMlp(nn.Module):
@@ -173,8 +184,8 @@ class MultiAxisMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        grid, block = gelu(self.project_in(self.norm(x))).chunk(2, dim=-1)
-        return x + self.project_out(torch.cat([self.grid(grid), self.block(block)], dim=-1))
+        grid, block = activated_halves(self.project_in, self.norm(x))
+        return of_halves(self.project_out, self.grid(grid), self.block(block)).add_(x)
 
 
 class MultiAxisGate(nn.Module):
@@ -195,8 +206,8 @@ class MultiAxisGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        grid, block = gelu(self.project_in(self.norm(x))).chunk(2, dim=-1)
-        return self.project_out(torch.cat([self.grid(grid), self.block(block)], dim=-1))
+        grid, block = activated_halves(self.project_in, self.norm(x))
+        return of_halves(self.project_out, self.grid(grid), self.block(block))
 
 
 class CrossGating(nn.Module):
@@ -222,8 +233,8 @@ class CrossGating(nn.Module):
         x, y = self.conv_x(x), self.conv_y(y)
         inner_x = gelu(self.project_in_x(self.norm_x(x)))
         inner_y = gelu(self.project_in_y(self.norm_y(y)))
-        y = y + self.project_out_y(inner_y * self.gate_x(inner_x))
-        return x + self.project_out_x(inner_x * self.gate_y(inner_y)) + y, y
+        y = self.project_out_y(inner_y * self.gate_x(inner_x)).add_(y)
+        return self.project_out_x(inner_x * self.gate_y(inner_y)).add_(x).add_(y), y
 
 
 class ChannelAttention(nn.Module):
@@ -633,3 +644,22 @@ class MAXIM(RestorationNetwork):
 def gelu(x: Tensor) -> Tensor:
     """GELU with tanh, as published."""
     return nn.functional.gelu(x, approximate="tanh")
+
+
+# Halves of channels are computed and taken one by one: as parts of one tensor each would be copied.
+
+
+def activated_halves(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The halves of ``gelu(layer(x))`` along the last axis."""
+    (first, second), (bias, second_bias) = layer.weight.chunk(2), layer.bias.chunk(2)
+    return (
+        gelu(nn.functional.linear(x, first, bias)),
+        gelu(nn.functional.linear(x, second, second_bias)),
+    )
+
+
+def of_halves(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
+    """``layer(torch.cat([first, second], dim=-1))``."""
+    weight, second_weight = layer.weight.chunk(2, dim=1)
+    result = nn.functional.linear(first, weight, layer.bias)
+    return torch.addmm(result.flatten(0, 2), second.flatten(0, 2), second_weight.T).view_as(result)
