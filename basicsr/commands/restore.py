@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   {command} -i photo.jpg -o out/
   {command} -i photos/ -o out/ --weights W.pth --segmenter sam --model vit_b \\
       --checkpoint sam_vit_b_01ec64.pth
+  {command} -i photo.jpg -o out/ --weights maxim-deblurring
   {command} -i photos/ -o out/ --labels masks/ --save_masks seen/
   {command} -i trip/*.jpg more_photos/ -o out/
   {command} -i clip.mp4 -o clip_sharp.mp4"""
@@ -44,8 +45,9 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     )  # fmt: skip
     parser.add_argument(
         "--weights", metavar="FILE",
-        help="own checkpoint, published NAFNet or SegNAFNet weights, .onnx; or NAFNet, SegNAFNet: the small "
-        "networks that come with the package; default: SegNAFNet",
+        help="own checkpoint, published weights of a known network, .onnx; or a short name: NAFNet, "
+        "SegNAFNet (small and quick, they come along), maxim-deblurring (strong and slow) and others that "
+        "'sam-deblur weights get' fetches, see 'sam-deblur weights list'; default: SegNAFNet",
     )  # fmt: skip
     masks = parser.add_argument_group("masks, for networks that want them")
     add_segmenter_arguments(masks)

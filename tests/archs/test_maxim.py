@@ -32,6 +32,7 @@ def test_numbers_of_parameters_are_the_published_ones(num_stages: int, million: 
     assert abs(parameters(net) / 1e6 - million) < 0.1
 
 
+@pytest.mark.slow
 def test_published_numbers(shared):
     """What the published graph makes of crops of GoPro and of noise, with the fetched weights."""
     weights = FETCHABLE["maxim-deblurring"].path
