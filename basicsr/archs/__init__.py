@@ -2,9 +2,9 @@
 
 from basicsr.archs.baseline import Baseline, BaselineLocal
 from basicsr.archs.efficient_derain import EfficientDerain
+from basicsr.archs.maxim import MAXIM
 from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
-from basicsr.archs.maxim import MAXIM
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.rcdnet import RCDNet
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
@@ -15,8 +15,8 @@ from basicsr.archs.with_map import WithMAP
 from basicsr.archs.with_spf import WithSPF
 
 __all__ = [
-    "SRN",
     "MAXIM",
+    "SRN",
     "Baseline",
     "BaselineLocal",
     "EfficientDerain",

@@ -13,6 +13,8 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
+from basicsr.losses.frequency import spectral_difference
+from basicsr.losses.multi_scale import target_scales
 from basicsr.losses.pixel import difference
 from basicsr.utils.registry import LOSSES
 
@@ -44,21 +46,18 @@ class MultiStageLoss(nn.Module):
         Raises:
             ValueError: the finest images have another size than the target, as where a network pads them.
         """
-        target = target.float()
-        finest = stage_scales[-1][0].shape[-2:]
+        scales = max(stage_scales, key=len)  # the last stage may have the finest scale alone
+        finest = scales[0].shape[-2:]
         if finest != target.shape[-2:]:
             sizes = f"{tuple(finest)} for targets of {tuple(target.shape[-2:])}"
             raise ValueError(
                 f"the network pads its images: {sizes}; train on crops that it takes as they are"
             )
-        targets = {
-            scale.shape[-2:]: nn.functional.interpolate(
-                target, scale.shape[-2:], mode="bilinear", antialias=True
-            )
-            for scale in stage_scales[0]
-        }
+        targets = target_scales(target, scales, "antialias")
         terms = [
-            self.distance(scale, targets[scale.shape[-2:]]) for scales in stage_scales for scale in scales
+            self.distance(pred, goal)
+            for scales in stage_scales
+            for pred, goal in zip(scales, targets, strict=False)
         ]
         return self.loss_weight * torch.stack(terms).sum()
 
@@ -82,9 +81,7 @@ class MultiStageCharbonnierLoss(MultiStageLoss):
 
 @LOSSES.register
 class MultiStageFrequencyLoss(MultiStageLoss):
-    """Mean absolute difference of the Fourier transforms, real and imaginary parts alike.
-
-    The transform is not normalized, as in MIMO-UNet (ICCV 2021), from which the term comes.
+    """`basicsr.losses.frequency.FrequencyLoss` at each stage and scale.
 
     Args:
         loss_weight: factor; 0.1 as published.
@@ -94,4 +91,4 @@ class MultiStageFrequencyLoss(MultiStageLoss):
         super().__init__(loss_weight)
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs().mean()
+        return spectral_difference(pred, target).mean()
