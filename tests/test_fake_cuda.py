@@ -47,6 +47,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "RCDNet": {"num_stages": 2, "num_blocks": 1},
     "Uformer": {"depths": [2] + 8 * [1]},
     "MAXIM": {"width": 4, "num_stages": 2, "num_blocks": 1, "block_size": 2, "low_block_size": 2},
+    "MAXIM": {
+        "width": 4,
+        "num_stages": 1,
+        "num_blocks": 1,
+        "num_bottlenecks": 1,
+        "block_size": 2,
+        "low_block_size": 2,
+    },
 }
 # A network that is built of weights needs a file.
 NETWORKS = [name for name in ARCHS.names() if not network_class(name).needs_state]
