@@ -46,7 +46,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "WithSPF": {"net": {"type": "NAFNet", **SMALL}},
     "RCDNet": {"num_stages": 2, "num_blocks": 1},
     "Uformer": {"depths": [2] + 8 * [1]},
-    "MAXIM": {"width": 4, "num_stages": 2, "num_blocks": 1, "block_size": 2, "low_block_size": 2},
     "MAXIM": {
         "width": 4,
         "num_stages": 1,
