@@ -111,9 +111,9 @@ def add_plugin_argument(parser: argparse._ActionsContainer) -> None:
 def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
     """What a weight file may leave open, or say otherwise than its user wants."""
     parser.add_argument(
-        "--padding", choices=["edge", "zeros"],
-        help="of images whose sides do not fit the network: last row and column repeated, or black; default: "
-        "what the weights say, and zeros for published ones",
+        "--padding", choices=["edge", "zeros", "reflect"],
+        help="of images whose sides do not fit the network: last row and column repeated, black, or mirrored; "
+        "default: what the weights say, and what each published network was judged with",
     )  # fmt: skip
     parser.add_argument(
         "--param_key", "--param-key", metavar="NAME",

@@ -22,6 +22,7 @@ from basicsr.utils.registry import (
     MODELS,
     OPTIMIZERS,
     SCHEDULES,
+    SEGMENTERS,
     TRANSFORMS,
     Nested,
     Registry,
@@ -41,7 +42,7 @@ def options_schema() -> Schema:
     schema["properties"] = {"base": base, **schema["properties"]}
     schema["properties"]["model_type"]["enum"] = [*MODELS.names(), None]
     # Networks may hold networks, so components are described once and referred to.
-    roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
+    roles = (ARCHS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, SEGMENTERS, TRANSFORMS)
     definitions = {registry.role: _component_schema({}, registry) for registry in roles}
     draft = "http://json-schema.org/draft-07/schema#"
     return {"$schema": draft, "title": "Option file", **schema, "definitions": definitions}
