@@ -112,7 +112,7 @@ def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
     """What a weight file may leave open, or say otherwise than its user wants."""
     parser.add_argument(
         "--padding", choices=["edge", "zeros", "reflect"],
-        help="of images whose sides do not fit the network: last row and column repeated, black, or mirrored; "
+        help="of images whose sides do not fit the network: last row and column repeated, black or mirrored; "
         "default: what the weights say, and what each published network was judged with",
     )  # fmt: skip
     parser.add_argument(
