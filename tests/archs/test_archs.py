@@ -133,7 +133,10 @@ def test_export_gives_the_same_numbers(name: str):
     example = tuple(x.double() if x.is_floating_point() else x for x in inputs(net, 16, 16))
     program = torch.export.export(net, example)
     with torch.no_grad():
-        torch.testing.assert_close(program.module()(*example), net(*example), atol=1e-5, rtol=1e-5)
+        expected = net(*example)
+        # What is exported may run in another memory layout, and so round otherwise.
+        largest = max(1.0, float(expected.abs().max()))
+        torch.testing.assert_close(program.module()(*example), expected, atol=1e-5 * largest, rtol=1e-5)
 
 
 @pytest.mark.slow
