@@ -61,7 +61,7 @@ class WindowAttention(nn.Module):
             {"to_q": nn.Linear(channels, channels), "to_kv": nn.Linear(channels, 2 * channels)}
         )
         self.proj = nn.Linear(channels, channels)
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        nn.init.normal_(self.relative_position_bias_table, std=0.02)
         grid = torch.arange(win_size)
         rows, columns = grid.repeat_interleave(win_size), grid.repeat(win_size)
         down, across = (places[:, None] - places + win_size - 1 for places in (rows, columns))
@@ -82,7 +82,8 @@ class WindowAttention(nn.Module):
         if mask is not None:
             added = (added + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
         attended = functional.scaled_dot_product_attention(query, key, value, added.to(query.dtype))
-        together = attended.transpose(1, 2).reshape(batch, count, pixels, channels)
+        # A copy puts the heads side by side: a view that fits one layout is wrong in that of the exporter.
+        together = torch.cat(attended.unbind(1), dim=-1).view(batch, count, pixels, channels)
         projected: Tensor = self.proj(together)
         return projected
 
@@ -409,5 +410,5 @@ def _drop_paths(depths: Sequence[int], most: float) -> list[float]:
 def _initialise(module: nn.Module) -> None:
     """As usual in transformers; convolutions start as PyTorch has them."""
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -9,7 +9,7 @@ from torch import Tensor
 from basicsr.archs.base import build_network
 from basicsr.archs.rcdnet import RCDNet, line_kernels
 from basicsr.checkpoints.rebuild import rebuild_network
-from basicsr.checkpoints.weights import load_network
+from basicsr.checkpoints.weights import load_network, save_network
 from basicsr.losses import RCDNetLoss
 from tests.sister_parity import distance, fixture, tolerance
 
@@ -199,10 +199,23 @@ def test_training_lowers_the_loss():
 
 
 @pytest.mark.slow
-def test_it_exports_with_free_sizes():
+def test_onnx_gives_the_same_numbers_at_every_size(tmp_path):
+    """The export compares both, at sizes that it did not trace."""
+    pytest.importorskip("onnxruntime", reason="ONNX needs the extra `export`")
+    pytest.importorskip("onnxscript", reason="ONNX needs the extra `export`")
+    from basicsr.restoration.onnx_export import export_onnx
+
+    torch.manual_seed(0)
+    save_network(tmp_path / "own.pth", RCDNet(**SMALL), None, {"type": "RCDNet", **SMALL})
+    export_onnx(tmp_path / "own.pth", tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").exists()
+
+
+@pytest.mark.slow
+def test_compile_gives_the_same_numbers():
+    torch.manual_seed(0)
     net = RCDNet(**SMALL).eval()
-    free = {2: torch.export.Dim("height", min=2, max=512), 3: torch.export.Dim("width", min=2, max=512)}
-    program = torch.export.export(net, (torch.rand(1, 3, 16, 20),), dynamic_shapes=(free,))
-    image = torch.rand(1, 3, 23, 9)
+    image = torch.rand(1, 3, 20, 12)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        torch.testing.assert_close(program.module()(image), net(image), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(compiled(image), net(image), atol=1e-5, rtol=1e-5)

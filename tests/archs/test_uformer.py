@@ -303,3 +303,18 @@ def test_compile_gives_the_same_numbers():
     compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
         torch.testing.assert_close(compiled(image), net(image), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("padding", ["edge", "zeros"])
+def test_onnx_gives_the_same_numbers_at_every_size(padding: str, tmp_path):
+    """The export compares both, at sizes that it did not trace."""
+    pytest.importorskip("onnxruntime", reason="ONNX needs the extra `export`")
+    pytest.importorskip("onnxscript", reason="ONNX needs the extra `export`")
+    from basicsr.restoration.onnx_export import export_onnx
+
+    torch.manual_seed(0)
+    options = {**SMALL, "depths": [2, *[1] * 8]}
+    save_network(tmp_path / "own.pth", Uformer(**options), None, {"type": "Uformer", **options})
+    said = export_onnx(tmp_path / "own.pth", tmp_path / "net.onnx", padding=padding)
+    assert f"padding {padding}" in said and (tmp_path / "net.onnx").exists()
