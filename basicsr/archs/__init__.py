@@ -3,9 +3,12 @@
 from basicsr.archs.baseline import Baseline, BaselineLocal
 from basicsr.archs.efficient_derain import EfficientDerain
 from basicsr.archs.maxim import MAXIM
+from basicsr.archs.hypercut import HyperCUTNet
+from basicsr.archs.jin import Jin
 from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
+from basicsr.archs.purohit import Purohit
 from basicsr.archs.rcdnet import RCDNet
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
@@ -20,11 +23,14 @@ __all__ = [
     "Baseline",
     "BaselineLocal",
     "EfficientDerain",
+    "HyperCUTNet",
+    "Jin",
     "MIMOUNet",
     "MIMOUNetPlus",
     "MSResNet",
     "NAFNet",
     "NAFNetLocal",
+    "Purohit",
     "RCDNet",
     "SegNAFNet",
     "SegNAFNetLocal",

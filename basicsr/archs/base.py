@@ -16,7 +16,7 @@ from basicsr.layers.normalization import Normalization
 from basicsr.layers.padding import SizeRule
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Mistakes
-from basicsr.utils.errors import OptionError
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import ARCHS, split_type
 
 Gives = Literal["image", "clip"]
@@ -43,91 +43,25 @@ class FeaturePoint:
     reduction: int
 
 
-class RestorationNetwork(nn.Module):
-    """Degraded image in, restored image (or clip) out, for images of any size.
+class Network(nn.Module):
+    """What every registered network says of itself, whatever goes in and comes out.
 
-    ``forward`` takes the image inputs (B, C, H, W), concatenated by channel in the order of `image_inputs`,
-    then label maps (B, H, W) where `takes_labels`. It returns the final image (B, C, H, W), or the clip
-    (B, T, C, H, W), not clamped; it pads and crops by itself. Whoever restores, tiles, exports or judges asks
-    for no more. What a loss may want besides is in `stages`.
-
-    A subclass gives what differs from the defaults here, and at least `forward` and `img_channel`.
+    Building, loading, training, averaging and saving ask for no more. Networks that restore images are
+    `RestorationNetwork`; others say by a class of their own what they give, see
+    `basicsr.archs.ordering.OrderingNetwork`.
 
     Attributes:
-        gives: whether ``forward`` returns an image or a clip.
-        image_inputs: fields of a sample that make the first argument of ``forward``; the image comes first.
-        takes_labels: whether ``forward`` takes label maps as second argument.
-        stage_names: what `stages` returns.
-        img_channel: channels of the image.
-        size_rule: what sizes run without padding, and how others are padded.
         normalization: of the images that ``forward`` takes; None where nobody has said it.
-        feature_points: see `FeaturePoint`.
-        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally unless told
-            otherwise; None pools globally.
         block: that builds it; `build_network` sets it.
         wraps: name of the option that is the block of a network inside; None where there is none.
         needs_state: whether it is built of its weights: the constructor takes them by name as ``state``, and
             loads them. Such a network is tested and restores, and is not trained.
     """
 
-    gives: Gives = "image"
-    image_inputs: tuple[str, ...] = ("lq",)
-    takes_labels: bool = False
-    stage_names: tuple[str, ...] = ("restored",)
-    img_channel: int = 3
-    size_rule: SizeRule = SizeRule()
     normalization: Normalization | None = None
-    feature_points: tuple[FeaturePoint, ...] = ()
-    local_train_size: ClassVar[tuple[int, int, int, int] | None] = None
     wraps: ClassVar[str | None] = None
     needs_state: ClassVar[bool] = False
     block: Block = {}
-
-    def stages(self, *inputs: Tensor) -> dict[str, Any]:
-        """Everything that a loss may want, by the names of `stage_names`: at least ``restored``.
-
-        A stage of images at several scales is called ``scales``: (B, C, H / 2^k, W / 2^k) each, finest first,
-        of the padded image.
-
-        Args:
-            inputs: as of ``forward``.
-        """
-        return {"restored": self(*inputs)}
-
-    @property
-    def input_channels(self) -> int:
-        """Channels of the first argument of ``forward``."""
-        return self.img_channel + len(self.image_inputs) - 1
-
-    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""
-        like = next(self.parameters(), torch.zeros(()))
-        image = torch.zeros(1, self.input_channels, height, width, device=like.device, dtype=like.dtype)
-        if not self.takes_labels:
-            return (image,)
-        return image, torch.zeros(1, height, width, dtype=torch.int32, device=like.device)
-
-    @property
-    def region_pool(self) -> MaskAveragePool | None:
-        """The pooling over regions; None where there is none.
-
-        ``forward`` of a network that has it takes the means of `region_features` as third argument ``means``,
-        so that a part of an image may know whole regions; see `basicsr.layers.map_unit.MaskAveragePool`.
-        """
-        return None
-
-    def region_features(self, image: Tensor) -> Tensor:
-        """Padded image inputs (B, C, H, W) -> what `region_pool` averages over regions (B, C, H, W).
-
-        A value depends on pixels that are at most `basicsr.layers.map_unit.HALO` away.
-        """
-        raise NotImplementedError(f"{type(self).__name__} pools no regions")
-
-    @property
-    def bytes_per_pixel(self) -> int:
-        """Memory that ``forward`` takes at its peak without gradients, for each pixel of the image."""
-        first = next((module for module in self.modules() if isinstance(module, nn.Conv2d)), None)
-        return _BYTES_PER_CHANNEL * (32 if first is None else first.out_channels)
 
     @property
     def pools_globally(self) -> bool:
@@ -138,12 +72,6 @@ class RestorationNetwork(nn.Module):
     def pools_locally(self) -> bool:
         """Whether blocks average over windows (TLC)."""
         return any(isinstance(module, LocalAvgPool2d) for module in self.modules())
-
-    def localise(self, train_size: tuple[int, int, int, int] | None) -> None:
-        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
-        train_size = train_size or self.local_train_size
-        if train_size is not None:
-            to_local(self, train_size)
 
     @classmethod
     def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
@@ -196,16 +124,100 @@ class RestorationNetwork(nn.Module):
         return ""
 
 
-def facts_of(net: RestorationNetwork) -> WeightsFacts:
+class RestorationNetwork(Network):
+    """Degraded image in, restored image (or clip) out, for images of any size.
+
+    ``forward`` takes the image inputs (B, C, H, W), concatenated by channel in the order of `image_inputs`,
+    then label maps (B, H, W) where `takes_labels`. It returns the final image (B, C, H, W), or the clip
+    (B, T, C, H, W), not clamped; it pads and crops by itself. Whoever restores, tiles, exports or judges asks
+    for no more. What a loss may want besides is in `stages`.
+
+    A subclass gives what differs from the defaults here, and at least `forward` and `img_channel`.
+
+    Attributes:
+        gives: whether ``forward`` returns an image or a clip.
+        image_inputs: fields of a sample that make the first argument of ``forward``; the image comes first.
+        takes_labels: whether ``forward`` takes label maps as second argument.
+        stage_names: what `stages` returns.
+        img_channel: channels of the image.
+        size_rule: what sizes run without padding, and how others are padded.
+        feature_points: see `FeaturePoint`.
+        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally unless told
+            otherwise; None pools globally.
+    """
+
+    gives: Gives = "image"
+    image_inputs: tuple[str, ...] = ("lq",)
+    takes_labels: bool = False
+    stage_names: tuple[str, ...] = ("restored",)
+    img_channel: int = 3
+    size_rule: SizeRule = SizeRule()
+    feature_points: tuple[FeaturePoint, ...] = ()
+    local_train_size: ClassVar[tuple[int, int, int, int] | None] = None
+
+    def stages(self, *inputs: Tensor) -> dict[str, Any]:
+        """Everything that a loss may want, by the names of `stage_names`: at least ``restored``.
+
+        A stage of images at several scales is called ``scales``: (B, C, H / 2^k, W / 2^k) each, finest first,
+        of the padded image.
+
+        Args:
+            inputs: as of ``forward``.
+        """
+        return {"restored": self(*inputs)}
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the first argument of ``forward``."""
+        return self.img_channel + len(self.image_inputs) - 1
+
+    def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Zeros of the shapes that ``forward`` takes, batch 1; for tracing, export and measuring."""
+        like = next(self.parameters(), torch.zeros(()))
+        image = torch.zeros(1, self.input_channels, height, width, device=like.device, dtype=like.dtype)
+        if not self.takes_labels:
+            return (image,)
+        return image, torch.zeros(1, height, width, dtype=torch.int32, device=like.device)
+
+    @property
+    def region_pool(self) -> MaskAveragePool | None:
+        """The pooling over regions; None where there is none.
+
+        ``forward`` of a network that has it takes the means of `region_features` as third argument ``means``,
+        so that a part of an image may know whole regions; see `basicsr.layers.map_unit.MaskAveragePool`.
+        """
+        return None
+
+    def region_features(self, image: Tensor) -> Tensor:
+        """Padded image inputs (B, C, H, W) -> what `region_pool` averages over regions (B, C, H, W).
+
+        A value depends on pixels that are at most `basicsr.layers.map_unit.HALO` away.
+        """
+        raise NotImplementedError(f"{type(self).__name__} pools no regions")
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Memory that ``forward`` takes at its peak without gradients, for each pixel of the image."""
+        first = next((module for module in self.modules() if isinstance(module, nn.Conv2d)), None)
+        return _BYTES_PER_CHANNEL * (32 if first is None else first.out_channels)
+
+    def localise(self, train_size: tuple[int, int, int, int] | None) -> None:
+        """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
+        train_size = train_size or self.local_train_size
+        if train_size is not None:
+            to_local(self, train_size)
+
+
+def facts_of(net: Network) -> WeightsFacts:
     """What belongs to the weights of a network."""
     return msgspec.structs.replace(net.weights_facts(), normalization=net.normalization)
 
 
-def adopt_facts(net: RestorationNetwork, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
+def adopt_facts(net: Network, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
     """Make a network run as its loaded weights have to be.
 
     Args:
-        facts, loaded: as of `RestorationNetwork.adopt_weights_facts`.
+        facts, loaded: as of `Network.adopt_weights_facts`.
 
     Returns:
         A line for the log; empty where there is nothing to say.
@@ -217,7 +229,7 @@ def adopt_facts(net: RestorationNetwork, facts: WeightsFacts | None, loaded: Col
     return "; ".join(filter(None, said))
 
 
-def build_network(block: Block, where: str = "network") -> RestorationNetwork:
+def build_network(block: Block, where: str = "network") -> Network:
     """The network of a block with its ``type``, new.
 
     Args:
@@ -235,27 +247,43 @@ def build_network(block: Block, where: str = "network") -> RestorationNetwork:
         what = f"required by {name}, but not given; it is built of its weights"
         raise OptionError(where, [f"{where}.weights: {what}"])
     try:
-        net: RestorationNetwork = ARCHS.build(name, options)
+        net: Network = ARCHS.build(name, options)
     except ValueError as error:
         raise OptionError(f"network {name}", [str(error)]) from error
     net.block = dict(block)
     return net
 
 
-def network_class(name: str) -> type[RestorationNetwork]:
+def network_class(name: str) -> type[Network]:
     """The class of a registered name.
 
     Raises:
         OptionError: there is none, or it does not keep the contract.
     """
     entry = ARCHS[name]
-    if not (isinstance(entry, type) and issubclass(entry, RestorationNetwork)):
-        what = f"'{name}' of {entry.__module__} is no RestorationNetwork"
-        raise OptionError("network", [f"network: {what}; derive it from that class of basicsr.archs.base"])
+    if not (isinstance(entry, type) and issubclass(entry, Network)):
+        what = f"'{name}' of {entry.__module__} is no Network"
+        way_on = "derive it from RestorationNetwork of basicsr.archs.base"
+        raise OptionError("network", [f"network: {what}; {way_on}"])
     return entry
 
 
-def recognisable() -> Iterator[type[RestorationNetwork]]:
+def require_restoring(net: Network, where: str) -> RestorationNetwork:
+    """The network, where it restores images.
+
+    Args:
+        where: file or option that it comes from, for the error.
+
+    Raises:
+        UserError: it gives something else.
+    """
+    if not isinstance(net, RestorationNetwork):
+        what = f"{type(net).__name__} restores no images"
+        raise UserError(f"{where}: {what}; take the weights of a network that does")
+    return net
+
+
+def recognisable() -> Iterator[type[Network]]:
     """The classes that know their weights, in the order of their names."""
     for name in ARCHS.names():
         entry = network_class(name)
@@ -267,7 +295,7 @@ def recognise(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | No
     """The block of the network with these weights; None where no network knows them.
 
     Args:
-        extra_channel: see `RestorationNetwork.recognise`.
+        extra_channel: see `Network.recognise`.
     """
     for entry in recognisable():
         options = entry.recognise(state, extra_channel)

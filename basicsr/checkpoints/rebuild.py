@@ -8,7 +8,7 @@ from typing import Any
 
 from basicsr.archs.base import (
     Block,
-    RestorationNetwork,
+    Network,
     changed_inside,
     innermost,
     network_class,
@@ -39,7 +39,7 @@ class Rebuilt:
         said: a line for the log: how the network was found, and what `put_weights` says.
     """
 
-    net: RestorationNetwork
+    net: Network
     said: str
 
     @property
@@ -84,7 +84,7 @@ def rebuild_network(
         block = _with_padding(block, padding, path)
     name, options = split_type(block)
     try:
-        net: RestorationNetwork = ARCHS.build(name, options)
+        net: Network = ARCHS.build(name, options)
     except ValueError as error:
         raise UserError(_describes_wrongly(path, str(error))) from error
     if weights.network:
@@ -99,10 +99,8 @@ def rebuild_network(
     return Rebuilt(net, f"{name}, {found}, with {pooling}; {said}")
 
 
-def build_from_weights(
-    block: Block, path: Path, param_key: str | None = None
-) -> tuple[RestorationNetwork, str]:
-    """A network that is built of its weights (`RestorationNetwork.needs_state`), and a line for the log.
+def build_from_weights(block: Block, path: Path, param_key: str | None = None) -> tuple[Network, str]:
+    """A network that is built of its weights (`Network.needs_state`), and a line for the log.
 
     Args:
         block: with its ``type``.
@@ -114,7 +112,7 @@ def build_from_weights(
     weights = read_weights(path, param_key)
     name, options = split_type(block)
     try:
-        net: RestorationNetwork = ARCHS.build(name, options, state=weights.state)
+        net: Network = ARCHS.build(name, options, state=weights.state)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     net.block = dict(block)

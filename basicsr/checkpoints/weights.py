@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import RestorationNetwork, adopt_facts, facts_of, recognise
+from basicsr.archs.base import Network, adopt_facts, facts_of, recognise
 from basicsr.checkpoints.recognise import recognise_below
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
 from basicsr.layers.weights_facts import WeightsFacts
@@ -53,7 +53,7 @@ def save_network(
 
 def own_entry(net: nn.Module, description: Mapping[str, Any]) -> dict[str, Any]:
     """What a weight file says of ``net``: how to build it, facts of its weights, plugins that it needs."""
-    facts = facts_of(net).to_builtins() if isinstance(net, RestorationNetwork) else {}
+    facts = facts_of(net).to_builtins() if isinstance(net, Network) else {}
     entry: dict[str, Any] = {"network": dict(description), "facts": facts}
     plugins = plugins_of(net.modules())
     return entry | ({"plugins": plugins} if plugins else {})
@@ -174,7 +174,7 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
     """
     path, kind = weights.path, type(net).__name__
     weights = weights.below(_prefix(net, weights))
-    if isinstance(net, RestorationNetwork):
+    if isinstance(net, Network):
         weights = replace(weights, state=dict(net.adapt_state(weights.state)))
     mismatch, fitting = _compare(net.state_dict(), weights.state)
     if mismatch and way_on is not None:
@@ -189,7 +189,7 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
         said.append(f"not strict: {mismatch}")
     if widened:
         said.append(f"further input channels of {', '.join(widened)} start at zero")
-    if isinstance(net, RestorationNetwork):
+    if isinstance(net, Network):
         said.append(adopt_facts(net, weights.facts, fitting.keys()))
     return "; ".join(filter(None, said))
 

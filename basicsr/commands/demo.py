@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur demo") -> 
 
 def demo(typed: argparse.Namespace) -> None:
     """Build the network of the option file, load its weights, restore the photo."""
-    from basicsr.config.load import load_config  # heavy imports only now, so that --help answers at once
+    from basicsr.archs.base import require_restoring  # heavy imports only now, so that --help answers at once
+    from basicsr.config.load import load_config
     from basicsr.engine.networks import start_network
     from basicsr.layers.normalization import Normalization
     from basicsr.masks import read_label_map
@@ -77,7 +78,7 @@ def demo(typed: argparse.Namespace) -> None:
     photo = read_photo_file(typed.input_path)
     require_size(typed.output_path, *photo.image.shape[:2])
     labels = read_label_map(typed.labels) if typed.labels is not None else None
-    restored = Restorer(net, options).run(photo.image, labels)
+    restored = Restorer(require_restoring(net, "network_g"), options).run(photo.image, labels)
     notes = write_photo_file(typed.output_path, photo, restored.image)
     for note in [*photo.notes, *notes, *restored.findings.notes()]:
         logger().info(note)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from basicsr.archs.base import Network
 from basicsr.checkpoints.weights import load_contents, load_network
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
@@ -25,7 +26,7 @@ from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
 from basicsr.layers.normalization import IDENTITY
-from basicsr.models.base import Apply, Batch, Model, check_inputs
+from basicsr.models.base import Apply, Batch, Model, check_inputs, check_kinds
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
@@ -45,6 +46,7 @@ def build_model(config: Config, run: Run) -> Model:
     losses = {} if options is None else {name: item.build() for name, item in options.all_losses.items()}
     mixup = options is not None and options.mixup
     name = config.model_type
+    check_kinds(MODELS[name], networks)  # type: ignore[arg-type]
     if mixup and "mixup" not in inspect.signature(MODELS[name]).parameters:
         what = f"{name} cannot blend samples"
         raise OptionError("train.mixup", [f"train.mixup: {what}; set it to false"])
@@ -77,7 +79,8 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
 
 def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
     """``mean``, ``std`` and ``gamma`` belong to weights: training says them; what is left open, they say."""
-    net = model.network(model.predicts_with)
+    net = model.networks[model.predicts_with]
+    assert isinstance(net, Network)
     said, known = dataset.normalization, net.normalization
     if said is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")

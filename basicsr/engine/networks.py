@@ -6,7 +6,14 @@ from pathlib import Path
 
 import torch
 
-from basicsr.archs.base import RestorationNetwork, build_network, changed, facts_of, network_class
+from basicsr.archs.base import (
+    Network,
+    RestorationNetwork,
+    build_network,
+    changed,
+    facts_of,
+    network_class,
+)
 from basicsr.checkpoints.rebuild import build_from_weights, describe
 from basicsr.checkpoints.weights import load_network, put_weights
 from basicsr.config.paths import ExperimentPaths, iteration_of
@@ -23,7 +30,7 @@ def start_network(
     device: torch.device,
     resumed: Path | None = None,
     is_trained: bool = False,
-) -> RestorationNetwork:
+) -> Network:
     """Build a network and load what it starts from, on the CPU; the log says what.
 
     Args:
@@ -39,7 +46,8 @@ def start_network(
     options, where = config.all_networks[name], network_place(name)
     beside = None if resumed is None or options.frozen else weights_beside(resumed, name)
     net, said = _built(options, where, beside)
-    check_channels(net, where)
+    if isinstance(net, RestorationNetwork):
+        check_channels(net, where)
     if is_trained and not options.frozen and net.needs_state:
         what = f"{net.block['type']} is not trained, only tested"
         raise OptionError(where, [f"{where}.type: {what}; take another type, or set {where}.frozen=true"])
@@ -66,7 +74,7 @@ def start_network(
     return net
 
 
-def _built(options: NetworkOptions, where: str, beside: Path | None) -> tuple[RestorationNetwork, str | None]:
+def _built(options: NetworkOptions, where: str, beside: Path | None) -> tuple[Network, str | None]:
     """The network, and a line for the log on its weights; None where it has none yet.
 
     Args:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from basicsr.archs.base import RestorationNetwork
+from basicsr.archs.base import Network, RestorationNetwork, network_class
+from basicsr.config.schema import network_place
 from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import ARCHS
 
 Batch = dict[str, Any]
 Apply = Callable[[RestorationNetwork, tuple[Tensor, ...]], Tensor]
@@ -36,30 +38,33 @@ class Model(nn.Module, ABC):
     Attributes:
         network_names: names of the networks that the model works with, as in ``networks`` of an option file;
             ``g`` is ``network_g``.
+        network_kinds: by name, the class that a network has to be of, where that is not
+            `RestorationNetwork`.
         predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
         needs_losses: whether training without any loss of the option file is a mistake.
         reference: field of a batch that predictions are compared with; data sets name it.
     """
 
     network_names: ClassVar[tuple[str, ...]] = ("g",)
+    network_kinds: ClassVar[Mapping[str, type[Network]]] = {}
     predicts_with: ClassVar[str] = "g"
     needs_losses: ClassVar[bool] = True
     reference: str = "gt"
 
-    def __init__(self, networks: Mapping[str, RestorationNetwork]) -> None:
+    def __init__(self, networks: Mapping[str, Network]) -> None:
         super().__init__()
         self.networks = nn.ModuleDict(networks)
 
     def network(self, name: str) -> RestorationNetwork:
-        """The network of a name."""
+        """The network of a name, which restores."""
         net = self.networks[name]
         assert isinstance(net, RestorationNetwork)
         return net
 
     @property
-    def trained(self) -> dict[str, RestorationNetwork]:
+    def trained(self) -> dict[str, Network]:
         """The networks that are not frozen: what is optimised, averaged, saved."""
-        nets = {name: self.network(name) for name in self.networks}
+        nets = {name: cast(Network, net) for name, net in self.networks.items()}
         return {name: net for name, net in nets.items() if any(p.requires_grad for p in net.parameters())}
 
     def train(self, mode: bool = True) -> Self:
@@ -77,6 +82,11 @@ class Model(nn.Module, ABC):
     def needs_in_training(self) -> tuple[str, ...]:
         """Fields of a batch that `training_step` takes."""
         return (*self.needs(), self.reference)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """What losses may name besides fields of the batch."""
+        return self.network(self.predicts_with).stage_names
 
     def check(self) -> None:
         """Check, once the networks are known, what cannot go together.
@@ -131,16 +141,31 @@ def check_inputs(model: Model, delivers: Collection[str], where: str, training: 
     missing = [name for name in needs if name not in delivers]
     if not missing:
         return
-    name, net = missing[-1], model.network(model.predicts_with)
-    if name in inputs_of(net) or name == model.reference:
-        who = type(net).__name__ if name in inputs_of(net) else type(model).__name__
+    name = missing[-1]
+    if name in model.needs() or name == model.reference:
+        who = type(model.networks[model.predicts_with] if name in model.needs() else model).__name__
         what = f"{who} needs '{name}', which this type does not deliver"
         way_on = f"use {types.get(name, 'PairedImageDataset')}"
     else:
         what = f"a loss names '{name}', which neither this type delivers ({', '.join(delivers)})"
-        what += f" nor a network gives as a stage ({', '.join(net.stage_names)})"
+        what += f" nor a network gives as a stage ({', '.join(model.stage_names)})"
         way_on = "take another loss, data set or network"
     raise OptionError(where, [f"{where}.type: {what}; {way_on}"])
+
+
+def check_kinds(model: type[Model], networks: Mapping[str, Network]) -> None:
+    """Check that each network is of the class that a model works with.
+
+    Raises:
+        OptionError: naming the network's block of the option file.
+    """
+    for name, net in networks.items():
+        kind = model.network_kinds.get(name, RestorationNetwork)
+        if not isinstance(net, kind):
+            known = ", ".join(known for known in ARCHS.names() if issubclass(network_class(known), kind))
+            what = f"{model.__name__} works with a {kind.__name__} here, which {type(net).__name__} is not"
+            where = network_place(name)
+            raise OptionError(where, [f"{where}.type: {what}; take one of {known}"])
 
 
 def check_channels(net: RestorationNetwork, where: str) -> None:

@@ -53,7 +53,8 @@ class ImageRestorationModel(Model):
             raise OptionError("train.mixup", [f"train.mixup: {what}; set it to false"])
 
     def needs_in_training(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.needs(), *self.losses.needs(self.network("g"), self.reference)]))
+        named = self.losses.needs(self.stage_names, self.reference)
+        return tuple(dict.fromkeys([*self.needs(), *named]))
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         if self.mixup:

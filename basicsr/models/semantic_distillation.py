@@ -111,9 +111,8 @@ class SemanticDistillationModel(Model):
     def needs_in_training(self) -> tuple[str, ...]:
         nets = [self.network(name) for name in self.network_names]
         needs = [name for net in nets for name in inputs_of(net) if name != "labels"]
-        needs += self.losses.needs(nets[0], self.reference) + self.second_losses.needs(
-            nets[1], self.reference
-        )
+        for net, losses in zip(nets, (self.losses, self.second_losses), strict=False):
+            needs += losses.needs(net.stage_names, self.reference)
         labels = ["labels"] if self._needs_labels and self._segmenter is None else []
         return tuple(dict.fromkeys([*self.needs(), *needs, *labels]))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import RestorationNetwork
 from basicsr.utils.named import Named
 
 
@@ -27,14 +26,14 @@ class Terms(nn.ModuleDict):
         super().__init__(losses)
         self._calls = {name: Named(loss) for name, loss in self.items()}
 
-    def needs(self, net: RestorationNetwork, reference: str) -> tuple[str, ...]:
+    def needs(self, stage_names: Collection[str], reference: str) -> tuple[str, ...]:
         """Fields of a batch that the losses name.
 
         Args:
-            net: whose stages they see.
+            stage_names: of what they see besides.
             reference: field that predictions are compared with.
         """
-        given = {"pred", "target", *net.stage_names}
+        given = {"pred", "target", *stage_names}
         named = [name for call in self._calls.values() for name in call.needs if name not in given]
         return tuple(dict.fromkeys([reference, *named]))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from basicsr import __version__
-from basicsr.archs.base import RestorationNetwork, facts_of
+from basicsr.archs.base import RestorationNetwork, facts_of, require_restoring
 from basicsr.checkpoints.rebuild import Rebuilt, rebuild_network
 from basicsr.layers.local_pool import LocalAvgPool2d
 from basicsr.layers.normalization import Normalization
@@ -66,7 +66,7 @@ def export_onnx(
         )
     optional_import("onnxruntime", "checking an ONNX file", INSTALL)
     rebuilt = rebuild_network(weights, local, padding, param_key)
-    net = _of_photos(rebuilt.net)
+    net = _of_photos(require_restoring(rebuilt.net, str(weights)))
     program = _trace(net, opset, weights)
     program.model.metadata_props.update(_metadata(rebuilt, weights))
     difference = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from basicsr.archs.base import RestorationNetwork
+from basicsr.archs.base import RestorationNetwork, require_restoring
 from basicsr.checkpoints.rebuild import UnknownNetworkError, build_from_weights, rebuild_network
 from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
@@ -41,10 +41,11 @@ def load_any(
         rebuilt = rebuild_network(path, local, padding, param_key)
     except UnknownNetworkError as unknown:
         return _of_another_toolkit(path, local, padding, param_key, unknown)
-    if (what := channel_mistake(rebuilt.net)) is not None:
+    net = require_restoring(rebuilt.net, str(path))
+    if (what := channel_mistake(net)) is not None:
         raise UserError(f"{path}: {what}")
     logger().info(rebuilt.said)
-    return rebuilt.net
+    return net
 
 
 def _of_another_toolkit(
@@ -61,7 +62,7 @@ def _of_another_toolkit(
     if local or padding is not None:
         raise UserError(f"{path}: Spandrel pools and pads in one way only; leave --local and --padding out")
     logger().info(said)
-    return net
+    return require_restoring(net, str(path))
 
 
 def find_weights(typed: str | None) -> Path:

@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from basicsr.archs.base import RestorationNetwork
+from basicsr.archs.base import RestorationNetwork, require_restoring
 from basicsr.config.schema import Config
 from basicsr.engine.networks import start_network
 from basicsr.engine.run import device_of_process
@@ -74,7 +74,7 @@ def cost_of(config: Config, size: tuple[int, int], record: Path) -> tuple[Place,
         if known["place"] == asdict(place):
             return place, Cost(**known["cost"])
     net = start_network(config, MODELS[config.model_type].predicts_with, device)  # type: ignore[attr-defined]
-    cost = measure(net.to(device).eval(), *size)
+    cost = measure(require_restoring(net.to(device).eval(), "network_g"), *size)
     text = json.dumps({"place": asdict(place), "cost": asdict(cost)}, indent=2)
     write_bytes(record, f"{text}\n".encode())
     return place, cost

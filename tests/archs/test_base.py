@@ -6,10 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from basicsr.archs.base import RestorationNetwork, adopt_facts, facts_of, network_class
+from basicsr.archs.base import (
+    Network,
+    RestorationNetwork,
+    adopt_facts,
+    build_network,
+    facts_of,
+    network_class,
+    require_restoring,
+)
 from basicsr.layers.normalization import IDENTITY, Normalization
 from basicsr.layers.weights_facts import WeightsFacts
-from basicsr.utils.errors import OptionError
+from basicsr.models.base import check_kinds
+from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.registry import ARCHS
 
 ALL = WeightsFacts(
@@ -45,5 +55,36 @@ def test_the_stage_of_a_plain_network_is_its_image():
 
 def test_a_class_without_the_contract_is_named(monkeypatch):
     monkeypatch.setitem(ARCHS._entries, "Stranger", torch.nn.Identity)
-    with pytest.raises(OptionError, match="'Stranger' of torch.* is no RestorationNetwork; derive it from"):
+    with pytest.raises(OptionError, match="'Stranger' of torch.* is no Network; derive it from"):
         network_class("Stranger")
+
+
+def test_a_network_that_restores_nothing_keeps_half_of_the_contract(monkeypatch):
+    class Judge(Network):
+        def __init__(self) -> None:
+            super().__init__()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean((1, 2, 3))
+
+    monkeypatch.setitem(ARCHS._entries, "Judge", Judge)
+    assert network_class("Judge") is Judge
+    net = build_network({"type": "Judge"})
+    assert net.block == {"type": "Judge"} and facts_of(net) == WeightsFacts()
+    with pytest.raises(UserError, match=r"judge\.pth: Judge restores no images; take the weights"):
+        require_restoring(net, "judge.pth")
+
+
+def test_a_model_says_which_networks_it_works_with():
+    class Judge(Network):
+        pass
+
+    class Judged(ImageRestorationModel):
+        network_names = ("g", "judge")
+        network_kinds = {"judge": Judge}
+
+    check_kinds(Judged, {"g": Plain(), "judge": Judge()})
+    with pytest.raises(OptionError, match=r"networks\.judge\.type: .* a Judge here, which Plain is not"):
+        check_kinds(Judged, {"g": Plain(), "judge": Plain()})
+    with pytest.raises(OptionError, match=r"network_g\.type: .* a RestorationNetwork .*NAFNet"):
+        check_kinds(Judged, {"g": Judge(), "judge": Judge()})

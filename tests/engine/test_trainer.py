@@ -392,7 +392,14 @@ def test_a_network_of_other_channels_than_images_have_is_refused(name: str, opti
         check_channels(ARCHS.build(name, options), "network_g")
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHS.names() if not network_class(name).needs_state])
+RESTORING = [
+    name
+    for name in ARCHS.names()
+    if issubclass(network_class(name), RestorationNetwork) and not network_class(name).needs_state
+]
+
+
+@pytest.mark.parametrize("name", RESTORING)
 def test_every_network_takes_the_channels_of_its_inputs_by_default(name: str):
     options = {"net": {"type": "NAFNet"}} if network_class(name).wraps else {}
     check_channels(ARCHS.build(name, options), "network_g")
