@@ -143,7 +143,7 @@ def evaluate(
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
-    _check_needs(metrics, {"restored", "gt", "key", *dataset.delivers}, name)
+    _check_needs(metrics, {"restored", "gt", "key", *dataset.delivers, *model.figure_names}, name)
     if picture is not None:
         require_short_names(picture(key) for key in dataset.keys)
     apply = windows_of(options)
@@ -160,7 +160,10 @@ def evaluate(
     )
     with torch.no_grad():
         for batch in shown:
-            restored = model.predict(move_to(batch, device), apply).cpu()
+            moved = move_to(batch, device)
+            predicted = model.predict(moved, apply)
+            figures = model.figures(moved, predicted)
+            restored = predicted.cpu()
             roles = {"restored": restored, "gt": batch[dataset.reference], "lq": batch["lq"]}
             images = {role: dataset.denormalize(image)[0] for role, image in roles.items()}
             if not options.rgb2bgr:
@@ -170,6 +173,7 @@ def evaluate(
             if not options.use_image:
                 seen = {role: _unrounded(image) for role, image in images.items()}
             offered = {field: _only(value) for field, value in batch.items()}
+            offered |= {figure: _only(value.cpu()) for figure, value in figures.items()}
             offered |= {**seen, dataset.reference: seen["gt"]}
             key = offered["key"]
             values = {

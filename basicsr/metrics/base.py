@@ -7,7 +7,8 @@ know of it::
     def calculate_psnr(restored, gt, crop_border: int = 0) -> float: ...
 
 It is called with what its parameters name: ``restored``; ``gt``, the reference, which also has the name of
-its field; ``lq``; any other field of the batch, as an array without the batch's axis; ``key``. Pictures are
+its field; ``lq``; any other field of the batch and any figure of the model, as an array without the batch's
+axis; ``key``. Pictures are
 uint8 (H, W, 3) RGB, or float64 in [0, 1] with ``use_image: false``. Of a function, parameters with a default
 are its options; a class has its options in its constructor.
 

@@ -41,6 +41,7 @@ class Model(nn.Module, ABC):
         network_kinds: by name, the class that a network has to be of, where that is not
             `RestorationNetwork`.
         predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
+        figure_names: what `figures` gives.
         needs_losses: whether training without any loss of the option file is a mistake.
         reference: field of a batch that predictions are compared with; data sets name it.
     """
@@ -48,6 +49,7 @@ class Model(nn.Module, ABC):
     network_names: ClassVar[tuple[str, ...]] = ("g",)
     network_kinds: ClassVar[Mapping[str, type[Network]]] = {}
     predicts_with: ClassVar[str] = "g"
+    figure_names: ClassVar[tuple[str, ...]] = ()
     needs_losses: ClassVar[bool] = True
     reference: str = "gt"
 
@@ -113,6 +115,14 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
         """Restored images (B, C, H, W), or clips (B, T, C, H, W), in the range of the batch, not clamped."""
+
+    def figures(self, batch: Batch, restored: Tensor) -> dict[str, Tensor]:
+        """What metrics may name besides the pictures, by the names of `figure_names`: (B, ..) each.
+
+        Args:
+            restored: what `predict` gave of the batch.
+        """
+        return {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """`training_step`, under the name that PyTorch's wrappers call."""

@@ -50,8 +50,8 @@ class Brighter(RestorationNetwork):
         return x + 1.4 / 255
 
 
-def run(dataset, metrics, options=PLAIN, **more):
-    model = ImageRestorationModel({"g": Brighter()}, {})
+def run(dataset, metrics, options=PLAIN, kind=ImageRestorationModel, **more):
+    model = kind({"g": Brighter()}, {})
     model.train()
     loading = DatasetOptions(type="PairedImageDataset", name="set", num_worker_per_gpu=0)
     loader = evaluation_loader(dataset, loading, Ranks())
@@ -99,6 +99,23 @@ def test_unrounded_values_are_those_of_the_network_in_0_to_1(pairs):
     np.testing.assert_allclose(restored - gt, 4.4 / 255, atol=1e-6)
     np.testing.assert_allclose(lq - gt, 3 / 255, atol=1e-6)
     assert gt[3, 5].tolist() == pytest.approx([12 / 255, 20 / 255, 50 / 255])
+
+
+class WithFigure(ImageRestorationModel):
+    figure_names = ("added",)
+
+    def figures(self, batch: Batch, restored: Tensor) -> dict[str, Tensor]:
+        return {"added": (restored - batch["lq"]).mean((1, 2, 3))}
+
+
+def test_metrics_may_ask_for_figures_of_the_model(pairs):
+    def metric(added) -> float:
+        return added
+
+    result = run(pairs, {"added": described(metric)}, kind=WithFigure)
+    assert result.mean["added"] == pytest.approx(1.4 / 255, rel=1e-4)
+    with pytest.raises(UserError, match=r"val\.metrics\.added: needs 'added', which set does not deliver"):
+        run(pairs, {"added": described(metric)})
 
 
 def test_networks_of_bgr_are_written_and_judged_with_channels_in_reverse(pairs, tmp_path):
