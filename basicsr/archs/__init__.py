@@ -10,6 +10,10 @@ from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.purohit import Purohit
 from basicsr.archs.rcdnet import RCDNet
+from basicsr.archs.hypercut import HyperCUTNet
+from basicsr.archs.jin import Jin
+from basicsr.archs.nafnet import NAFNet, NAFNetLocal
+from basicsr.archs.purohit import Purohit
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
@@ -32,6 +36,11 @@ __all__ = [
     "NAFNetLocal",
     "Purohit",
     "RCDNet",
+    "HyperCUTNet",
+    "Jin",
+    "NAFNet",
+    "NAFNetLocal",
+    "Purohit",
     "SegNAFNet",
     "SegNAFNetLocal",
     "Spandrel",

@@ -31,6 +31,11 @@ SMALLER = {
     "NAFNet": SMALL,
     "BaselineLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "NAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
+    "Jin": {
+        "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+        "centre_global": 4, "side_global": 4,
+    },
+    "Purohit": {"frames": 3, "width": 4, "flow_widths": [3, 4, 5]},
     "SegNAFNet": {**SMALL, "mask_dropout": 0.5},
     "SegNAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
     "MSResNet": {"width": 4, "blocks": 1},
@@ -42,7 +47,7 @@ SMALLER = {
     "Uformer": {"embed_dim": 4, "depths": [1, 2, 1, 1, 2, 1, 1, 2, 1], "win_size": 2},
     "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
     "WithSPF": {"net": {"type": "Baseline", **SMALL}, "regions": 3, "prior_channels": 4},
-}
+}  # fmt: skip
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
 # a file of their own, and so have those that restore nothing.
 OPTIONS = {
@@ -51,7 +56,9 @@ OPTIONS = {
     if issubclass(network_class(name), RestorationNetwork) and not network_class(name).needs_state
 }
 # Tracing takes as long as there are operations.
-TRACED = [pytest.param(name, marks=pytest.mark.slow) if name == "MAXIM" else name for name in OPTIONS]
+TRACED = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("Jin", "MAXIM") else []) for name in OPTIONS
+]
 PAPER = {"width": 32, "enc_blk_nums": [1, 1, 1, 28], "middle_blk_num": 1, "dec_blk_nums": [1, 1, 1, 1]}
 
 
