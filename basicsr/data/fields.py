@@ -109,6 +109,54 @@ class StoredField:
 
 
 @dataclass(frozen=True)
+class ChosenField:
+    """One stored file a key, which a file chooses.
+
+    Args:
+        stored: what it is; the field has its name.
+        root: the file that chose, for messages.
+        chosen: by key of the sample, the key of its file.
+
+    Raises:
+        UserError: files are missing.
+    """
+
+    stored: StoredField
+    root: str
+    chosen: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        wanted = {as_key(key) for key in self.chosen.values()}
+        require_same(wanted, wanted & set(self.stored.keys()), self.root, self.stored.root)
+
+    @property
+    def name(self) -> str:
+        """That of what is stored."""
+        return self.stored.name
+
+    @property
+    def is_image(self) -> bool:
+        """As what is stored."""
+        return self.stored.is_image
+
+    def keys(self) -> list[str]:
+        """In the order of ``chosen``."""
+        return list(self.chosen)
+
+    def load(self, key: str, epoch: int) -> NDArray[Any]:
+        """The decoded file, in every epoch the same."""
+        return self.stored.load(self.chosen[key], epoch)
+
+    def finish(self, array: NDArray[Any]) -> torch.Tensor:
+        """As of what is stored."""
+        return self.stored.finish(array)
+
+    def places(self, key: str) -> str:
+        """The file, or the entry of an LMDB."""
+        return self.stored.places(self.chosen[key])
+
+
+@dataclass(frozen=True)
 class FramesField:
     """Several stored files a key, stacked: (N, .., H, W).
 

@@ -141,10 +141,19 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         arrays = {field.name: field.load(self.field_key(field, key), epoch) for field in self.fields}
         self._check_sizes(key, arrays)
         generator = sample_generator(self.seed, epoch, number)
+        arrays = self.arrange(arrays, key, generator)
         if self.train:
             for transform in self._transforms:
                 arrays = transform(arrays, generator)
         return self.finish(arrays, key, generator) | {"key": key}
+
+    def arrange(self, arrays: Arrays, key: str, generator: np.random.Generator) -> Arrays:
+        """What is done to the arrays of a sample before the transforms, also in evaluation; here nothing.
+
+        Args:
+            arrays, key, generator: as of `finish`.
+        """
+        return arrays
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
         """The sample, after the transforms.

@@ -201,7 +201,7 @@ METRICS = Registry("metric", "basicsr.metrics", called_by_name=True)
 DATASETS = Registry(
     "dataset", "basicsr.data", runtime=("seed", "train"), elsewhere={"SingleImageDataset": WITHOUT_TRUTH}
 )
-TRANSFORMS = Registry("transform", "basicsr.data.transforms", runtime=("margin",))
+TRANSFORMS = Registry("transform", "basicsr.data", runtime=("margin",))
 MODELS = Registry("model", "basicsr.models", runtime=("networks", "losses", "mixup"))
 OPTIMIZERS = Registry("optimizer", "basicsr.engine.optimizers", runtime=("params",))
 SCHEDULES = Registry("scheduler", "basicsr.engine.schedules", runtime=("step", "base_lr"))

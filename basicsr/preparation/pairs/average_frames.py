@@ -6,15 +6,14 @@ import hashlib
 import json
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from basicsr.data.frame_windows import frame_runs
 from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.reading import read_bytes
 from basicsr.storage import DiskStorage
@@ -185,28 +184,8 @@ def find_clips(folder: Path) -> dict[str, list[Path]]:
         UserError: no such folder, or no frame in it.
     """
     storage = DiskStorage(folder, READABLE)
-    by_folder: defaultdict[str, list[str]] = defaultdict(list)
-    for key in storage.keys():  # noqa: SIM118
-        by_folder[str(PurePosixPath(key).parent)].append(key)
-    runs = (run for keys in by_folder.values() for run in _runs(sorted(keys, key=_natural)))
+    runs = frame_runs(storage.keys())
     return {run[0]: [Path(storage.describe(key)) for key in run] for run in runs}
-
-
-def _runs(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Split where the last number in the names grows by more than it does elsewhere."""
-    numbers = [int(match[0]) if (match := re.search(r"\d+$", key)) else None for key in keys]
-    if len(keys) < 2 or None in numbers:
-        yield list(keys)
-        return
-    steps = np.diff(np.array(numbers, dtype=np.int64))
-    breaks = np.flatnonzero(steps != steps[steps > 0].min(initial=np.iinfo(np.int64).max)) + 1
-    for begin, end in pairwise([0, *breaks.tolist(), len(keys)]):
-        yield list(keys[begin:end])
-
-
-def _natural(key: str) -> list[tuple[int, str]]:
-    """Numbers compare as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)]
 
 
 def _pairs(job: FrameJob, clips: dict[str, list[Path]]) -> Iterator[_Pair]:
