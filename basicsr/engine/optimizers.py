@@ -44,3 +44,15 @@ def SGD(  # noqa: N802
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent."""
     return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+
+@OPTIMIZERS.register
+def Adamax(  # noqa: N802
+    params: Params,
+    lr: Rate,
+    weight_decay: Rate = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> torch.optim.Optimizer:
+    """Adam with the largest gradient so far in place of the mean square."""
+    return torch.optim.Adamax(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)

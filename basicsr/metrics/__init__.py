@@ -2,6 +2,7 @@
 
 from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
 from basicsr.metrics.base import SetMetric, metric
+from basicsr.metrics.clip import PLPIPS, calculate_flow_error, calculate_ppsnr, calculate_pssim
 from basicsr.metrics.fid import FID
 from basicsr.metrics.lpips import LPIPS
 from basicsr.metrics.luma import (
@@ -12,6 +13,12 @@ from basicsr.metrics.luma import (
 )
 from basicsr.metrics.mode_collapse import calculate_mcr
 from basicsr.metrics.niqe import NIQE
+from basicsr.metrics.ordering import (
+    calculate_con,
+    calculate_hit,
+    calculate_trivial_con,
+    calculate_trivial_hit,
+)
 from basicsr.metrics.psnr_ssim import (
     calculate_input_psnr,
     calculate_input_ssim,
@@ -24,18 +31,26 @@ __all__ = [
     "FID",
     "LPIPS",
     "NIQE",
+    "PLPIPS",
     "SetMetric",
+    "calculate_con",
+    "calculate_flow_error",
+    "calculate_hit",
     "calculate_input_psnr",
     "calculate_input_psnr_y",
     "calculate_input_ssim",
     "calculate_input_ssim_y",
     "calculate_mcr",
+    "calculate_ppsnr",
     "calculate_psnr",
     "calculate_psnr_aligned",
     "calculate_psnr_y",
+    "calculate_pssim",
     "calculate_ssim",
     "calculate_ssim_2d",
     "calculate_ssim_aligned",
     "calculate_ssim_y",
+    "calculate_trivial_con",
+    "calculate_trivial_hit",
     "metric",
 ]

@@ -1,6 +1,10 @@
 """What is trained: one training step and one prediction a task. To add one: a file here and a line below."""
 
+from basicsr.models.clip_restoration import ClipRestorationModel
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.models.semantic_distillation import SemanticDistillationModel
 
 __all__ = ["ImageRestorationModel", "SemanticDistillationModel"]
+from basicsr.models.ordering import OrderingModel
+
+__all__ = ["ClipRestorationModel", "ImageRestorationModel", "OrderingModel"]

@@ -9,7 +9,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.archs.base import RestorationNetwork
+from basicsr.archs.base import Network
 from basicsr.models.base import Apply, Batch, Model, gather_inputs, run_whole
 from basicsr.models.terms import Terms
 from basicsr.utils.errors import OptionError
@@ -34,7 +34,7 @@ class ImageRestorationModel(Model):
 
     def __init__(
         self,
-        networks: Mapping[str, RestorationNetwork],
+        networks: Mapping[str, Network],
         losses: Mapping[str, nn.Module],
         mixup: bool = False,
         input_noise: Annotated[float, Meta(ge=0)] = 0.0,

@@ -41,7 +41,7 @@ class PhotoToClip(RestorationNetwork):
 
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
-class ClipDataset(ImageDataset):
+class PhotoClips(ImageDataset):
     """Blurred photos and the frames that a file chooses for each.
 
     Args:

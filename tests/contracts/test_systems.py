@@ -78,7 +78,7 @@ def option_file(system: str) -> str:
     given = dict(SYSTEMS[system])
     roots: dict[str, Any] = {"type": "PairedImageDataset", "dataroot_gt": "data/target"}
     if system == "photo_to_clip":
-        roots = {"type": "ClipDataset", "dataroot_gt": "data/frames", "metadata": "data/clips.json"}
+        roots = {"type": "PhotoClips", "dataroot_gt": "data/frames", "metadata": "data/clips.json"}
     roots["dataroot_lq"] = "data/input"
     losses = {name: block for name, block in given.pop("losses").items() if block}
     metrics = given.pop("metrics", {"psnr": {"type": "calculate_psnr"}})

@@ -108,6 +108,7 @@ def test_a_milestone_at_a_restart_is_forgotten():
     ("AdamW", {}, {"weight_decay": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8}),
     ("Adam", {}, {"weight_decay": 0, "betas": (0.9, 0.999), "eps": 1e-8}),
     ("SGD", {}, {"momentum": 0, "weight_decay": 0, "nesterov": False}),
+    ("Adamax", {}, {"weight_decay": 0, "betas": (0.9, 0.999), "eps": 1e-8}),
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}),
     ("Adam", {"weight_decay": 0.1, "betas": (0.5, 0.6), "eps": 1e-3}, {}),
 ])  # fmt: skip
@@ -191,7 +192,7 @@ def test_published_names_are_known():
         "LinearLR",
     }
     assert names <= set(SCHEDULES.names())
-    assert {"AdamW", "Adam", "SGD"} <= set(OPTIMIZERS.names())
+    assert {"AdamW", "Adam", "Adamax", "SGD"} <= set(OPTIMIZERS.names())
 
 
 def test_optimisers_get_their_options():
