@@ -1,7 +1,7 @@
 """How blur and rain come about."""
 
 from basicsr.synthesis.blur import blur_image
-from basicsr.synthesis.clip import ClipRules, filmed_pair
+from basicsr.synthesis.clip import ClipRules, filmed_frames, filmed_pair
 from basicsr.synthesis.draw import Draw, choose_instances, choose_regions, draw_pair
 from basicsr.synthesis.kernel_folder import KernelFolder
 from basicsr.synthesis.kernels import linear_motion
@@ -25,6 +25,7 @@ __all__ = [
     "choose_instances",
     "choose_regions",
     "draw_pair",
+    "filmed_frames",
     "filmed_pair",
     "linear_motion",
     "make_pair",

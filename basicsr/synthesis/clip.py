@@ -140,6 +140,24 @@ def filmed_pair(photo: Frame, rules: ClipRules, generator: np.random.Generator) 
     Raises:
         ValueError: nothing is left of the photo without the margins.
     """
+    frames, target = _filmed(photo, rules, generator)
+    return average_frames(frames, ResponseTable.from_gamma(rules.gamma), "nearest"), frames[target]
+
+
+def filmed_frames(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> list[Frame]:
+    """The frames of a clip; those that `filmed_pair` averages.
+
+    Returns:
+        (H - 2 * margin, W - 2 * margin, 3) each.
+
+    Raises:
+        ValueError: as `filmed_pair`.
+    """
+    return _filmed(photo, rules, generator)[0]
+
+
+def _filmed(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> tuple[list[Frame], int]:
+    """The frames without their margins, and which of them is the target."""
     height, width = photo.shape[:2]
     if min(height, width) <= 2 * rules.margin:
         raise ValueError(
@@ -148,4 +166,4 @@ def filmed_pair(photo: Frame, rules: ClipRules, generator: np.random.Generator) 
     clip = draw_clip(rules, height, width, generator)
     inside = slice(rules.margin, -rules.margin or None)
     frames = [frame[inside, inside] for frame in film(photo, clip, rules.gamma, generator)]
-    return average_frames(frames, ResponseTable.from_gamma(rules.gamma), "nearest"), frames[clip.target]
+    return frames, clip.target

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from basicsr.config.cli import command_parser, run_command
 from basicsr.utils.typed_path import typed_path
 
-EXAMPLE = """example:
-  {command} --sharp photos --out datasets/Mine/train --extent 2 30"""
+EXAMPLE = """examples:
+  {command} --sharp photos --out datasets/Mine/train --extent 2 30
+  {command} --sharp photos --out frames --clips --frames 7 7"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare film") -> None:
@@ -31,6 +32,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
     parser.add_argument(
         "--frames", type=int, nargs=2, metavar="N", help="least and most of a clip (default: 7 13)"
     )
+    parser.add_argument(
+        "--clips", action="store_true",
+        help="write the sharp frames, a folder a clip, for prepare clips; they are exposed shorter",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="make all pairs again, also by other rules")
@@ -48,12 +53,22 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
         from basicsr.utils.log import open_log
 
         open_log(True)
-        rules = ClipRules()
+        usual = ClipRules()
         rules = ClipRules(
-            extent=tuple(typed.extent or rules.extent), frames=tuple(typed.frames or rules.frames)
+            extent=tuple(typed.extent or usual.extent),
+            frames=tuple(typed.frames or usual.frames),
+            shutter=(0.1, 0.3) if typed.clips else usual.shutter,
         )
-        film_photos(
-            FilmJob(typed.sharp, typed.out, rules, typed.n, typed.seed, typed.workers, typed.overwrite)
+        job = FilmJob(
+            sharp=typed.sharp,
+            output=typed.out,
+            rules=rules,
+            copies=typed.n,
+            seed=typed.seed,
+            workers=typed.workers,
+            overwrite=typed.overwrite,
+            clips=typed.clips,
         )
+        film_photos(job)
 
     run_command(command, debug=False)

@@ -1,12 +1,13 @@
 """Pairs from sharp photos as if a moving camera had filmed them: what is missing, shared among processes.
 
-``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules.
+``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules. Where clips are wanted
+instead, their frames are ``<name>_<n>/0001.png``, ..
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ import msgspec
 from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.photos import find_photos, read_photo
 from basicsr.preparation.reading import read_bytes
-from basicsr.synthesis import ClipRules, filmed_pair
-from basicsr.utils.errors import UserError
+from basicsr.synthesis import ClipRules, filmed_frames, filmed_pair
+from basicsr.synthesis.frame_average import Frame
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.folders import require_outside
 from basicsr.utils.image import write_png
 from basicsr.utils.log import logger
@@ -40,6 +42,7 @@ class FilmJob:
         seed: key of the random numbers, with the name of the photo and the number of the pair.
         workers: processes; null is one a core.
         overwrite: make all pairs again, whatever is there.
+        clips: write the frames instead of their mean and its target; the rules then say one number of them.
     """
 
     sharp: Path
@@ -49,14 +52,26 @@ class FilmJob:
     seed: int = 0
     workers: int | None = None
     overwrite: bool = False
+    clips: bool = False
+
+    def __post_init__(self) -> None:
+        least, most = self.rules.frames
+        if self.clips and least != most:
+            raise OptionError("--frames", [f"--frames: clips have one number of frames (got {least} {most})"])
 
     def places(self, item: _Item) -> Iterator[Path]:
+        if self.clips:
+            for number in range(1, self.rules.frames[0] + 1):
+                yield self.output / f"{item.key}_{item.number}" / f"{number:04d}.png"
+            return
         for field in FIELDS:
             yield self.output / field / f"{item.key}_{item.number}.png"
 
     def parameters(self) -> dict[str, Any]:
         """What decides the pairs besides the photos; more copies of each are no change."""
-        return dict(msgspec.json.decode(msgspec.json.encode({"seed": self.seed, "rules": self.rules})))
+        known: dict[str, Any] = {"seed": self.seed, "rules": self.rules}
+        known |= {"clips": True} if self.clips else {}
+        return dict(msgspec.json.decode(msgspec.json.encode(known)))
 
 
 @dataclass(frozen=True)
@@ -94,8 +109,9 @@ def _film(job: FilmJob, item: _Item) -> None:
     photo, _ = read_photo(read_bytes(item.path), str(item.path))
     generator = sample_generator(job.seed, zlib.crc32(item.key.encode()), item.number)
     try:
-        pair = filmed_pair(photo, job.rules, generator)
+        make = filmed_frames if job.clips else filmed_pair
+        images: Sequence[Frame] = make(photo, job.rules, generator)
     except ValueError as error:
         raise UserError(f"{item.path}: {error}; leave it out") from error
-    for place, image in zip(job.places(item), pair, strict=True):
+    for place, image in zip(job.places(item), images, strict=True):
         write_png(place, image)

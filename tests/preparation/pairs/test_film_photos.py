@@ -65,3 +65,16 @@ def test_a_photo_that_is_too_small_is_named_at_the_end(job, tmp_path):
     with pytest.raises(UserError, match=r"small\.png: a photo of 80x60 has nothing inside .*; leave it out"):
         film_photos(job)
     assert len(files(job.output)) == 8
+
+
+def test_clips_are_the_frames_that_a_pair_would_be_made_of(job):
+    film_photos(job)
+    rules = ClipRules(extent=(4, 8), frames=(7, 7))
+    clips = dataclasses.replace(job, output=job.output.parent / "clips", rules=rules, clips=True)
+    pairs = dataclasses.replace(job, output=job.output.parent / "seven", rules=rules)
+    assert film_photos(clips) == 4 and film_photos(clips) == 0 and film_photos(pairs) == 4
+    frames = sorted((clips.output / "b/c_1").iterdir())
+    assert [path.name for path in frames] == [f"{number:04d}.png" for number in range(1, 8)]
+    assert np.array_equal(read_rgb(frames[3]), read_rgb(pairs.output / "target/b/c_1.png"))
+    with pytest.raises(UserError, match="clips have one number of frames"):
+        dataclasses.replace(clips, rules=ClipRules())

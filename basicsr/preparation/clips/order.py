@@ -1,0 +1,133 @@
+"""Bringing the frames of a data set of clips into one direction of time, by a trained ordering network."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from basicsr.archs.ordering import OrderingNetwork, directions, mirror_scores
+from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.data.clip_metadata import PARTITIONS, Clip, ClipMetadata, Order, read_clip_metadata
+from basicsr.data.clips import ClipDataset
+from basicsr.utils.devices import choose_device
+from basicsr.utils.errors import UserError
+from basicsr.utils.files import write_bytes
+from basicsr.utils.log import logger
+
+SCORES = ".scores.csv"
+
+_ORDERS: dict[int, Order] = {1: "keep", -1: "reverse", 0: "ignore"}
+
+
+@dataclass(frozen=True)
+class OrderJob:
+    """What to do.
+
+    Args:
+        metadata: ``metadata.json``; its own orders are not looked at.
+        output: the same clips with ``reverse``, ``keep``, or ``ignore`` where the pairs of a clip do not
+            agree. The scores go to ``<output>.scores.csv`` beside it.
+        weights: of an ordering network.
+        root: folder that the paths are relative to; None is that of ``metadata``.
+        box_size: see `basicsr.data.clips.ClipDataset`.
+        device: as PyTorch writes it; ``auto`` is a GPU where there is one.
+        dry_run: say what would be written.
+        overwrite: replace an output with other contents.
+    """
+
+    metadata: Path
+    output: Path
+    weights: Path
+    root: Path | None = None
+    box_size: tuple[int, int] | None = None
+    device: str = "auto"
+    dry_run: bool = False
+    overwrite: bool = False
+
+
+def order_frames(job: OrderJob) -> Counter[Order]:
+    """Decide each clip on its stored frames, as they are: a second run writes the same.
+
+    Returns:
+        How many clips have which order.
+
+    Raises:
+        UserError: the weights are of no ordering network, there are mistakes in the metadata, or the output
+            is there with other contents.
+    """
+    rebuilt = rebuild_network(job.weights)
+    net = rebuilt.net
+    if not isinstance(net, OrderingNetwork):
+        what = f"{type(net).__name__} tells no order"
+        raise UserError(
+            f"{job.weights}: {what}; take the weights of an ordering network, such as HyperCUTNet"
+        )
+    logger().info(rebuilt.said)
+    metadata = read_clip_metadata(job.metadata)
+    scores = _scores(job, net, metadata)
+    clips = [replace(clip, order=_ORDERS[_direction(scores[clip.id])]) for clip in metadata.clips]
+    counts = Counter(clip.order for clip in clips)
+    said = ", ".join(f"{counts[order]} {order}" for order in _ORDERS.values())
+    if job.dry_run:
+        logger().info(f"{job.output} would have: {said}")
+        return counts
+    _write(job, replace(metadata, clips=clips), scores)
+    logger().info(f"{job.output}: {said}")
+    return counts
+
+
+def _scores(job: OrderJob, net: OrderingNetwork, metadata: ClipMetadata) -> dict[str, list[float]]:
+    """Of the mirror pairs of each clip, by its id."""
+    device = choose_device(job.device)
+    net.to(device)
+    scores: dict[str, list[float]] = {}
+    with tqdm(total=len(metadata.clips), desc="ordering", unit="clip", disable=None) as bar:
+        for partition in PARTITIONS:
+            if not metadata.of(partition):
+                continue
+            dataset = ClipDataset(
+                dataroot_gt=str(job.root or job.metadata.parent),
+                metadata=str(job.metadata),
+                partition=partition,
+                order="stored",
+                box_size=job.box_size,
+            )
+            dataset.normalization = net.normalization
+            for number, key in enumerate(dataset.keys):
+                frames: Tensor = dataset[number]["frames"]
+                with torch.inference_mode():
+                    scores[key] = mirror_scores(net, frames[None].to(device))[0].tolist()
+                bar.update()
+    return scores
+
+
+def _direction(scores: Sequence[float]) -> int:
+    return int(directions(torch.tensor([scores]))[0])
+
+
+def _write(job: OrderJob, metadata: ClipMetadata, scores: dict[str, list[float]]) -> None:
+    if job.output.exists() and not job.overwrite:
+        if read_clip_metadata(job.output) == metadata:
+            logger().info(f"{job.output}: is there already and says the same")
+            return
+        raise UserError(f"{job.output}: is there already and says something else; --overwrite replaces it")
+    metadata.write(job.output)
+    write_bytes(job.output.with_name(job.output.name + SCORES), _table(metadata.clips, scores).encode())
+
+
+def _table(clips: Sequence[Clip], scores: dict[str, list[float]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    pairs = len(next(iter(scores.values()), []))
+    writer.writerow(["id", "order", *(f"pair_{number}" for number in range(1, pairs + 1))])
+    for clip in clips:
+        writer.writerow([clip.id, clip.order, *(f"{score:.6g}" for score in scores[clip.id])])
+    return buffer.getvalue()
