@@ -34,6 +34,7 @@ VERBS: dict[str, dict[str, str]] = {
         "prepare rain": "a download of a deraining set in the standard layout",
         "prepare noise": "a download of a denoising set in the standard layout",
         "prepare demo-set": "the data of the Demo option files",
+        "prepare small-clips": "the data of the SmallClips option files",
         "prepare small-set": "the data of the Small option files",
         "prepare crops": "windows of large images, for training",
         "prepare lmdb": "a folder as one LMDB",

@@ -173,7 +173,7 @@ def check_kinds(model: type[Model], networks: Mapping[str, Network]) -> None:
         kind = model.network_kinds.get(name, RestorationNetwork)
         if not isinstance(net, kind):
             known = ", ".join(known for known in ARCHS.names() if issubclass(network_class(known), kind))
-            what = f"{model.__name__} works with a {kind.__name__} here, which {type(net).__name__} is not"
+            what = f"{type(net).__name__} is no {kind.__name__}, which {model.__name__} works with here"
             where = network_place(name)
             raise OptionError(where, [f"{where}.type: {what}; take one of {known}"])
 
