@@ -23,7 +23,8 @@ EXAMPLES = """examples:
   {command} -i photo.jpg -o out/ --weights maxim-deblurring
   {command} -i photos/ -o out/ --labels masks/ --save_masks seen/
   {command} -i trip/*.jpg more_photos/ -o out/
-  {command} -i clip.mp4 -o clip_sharp.mp4"""
+  {command} -i clip.mp4 -o clip_sharp.mp4
+  {command} -i photo.jpg -o clip.mp4 --frames 7 --weights Jin.pth"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur restore") -> None:
@@ -90,6 +91,17 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         default=95,
         help="of JPEG and WebP, 0 to 100; default: 95",
     )
+    clips = parser.add_argument_group("clips, of networks that make several frames of a photo")
+    clips.add_argument(
+        "--frames", type=int, metavar="N",
+        help="of a photo, or of each frame of a video; default: all that the network makes",
+    )  # fmt: skip
+    clips.add_argument("--fps", type=float, default=10, help="of a clip of a photo; default: 10")
+    clips.add_argument(
+        "--order_weights", type=typed_path, metavar="FILE",
+        help="an ordering network, which decides the direction of time within each frame of a video; without "
+        "it neighbours are matched",
+    )  # fmt: skip
     parser.add_argument(
         "--crf", type=int, default=16, help="of video, 0 to 51, smaller is better; default: 16"
     )
@@ -106,7 +118,7 @@ def infer(typed: argparse.Namespace) -> None:
     from basicsr.restoration.folder import RestoreJob, restore_all
     from basicsr.restoration.items import find_items, require_own_masks
     from basicsr.restoration.regions import RegionFinder, default_cache
-    from basicsr.restoration.weights import find_weights
+    from basicsr.restoration.weights import find_weights, load_ordering
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.plugins import load_plugins
 
@@ -128,6 +140,8 @@ def infer(typed: argparse.Namespace) -> None:
         save_masks=typed.save_masks,
         quality=typed.quality,
         crf=typed.crf,
+        frames=typed.frames,
+        fps=typed.fps,
         debug=typed.debug,
     )
     options = RestoreOptions(
@@ -142,7 +156,8 @@ def infer(typed: argparse.Namespace) -> None:
         finder = RegionFinder(segmenter, typed.rule, None if typed.no_cache else default_cache())
         facts["Masks"] = f"{chosen.name.lower()}, {segmenter.facts()['method']}; rule {typed.rule}"
         logger().info(f"masks: {facts['Masks']}")
-    restore_all(items, replace(job, facts=tuple(facts.items())), restorer, finder)
+    ordering = None if typed.order_weights is None else load_ordering(typed.order_weights, restorer.device)
+    restore_all(items, replace(job, facts=tuple(facts.items())), restorer, finder, ordering)
 
 
 def names_folder(output: str) -> bool:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
+from basicsr.archs.ordering import OrderingNetwork
 from basicsr.masks import LabelMap, write_label_map
 from basicsr.masks.pictures import overlay
 from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbnails
 from basicsr.reporting.facts import circumstances
 from basicsr.reporting.model import to_document
 from basicsr.reporting.page import read_page, write_page
+from basicsr.restoration.clip_files import chosen_frames, write_clip
+from basicsr.restoration.continuity import Continuity
 from basicsr.restoration.guard import Findings
-from basicsr.restoration.items import Item, as_clips, frame_path
+from basicsr.restoration.items import Item, as_clips, frame_path, holds_clip
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
-from basicsr.restoration.video import restore_video
+from basicsr.restoration.video import first_pictures, restore_video
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
@@ -40,6 +43,8 @@ class RestoreJob:
         save_masks: folder for label maps and overlays; None writes none.
         quality: of JPEG and WebP, 0 to 100.
         crf: of video, 0 to 51; smaller is better and larger.
+        frames: of a clip that a network makes of a photo, or of a frame of a video; None is all of them.
+        fps: of such a clip of a photo, where it is one file.
         facts: (what, value) lines for the report.
         debug: stop at the first file that fails, with a traceback.
     """
@@ -50,28 +55,39 @@ class RestoreJob:
     save_masks: Path | None = None
     quality: int = 95
     crf: int = 16
+    frames: int | None = None
+    fps: float = 10.0
     facts: tuple[tuple[str, str], ...] = ()
     debug: bool = False
 
 
 def restore_all(
-    items: Sequence[Item], job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
+    items: Sequence[Item],
+    job: RestoreJob,
+    restorer: Restorer,
+    finder: RegionFinder | None,
+    ordering: OrderingNetwork | None = None,
 ) -> None:
     """Restore every file, go on after one that is broken, and write the report of a folder.
 
-    A network that makes a clip of a photo gets a folder for each, with the frames as PNG files.
+    Of a network that makes a clip of a photo, a single output may be a video or a moving picture; else each
+    photo gets a folder with the frames as PNG files. A video becomes one with more frames.
 
     Args:
         items: from `basicsr.restoration.items.find_items`.
         finder: of masks, where the network wants them.
+        ordering: says in which direction a clip of a frame of a video stands; see `Continuity`.
 
     Raises:
         UserError: at the end, naming the files that could not be restored.
     """
+    name = type(restorer.net).__name__
     if restorer.gives_clip:
-        items = as_clips(items)
-        what = f"{type(restorer.net).__name__} makes several frames of a photo"
-        logger().info(f"{what}: they are written to folders with its name, as in {items[0].target}")
+        items = as_clips(items, job.is_folder)
+        where = f"they are written as {items[0].target}" + (", .." if job.is_folder else "")
+        logger().info(f"{name} makes several frames of a photo: {where}")
+    else:
+        _require_no_clips(items, job, name)
     missing = [item for item in items if job.overwrite or not item.target.exists()]
     if len(missing) < len(items):
         kept = len(items) - len(missing)
@@ -82,7 +98,7 @@ def restore_all(
     broken: list[str] = []
     for item in tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True):
         try:
-            images.append(_restore_item(item, job, restorer, finder))
+            images.append(_restore_item(item, job, restorer, finder, ordering))
         except UserError as error:
             broken.append(str(error))
         except Exception as error:
@@ -100,10 +116,27 @@ def restore_all(
         raise UserError("\n  ".join([f"{len(broken)} of {len(missing)} could not be restored:", *broken]))
 
 
+def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None:
+    """Check that nobody wants clips of a network that gives images."""
+    if job.frames is not None:
+        raise UserError(f"--frames {job.frames}: {name} makes one frame of a photo; leave it out")
+    for item in items:
+        if not item.is_video and holds_clip(item.target) and item.target.suffix.lower() != ".webp":
+            what = f"{name} makes one frame of a photo, no clip"
+            raise UserError(f"{item.target}: {what}; name a picture, or take another network")
+
+
 def _restore_item(
-    item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
+    item: Item,
+    job: RestoreJob,
+    restorer: Restorer,
+    finder: RegionFinder | None,
+    ordering: OrderingNetwork | None,
 ) -> ReportImage:
-    shown = (_restore_video if item.is_video else _restore_photo)(item, job, restorer, finder)
+    if item.is_video:
+        shown = _restore_video(item, job, restorer, finder, ordering)
+    else:
+        shown = _restore_photo(item, job, restorer, finder)
     if job.is_folder and not restorer.gives_clip and item.target.suffix != item.source.suffix:
         what = f"written as {item.target.suffix}: {item.source.suffix} files are read, not written"
         shown.notes.append(what)
@@ -148,11 +181,19 @@ class _Shown(NamedTuple):
 def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
     file = read_photo_file(item.source)
     height, width = file.image.shape[:2]
-    require_size(item.target, height, width)
+    is_one_clip = restorer.gives_clip and not job.is_folder and holds_clip(item.target)
+    if not is_one_clip:
+        require_size(item.target, height, width)
     started = time.perf_counter()
     restored = _restore_with_masks(file.image, item.mask_key, restorer, finder)
-    seconds = time.perf_counter() - started
     if restorer.gives_clip:
+        restored = replace(restored, frames=chosen_frames(restored.frames, job.frames))
+    seconds = time.perf_counter() - started
+    dropped: list[str] = []
+    if is_one_clip:
+        write_clip(item.target, to_8_bit(restored.frames), job.fps, job.crf, job.quality)
+        place = item.target
+    elif restorer.gives_clip:
         place, dropped = _write_frames(item.target.parent, file, restored)
     else:
         place, dropped = item.target, write_photo_file(item.target, file, restored.image, job.quality)
@@ -189,28 +230,46 @@ def _save_masks(job: RestoreJob, key: str, photo: Array, labels: LabelMap) -> li
     return []
 
 
-def _restore_video(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
-    if restorer.gives_clip:
-        what = f"{type(restorer.net).__name__} makes several frames of each"
-        raise UserError(f"{item.source}: {what}; take a network that gives images, or restore photos")
+def _restore_video(
+    item: Item,
+    job: RestoreJob,
+    restorer: Restorer,
+    finder: RegionFinder | None,
+    ordering: OrderingNetwork | None,
+) -> _Shown:
     findings = Findings()
+    times = 1
+    continuity = Continuity(ordering)
+
+    def clip_of(frame: Array) -> Restored:
+        restored = _restore_with_masks(frame, item.mask_key, restorer, finder)
+        if not restorer.gives_clip:
+            return restored
+        return replace(restored, frames=chosen_frames(restored.frames, job.frames))
+
+    if restorer.gives_clip:
+        beginning = [clip_of(frame).frames for frame in first_pictures(item.source, 2)]
+        continuity.begin(beginning)
+        times = len(beginning[0])
     frames = 0
     first: list[tuple[Array, Restored]] = []
     started = time.perf_counter()
 
     def restore(frame: Array) -> Array:
         nonlocal frames
-        restored = _restore_with_masks(frame, item.mask_key, restorer, finder)
+        restored = clip_of(frame)
         findings.add(restored.findings)
         frames += 1
         if not first:
             first.append((frame, restored))
-        return restored.image
+        return continuity.turned(restored.frames) if restorer.gives_clip else restored.image
 
-    said = restore_video(item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite)
+    said = restore_video(item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite, times=times)
     lq, restored = first[0]
     height, width = lq.shape[:2]
     seconds = time.perf_counter() - started
+    if restorer.gives_clip:
+        said = [f"{times} frames of each, {times * frames} in all; {continuity.said}", *said]
     notes = [
         f"{frames} frames of {width} x {height} pixels, {seconds / frames:.2f} s each; shown is the first"
     ]

@@ -18,6 +18,8 @@ from basicsr.utils.image import READABLE
 from basicsr.utils.photo_file import require_size, written_suffix
 
 KNOWN = (*READABLE, *VIDEO_SUFFIXES)
+MOVING = (".gif", ".webp")
+"""Pictures that can hold a clip, beside videos."""
 
 
 class Item(NamedTuple):
@@ -70,7 +72,7 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
         (only,) = items
         if only.is_video:
             require_video_suffix(only.target)
-        else:
+        elif not holds_clip(only.target):
             # a type that changes may hold less than that of the input
             require_size(only.target, *_size_in_header(only.source))
         if only.target.exists() and not overwrite:
@@ -78,15 +80,32 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
     return items
 
 
-def as_clips(items: Sequence[Item]) -> list[Item]:
-    """The same files, with the first frame of a clip as result: ``photo/0001.png`` instead of ``photo.jpg``.
+def as_clips(items: Sequence[Item], is_folder: bool) -> list[Item]:
+    """The same files, with what a network makes of them that gives clips.
+
+    Videos stay videos. Of a photo a single output can hold the clip (`holds_clip`); else the first frame is
+    the result, ``photo/0001.png`` instead of ``photo.jpg``.
+
+    Args:
+        is_folder: as of `find_items`.
 
     Raises:
         UserError: two folders of one name, or a frame that is an input.
     """
-    clips = [item._replace(target=frame_path(item.target.with_suffix(""), 0)) for item in items]
+    clips = [
+        item
+        if item.is_video or (not is_folder and holds_clip(item.target))
+        else item._replace(target=frame_path(item.target.with_suffix(""), 0))
+        for item in items
+    ]
     _require_places(clips)
     return clips
+
+
+def holds_clip(target: Path) -> bool:
+    """Whether a file of this name can hold a clip: a video that is written, or one of `MOVING`."""
+    suffix = target.suffix.lower()
+    return suffix in MOVING or (suffix in VIDEO_SUFFIXES and written_video_suffix(suffix) == suffix)
 
 
 def frame_path(folder: Path, index: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _H264 = ("libx264", {"preset": "medium"})
 _VP9 = ("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"})
 _ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
 
+_LIMITED = 1  # range of values, as in ITU-T H.273
 _CLOCK = 1_000_000  # containers count their length in millionths of a second
 _MISSING = 0.5  # seconds without packets at the end that make a file count as cut short
 _GUESSED_RATE = Fraction(25)
@@ -87,6 +89,7 @@ def restore_video(
     crf: int = 16,
     overwrite: bool = False,
     progress: bool = True,
+    times: int = 1,
 ) -> list[str]:
     """Restore each frame of a video; memory does not grow with its length.
 
@@ -96,10 +99,12 @@ def restore_video(
 
     Args:
         target: its suffix chooses the container: .mp4, .m4v, .mov, .mkv or .webm.
-        restore: upright uint8 (H, W, 3) RGB -> the same size and type.
+        restore: upright uint8 (H, W, 3) RGB -> the same size and type; with ``times`` (times, H, W, 3), which
+            share the time of the frame.
         crf: constant rate factor of the encoder; smaller is better and larger in bytes.
         overwrite: replace an existing ``target``.
         progress: show a bar of frames with the remaining time.
+        times: frames of the result for each of the source; more than 1 raises the frame rate.
 
     Returns:
         What could not be kept, a phrase each.
@@ -122,7 +127,7 @@ def restore_video(
             tqdm(desc=source.name, total=frames, unit="frame", disable=not progress) as bar,
         ):
             video = _video_stream(container, source)
-            encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source), crf)
+            encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source), crf, times)
             copies, dropped = _copied_streams(av, container, output, video)
             _copy_tags(container, output)
             damaged = 0
@@ -141,6 +146,55 @@ def restore_video(
 
     write_atomically(target, write)
     return notes
+
+
+def first_pictures(path: Path, count: int) -> list[Picture]:
+    """The first frames of a video, upright uint8 (H, W, 3) RGB; fewer where it has fewer.
+
+    Raises:
+        UserError: as `video_facts`.
+    """
+    av = _import_av()
+    conversion = FrameConversion(av, _first_frame(av, path))
+    with _opened(av, path) as container:
+        frames = container.decode(_video_stream(container, path))
+        return [conversion.to_rgb(frame) for frame in itertools.islice(frames, count)]
+
+
+def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> None:
+    """Write frames as a video without sound, beside ``path``, and rename it.
+
+    Args:
+        path: its suffix chooses the container, as in `restore_video`.
+        frames: uint8 (T, H, W, 3) RGB; odd sides repeat their last row or column.
+        fps: frames a second.
+        crf: as in `restore_video`.
+
+    Raises:
+        UserError: PyAV is missing, or another suffix.
+    """
+    av = _import_av()
+    require_video_suffix(path)
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
+    name, options = _ENCODERS[path.suffix.lower()]
+
+    def write(temporary: Path) -> None:
+        with av.open(str(temporary), "w") as output:
+            stream = cast(
+                "VideoStream", output.add_stream(name, rate=fps, options={**options, "crf": str(crf)})
+            )
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            stream.colorspace = stream.color_primaries = stream.color_trc = BT709
+            stream.color_range = _LIMITED
+            for frame in frames:
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+                encoded = picture.reformat(format="yuv420p", dst_colorspace=BT709)
+                output.mux(stream.encode(encoded))
+            output.mux(stream.encode())
+
+    write_atomically(path, write)
 
 
 def require_video_suffix(target: Path) -> None:
@@ -171,14 +225,16 @@ class _FrameEncoder:
         video: VideoStream,
         first: VideoFrame,
         crf: int,
+        times: int,
     ) -> None:
         self._conversion = FrameConversion(av, first)
         self._output = output
         self._stored_size = (first.width, first.height)
         self._count = 0
         self._last: int | None = None
-        rate = video.average_rate or _GUESSED_RATE
-        time_base = video.time_base or 1 / rate
+        rate = (video.average_rate or _GUESSED_RATE) * times
+        time_base = (video.time_base or times / rate) / times
+        self._times = times
         self._step = max(round(1 / rate / time_base), 1)
 
         name, options = _ENCODERS[target.suffix.lower()]
@@ -220,24 +276,29 @@ class _FrameEncoder:
             )
         picture = self._conversion.to_rgb(frame)
         restored = restore(picture)
-        if restored.shape != picture.shape or restored.dtype != np.uint8:
-            raise ValueError(f"restore gave {restored.dtype} {restored.shape} for uint8 {picture.shape}")
-        if any(self._pad):
-            restored = np.pad(restored, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), "edge")
-        encoded = self._conversion.to_frame(restored)
-        encoded.pts = self._last = self._time_of(frame)
-        encoded.time_base = frame.time_base
-        self._output.mux(self._stream.encode(encoded))
+        pictures = restored[None] if restored.ndim == 3 else restored
+        if pictures.shape != (self._times, *picture.shape) or pictures.dtype != np.uint8:
+            wanted = f"{self._times} uint8 {picture.shape}"
+            raise ValueError(f"restore gave {restored.dtype} {restored.shape}, expected {wanted}")
+        begin = None if frame.pts is None else frame.pts * self._times
+        for number, part in enumerate(pictures):
+            if any(self._pad):
+                part = np.pad(part, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), "edge")
+            encoded = self._conversion.to_frame(part)
+            wanted_time = None if begin is None else begin + number * self._step
+            encoded.pts = self._last = self._time_behind_last(wanted_time)
+            encoded.time_base = None if frame.time_base is None else frame.time_base / self._times
+            self._output.mux(self._stream.encode(encoded))
 
     def finish(self) -> None:
         """Store what the encoder holds back."""
         self._output.mux(self._stream.encode())
 
-    def _time_of(self, frame: VideoFrame) -> int:
+    def _time_behind_last(self, wanted: int | None) -> int:
         """The time stamp; where it is missing or does not grow, behind the last one."""
         if self._last is None:
-            return frame.pts or 0
-        return max(self._last + self._step if frame.pts is None else frame.pts, self._last + 1)
+            return wanted or 0
+        return max(self._last + self._step if wanted is None else wanted, self._last + 1)
 
 
 def _decoded(

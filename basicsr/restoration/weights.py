@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from basicsr.archs.base import RestorationNetwork, require_restoring
+from basicsr.archs.ordering import OrderingNetwork
 from basicsr.checkpoints.rebuild import UnknownNetworkError, build_from_weights, rebuild_network
 from basicsr.layers.padding import Padding
 from basicsr.models.base import channel_mistake
@@ -46,6 +49,20 @@ def load_any(
         raise UserError(f"{path}: {what}")
     logger().info(rebuilt.said)
     return net
+
+
+def load_ordering(path: Path, device: torch.device) -> OrderingNetwork:
+    """The ordering network of a weight file, on ``device``.
+
+    Raises:
+        UserError: no such file, damaged, or of another network.
+    """
+    rebuilt = rebuild_network(path)
+    if not isinstance(rebuilt.net, OrderingNetwork):
+        what = f"{type(rebuilt.net).__name__} tells no order"
+        raise UserError(f"{path}: {what}; take the weights of an ordering network, such as HyperCUTNet")
+    logger().info(rebuilt.said)
+    return rebuilt.net.to(device)
 
 
 def _of_another_toolkit(

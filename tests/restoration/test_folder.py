@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from basicsr.archs.base import RestorationNetwork
@@ -14,8 +17,11 @@ from basicsr.reporting.page import read_page
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.restoration.folder import REPORT, RestoreJob, restore_all
 from basicsr.restoration.items import as_clips, find_items
+from basicsr.restoration.video import video_facts, write_video
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
+
+av = pytest.importorskip("av", reason="PyAV (extra video) is not installed")
 
 
 class Brighter(RestorationNetwork):
@@ -71,16 +77,106 @@ def test_clips_that_are_there_are_kept_or_made_anew_and_nothing_is_deleted(photo
     assert "0003.png and what follows it were there before and are not of this clip" in caplog.text
 
 
-def test_videos_are_for_networks_of_images(photos, tmp_path):
-    items = find_items([photos / "a.png"], tmp_path / "out", True)
-    film = [item._replace(source=photos / "a.mp4") for item in items]
-    job = RestoreJob(tmp_path / "out", is_folder=True)
-    with pytest.raises(UserError, match=r"a\.mp4: Brighter makes several frames"):
-        restore_all(film, job, Restorer(Brighter(), RestoreOptions(device="cpu")), None)
+class Moving(RestorationNetwork):
+    """A clip in which the photo moves by two pixels a frame, ever in the other direction."""
+
+    gives = "clip"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sign = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.sign = -self.sign
+        return torch.stack([x.roll(2 * self.sign * step, -1) for step in (-1, 0, 1)], 1)
+
+
+def make_film(path: Path, count: int = 6) -> Path:
+    """A video of a pattern that moves by six pixels a frame."""
+    wide = np.random.default_rng(0).random((6, 30, 3))
+    wide = np.kron(wide, np.ones((8, 8, 1)))
+    frames = [255 * np.roll(wide, 6 * number, axis=1)[:, :96] for number in range(count)]
+    write_video(path, np.stack(frames).astype(np.uint8), Fraction(10))
+    return path
+
+
+def read_film(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24").astype(float) for frame in container.decode(video=0)]
+
+
+class TestVideo:
+    def restore(self, tmp_path: Path, **options) -> Path:
+        source = make_film(tmp_path / "film.mp4")
+        target = tmp_path / "more.mp4"
+        job = RestoreJob(target, is_folder=False, **options)
+        restorer = Restorer(Moving(), RestoreOptions(device="cpu", guard="off"))
+        restore_all(find_items([source], target, False), job, restorer, None)
+        return target
+
+    def test_it_becomes_one_of_so_many_times_the_frames(self, tmp_path):
+        facts = video_facts(self.restore(tmp_path))
+        assert (facts.frames, facts.rate) == (18, 30)
+        assert facts.seconds == pytest.approx(0.6, abs=0.05)
+
+    def test_directions_go_on_from_frame_to_frame(self, tmp_path):
+        """Each frame moves as the film does, so every step of the result is 2 pixels to the right."""
+        frames = read_film(self.restore(tmp_path))
+        steps = []
+        for one, other in pairwise(frames):
+            errors = {by: np.abs(np.roll(one, by, 1)[:, 8:-8] - other[:, 8:-8]).mean() for by in (-2, 2)}
+            steps.append(min(errors, key=errors.get))
+        assert steps == [2] * 17
+
+    def test_fewer_frames_may_be_chosen(self, tmp_path):
+        assert video_facts(self.restore(tmp_path, frames=2)).frames == 12
+
+
+class TestOneFile:
+    def restore(self, photos: Path, target: Path, net: RestorationNetwork | None = None, **options) -> Path:
+        job = RestoreJob(target, is_folder=False, **options)
+        restorer = Restorer(net or Brighter(), RestoreOptions(device="cpu", guard="off"))
+        restore_all(find_items([photos / "a.png"], target, False), job, restorer, None)
+        return target
+
+    def test_a_photo_becomes_a_video(self, photos, tmp_path):
+        target = self.restore(photos, tmp_path / "clip.mp4", fps=5.0)
+        facts = video_facts(target)
+        assert (facts.frames, facts.rate, facts.width, facts.height) == (3, 5, 30, 20)
+        first, _, last = read_film(target)
+        assert last.mean() - first.mean() == pytest.approx(8, abs=1.5)
+
+    @pytest.mark.parametrize("suffix", [".gif", ".webp"])
+    def test_a_photo_becomes_a_picture_that_moves(self, photos, tmp_path, suffix: str):
+        with Image.open(self.restore(photos, tmp_path / f"clip{suffix}", fps=5.0)) as picture:
+            assert (picture.n_frames, picture.size, picture.info["loop"]) == (3, (30, 20), 0)
+            picture.seek(2)
+            last = np.asarray(picture.convert("RGB"), float)
+            assert picture.info["duration"] == 200
+        assert last.mean() == pytest.approx(PHOTO.mean() + 8, abs=1.5), "noise has no chance against either"
+
+    def test_another_file_becomes_a_folder_of_its_name(self, photos, tmp_path):
+        self.restore(photos, tmp_path / "clip.png", frames=2)
+        assert [path.name for path in sorted((tmp_path / "clip").iterdir())] == ["0001.png", "0002.png"]
+
+    def test_more_frames_than_the_network_makes_are_refused(self, photos, tmp_path):
+        with pytest.raises(UserError, match="--frames 4: the network makes 3 frames of a photo"):
+            self.restore(photos, tmp_path / "clip.gif", frames=4)
+
+    def test_a_network_of_images_makes_no_clip(self, photos, tmp_path):
+        class Same(RestorationNetwork):
+            def forward(self, x: Tensor) -> Tensor:
+                return x
+
+        with pytest.raises(UserError, match=r"clip\.mp4: Same makes one frame of a photo, no clip"):
+            self.restore(photos, tmp_path / "clip.mp4", Same())
+        with pytest.raises(UserError, match="--frames 7: Same makes one frame of a photo"):
+            self.restore(photos, tmp_path / "one.png", Same(), frames=7)
+        assert self.restore(photos, tmp_path / "one.webp", Same()).is_file()
 
 
 def test_two_photos_do_not_share_a_folder(photos, tmp_path):
     (photos / "a.bmp").write_bytes(b"")
     items = find_items([photos], tmp_path / "out", True)
     with pytest.raises(UserError, match="both would become"):
-        as_clips(items)
+        as_clips(items, is_folder=True)

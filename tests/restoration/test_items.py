@@ -177,13 +177,22 @@ def test_several_results_do_not_fit_into_a_file(work):
             find_items([Path(source) for source in sources], Path("c.png"), is_folder=False)
 
 
+def test_a_clip_of_a_photo_may_be_one_file(work):
+    """Which network it takes, `restore_all` knows."""
+    touch("a.png")
+    for target in ("b.gif", "b.mp4", "b.webp"):
+        (item,) = find_items([Path("a.png")], Path(target), False)
+        assert as_clips([item], is_folder=False) == [item]
+        (frames,) = as_clips([item], is_folder=True)
+        assert frames.target == Path("b/0001.png")
+
+
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
         ("a.avi", "b.avi", "no video is written as '.avi'; use one of .mp4"),
         ("a.avi", "b.png", "no video is written as '.png'"),
-        ("a.gif", "b.gif", "no photos are written as '.gif'; use one of .png"),
-        ("a.png", "b.mp4", "no photos are written as '.mp4'"),
+        ("a.gif", "b.avi", "no photos are written as '.avi'; use one of .png"),
     ],
 )
 def test_a_single_result_has_a_suffix_that_is_written(work, source: str, target: str, message: str):
