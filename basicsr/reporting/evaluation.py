@@ -60,7 +60,9 @@ def evaluation_report(
 def _image(metrics: Mapping[str, Metric], judged: Judged) -> ReportImage:
     """Values of the result only: metrics of the input stand beside them, under the same names."""
     values = {name: value for name, value in judged.values.items() if metrics[name].facts.input_of is None}
-    lq, restored, gt = map(Judged.middle, (judged.lq, judged.restored, judged.gt))
+    lq, restored, gt = Judged.middle(judged.lq), judged.restored, judged.gt
+    if restored.ndim == 3:
+        gt = Judged.middle(gt)
     files = judged.places if judged.picture is None else judged.places | {"restored": str(judged.picture)}
     thumbnails = make_thumbnails(lq, restored, gt, judged.labels)
     return ReportImage(judged.key, thumbnails, values, _input_values(metrics, judged), full=files)

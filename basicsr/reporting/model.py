@@ -7,13 +7,16 @@ The JSON document is what the page shows and what a comparison is made of::
      "runs": [{"name": str, "facts": [[what, value]]}],
      "sets": [{"name": str, "summaries": [{metric: {"mean": number, "left_out": str}}], "images": [{
         "key": str, "size": [width, height], "thumbnails": {"lq" | "gt" | "labels": base64},
+        "gt_frames": [base64],
         "input": {metric: numbers}, "full": {"lq" | "gt": link},
-        "results": [{"thumbnail": base64, "values": {metric: numbers}, "notes": [str], "full": link | null}]
+        "results": [{"thumbnail": base64, "values": {metric: numbers}, "notes": [str], "full": link | null,
+            "frames": [base64]}]
      }]}]}
 
 ``results`` and ``summaries`` have an entry for each of ``runs``: one in a report, several in a comparison.
-``summaries`` are of the metrics that are not ``averaged``; of others the page makes the mean of the images
-that it has. ``numbers`` are a number, or of a clip a list with one a frame. Pictures are WebP.
+``frames`` and ``gt_frames`` are of clips alone. ``summaries`` are of the metrics that are not ``averaged``;
+of others the page makes the mean of the images that it has. ``numbers`` are a number, or of a clip a list
+with one a frame. Pictures are WebP.
 Numbers that JSON has no word for are the strings "Infinity", "-Infinity" and "NaN".
 """
 
@@ -126,7 +129,7 @@ def _summaries(item: ReportSet, metrics: Mapping[str, MetricFacts]) -> Document:
 def _image(image: ReportImage) -> Document:
     thumbnails = image.thumbnails
     pictures = {"lq": thumbnails.lq, "gt": thumbnails.gt, "labels": thumbnails.labels}
-    return {
+    shown: Document = {
         "key": image.key,
         "size": list(thumbnails.size),
         "thumbnails": {name: _base64(data) for name, data in pictures.items() if data is not None},
@@ -141,6 +144,11 @@ def _image(image: ReportImage) -> Document:
             }
         ],
     }
+    if thumbnails.frames:
+        shown["results"][0]["frames"] = [_base64(data) for data in thumbnails.frames]
+    if thumbnails.gt_frames:
+        shown["gt_frames"] = [_base64(data) for data in thumbnails.gt_frames]
+    return shown
 
 
 def _base64(data: bytes) -> str:

@@ -4,6 +4,7 @@
 const report = JSON.parse(document.getElementById("report").textContent);
 const COLLAPSE = -3; // dB of PSNR against the input; beyond it an image counts as collapsed
 const ERROR_WHITE = 40; // difference in grey values at which the error map is brightest
+const FRAME_TIME = 150; // milliseconds of a frame of a clip that plays
 const EXTREMES = 4; // images shown as best and as worst
 const NEAR = "1200px"; // pictures this far outside of the window are kept decoded
 
@@ -70,7 +71,9 @@ for (const set of report.sets) {
       number: images.length,
       input: numbers(item.input),
       inputFrames: framesOf(item.input),
-      results: item.results.map((result) => ({ ...result, values: numbers(result.values), frames: framesOf(result.values) })),
+      results: item.results.map((result) => ({ ...result, values: numbers(result.values), frames: framesOf(result.values), pictures: result.frames })),
+      count: Math.max(...item.results.map((result) => result.frames?.length ?? 1)), // of frames, where it is a clip
+      frame: Math.floor(Math.max(...item.results.map((result) => result.frames?.length ?? 1)) / 2),
       split: 50,
       shows: {},
     });
@@ -91,7 +94,7 @@ const TRUTH = {
   values: () => ({}),
   frames: () => ({}),
   summaries: () => ({}),
-  data: (image) => image.thumbnails.gt,
+  data: (image) => image.gt_frames?.[image.frame] ?? image.thumbnails.gt,
   full: (image) => image.full.gt,
 };
 const runs = report.runs.map((run, i) => ({
@@ -99,7 +102,7 @@ const runs = report.runs.map((run, i) => ({
   values: (image) => image.results[i].values,
   frames: (image) => image.results[i].frames,
   summaries: (set) => set.summaries[i],
-  data: (image) => image.results[i].thumbnail,
+  data: (image) => image.results[i].pictures?.[image.frame] ?? image.results[i].thumbnail,
   full: (image) => image.results[i].full,
 }));
 const sources = [INPUT, ...runs];
@@ -457,19 +460,21 @@ function makeViewer(image, large) {
     range.value = image.split;
     move();
     const sides = sidesOf(image);
-    const sharp = large && sides.every((side) => side.full(image));
+    const sharp = large && image.count === 1 && sides.every((side) => side.full(image));
     sides.forEach((side, i) => {
       names[i].textContent = image.shows.error ? `error of ${side.name}` : side.name;
       const shown = layers[i].firstChild;
-      const wanted = `${side.name} ${image.shows.error ? "error" : "picture"}`;
-      if (shown?.wanted === wanted) return;
+      const data = side.data(image);
+      const wanted = `${side.name} ${image.shows.error ? `error ${image.frame}` : "picture"}`;
+      if (shown?.wanted === wanted && shown.data === data) return;
       let element;
       if (image.shows.error) {
         element = make("canvas");
-        paintError(element, side.data(image), image.thumbnails.gt);
+        paintError(element, data, TRUTH.data(image));
       } else {
-        element = make("img", { src: picture(side.data(image)), alt: `${image.key}, ${side.name}`, draggable: false });
+        element = make("img", { src: picture(data), alt: `${image.key}, ${side.name}`, draggable: false });
       }
+      element.data = data;
       element.wanted = wanted;
       layers[i].replaceChildren(element);
     });
@@ -488,6 +493,7 @@ function makeViewer(image, large) {
     }
     if (sidesOf(image).some((side, i) => side !== sides[i]) || image.shows.error) return;
     full.forEach((element, i) => {
+      element.data = layers[i].firstChild.data;
       element.wanted = layers[i].firstChild.wanted;
       layers[i].replaceChildren(element);
     });
@@ -517,8 +523,10 @@ function makeCard(image, large = false) {
   };
   const show = () => {
     for (const [button, name] of switches) button.setAttribute("aria-pressed", Boolean(image.shows[name]));
+    player?.update();
     viewer.show();
   };
+  const player = image.count > 1 ? makePlayer(image, show) : undefined;
   if (image.thumbnails.gt) {
     addSwitch("truth", "Ground truth");
     addSwitch("error", "Error", `Difference to the ground truth, the largest of the channels: black is 0, light ${ERROR_WHITE} of 255 and more`);
@@ -534,13 +542,61 @@ function makeCard(image, large = false) {
   const caption = make("div", { className: "caption" });
   const title = make("div", { className: "title" }, make("span", { className: "key", textContent: image.key, title: image.key }));
   if (report.sets.length > 1) title.append(make("span", { className: "quiet", textContent: image.set.name }));
+  if (player) caption.append(player.bar);
   caption.append(title, numbersPlace, noteList(image), buttons);
   const links = fullLinks(image);
   if (links.length) caption.append(make("p", { className: "links" }, "Full pictures: ", ...links));
   const card = make(large ? "div" : "li", { className: "card" }, viewer.box, caption);
   const update = () => numbersPlace.replaceChildren(comparing ? runTable(image) : valueList(image));
   update();
-  return { card, update, show, drop: viewer.drop };
+  const drop = () => {
+    player?.stop();
+    viewer.drop();
+  };
+  return { card, update, show, drop };
+}
+
+/** Which frame of a clip is seen: a slider, whose arrow keys step, and a button that plays the clip there and back. */
+function makePlayer(image, show) {
+  const last = image.count - 1;
+  const range = make("input", { type: "range", className: "frames", min: 0, max: last, step: 1, value: image.frame });
+  range.setAttribute("aria-label", `Frame of ${image.key}`);
+  const told = make("output");
+  const button = make("button", { type: "button", "aria-label": `Play ${image.key}` });
+  let timer;
+  let by = 1;
+  const go = (frame) => {
+    image.frame = frame;
+    show();
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = undefined;
+    button.textContent = "▶";
+    button.setAttribute("aria-pressed", false);
+  };
+  const play = () => {
+    timer = setInterval(() => {
+      if (!range.isConnected) return stop();
+      if (image.frame + by > last || image.frame + by < 0) by = -by;
+      go(image.frame + by);
+    }, FRAME_TIME);
+    button.textContent = "❚❚";
+    button.setAttribute("aria-pressed", true);
+  };
+  button.addEventListener("click", () => (timer ? stop() : play()));
+  range.addEventListener("input", () => {
+    stop();
+    go(Number(range.value));
+  });
+  const update = () => {
+    range.value = image.frame;
+    told.textContent = `${image.frame + 1} of ${image.count}`;
+    range.setAttribute("aria-valuetext", `frame ${told.textContent}`);
+  };
+  stop();
+  update();
+  return { bar: make("div", { className: "player" }, button, range, told), update, stop };
 }
 
 function valueList(image) {
@@ -696,7 +752,7 @@ function step(by) {
 }
 
 function leaveLarge() {
-  byId("large-card").replaceChildren();
+  byId("large-card").replaceChildren(); // which ends what plays there
   if (near.has(enlarged)) cards.get(enlarged).show();
 }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Image = NDArray[Any]
 
 _BUDGET = 36_000  # bytes of an image's pictures together; 48 kB in the page, where they are base64
+_BUDGET_OF_CLIP = 4 * _BUDGET
 # Longest side in pixels and WebP quality, from what is wanted to what fits in any case.
 _SIZES = ((480, 80), (480, 60), (480, 45), (420, 35), (360, 30), (300, 25), (240, 20), (160, 20))
 _LABEL_SIDE = 320
@@ -31,6 +32,8 @@ class Thumbnails:
         gt: ground truth, where there is one.
         labels: label map, lossless grey; 0 is uncovered, the regions that are left at this size are numbered
             from 1 and begin again after 255.
+        frames: of a result that is a clip; ``restored`` is the one in the middle.
+        gt_frames: of a ground truth that is a clip; ``gt`` is the one in the middle.
     """
 
     size: tuple[int, int]
@@ -38,6 +41,8 @@ class Thumbnails:
     restored: bytes
     gt: bytes | None = None
     labels: bytes | None = None
+    frames: tuple[bytes, ...] = ()
+    gt_frames: tuple[bytes, ...] = ()
 
 
 def make_thumbnails(
@@ -45,28 +50,40 @@ def make_thumbnails(
 ) -> Thumbnails:
     """Small pictures of an image, all of one size and quality so that they can be compared.
 
-    Their longest side is 480 pixels; quality and then size go down until they need 36 kB together.
+    Their longest side is 480 pixels; quality and then size go down until they need 36 kB together, with
+    clips 144 kB.
 
     Args:
-        lq, restored, gt: (H, W, 3) uint8 RGB.
+        lq: (H, W, 3) uint8 RGB.
+        restored, gt: the same, or clips (T, H, W, 3) of it.
         labels: (H, W) integer label map.
 
     Raises:
         ValueError: the pictures differ in size.
     """
     height, width = lq.shape[:2]
-    given = [picture for picture in (lq, restored, gt) if picture is not None]
+    clips = [_frames(picture) for picture in (restored, gt) if picture is not None]
+    given = [lq, *(frame for clip in clips for frame in clip)]
     for picture in [*given, *([] if labels is None else [labels])]:
         if picture.shape[:2] != (height, width):
             raise ValueError(f"pictures of {lq.shape[:2]} and {picture.shape[:2]} pixels; they must be equal")
-    encoded = _encode_within(given, _BUDGET)
+    budget = _BUDGET if restored.ndim == 3 else _BUDGET_OF_CLIP
+    encoded_lq, *others = _encode_within(given, budget)
+    shown = tuple(others[: len(clips[0])])
+    truth = tuple(others[len(shown) :])
     return Thumbnails(
         (width, height),
-        encoded[0],
-        encoded[1],
-        encoded[2] if gt is not None else None,
+        encoded_lq,
+        shown[len(shown) // 2],
+        truth[len(truth) // 2] if truth else None,
         _encode_labels(labels) if labels is not None else None,
+        shown if restored.ndim == 4 else (),
+        truth if len(truth) > 1 else (),
     )
+
+
+def _frames(picture: Image) -> list[Image]:
+    return list(picture) if picture.ndim == 4 else [picture]
 
 
 def _encode_within(pictures: Sequence[Image], budget: int) -> list[bytes]:

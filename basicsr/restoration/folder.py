@@ -169,7 +169,7 @@ def _write_report(place: Path, report: Report) -> None:
 
 
 class _Shown(NamedTuple):
-    """What the report shows of a file; ``place`` is that of the result."""
+    """What the report shows of a file; ``place`` is that of the result, an image or a clip (T, H, W, 3)."""
 
     place: Path
     lq: Array
@@ -203,7 +203,8 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     notes = [f"{width} x {height} pixels, {how}, {seconds:.1f} s", *file.notes, *dropped]
     if restorer.gives_clip:
         notes.append(f"{len(restored.frames)} frames; shown is the one in the middle")
-    return _Shown(place, file.image, restored.image, restored.labels, notes + restored.findings.notes())
+    result = restored.frames if restorer.gives_clip else restored.image
+    return _Shown(place, file.image, result, restored.labels, notes + restored.findings.notes())
 
 
 def _write_frames(folder: Path, file: PhotoFile, restored: Restored) -> tuple[Path, list[str]]:

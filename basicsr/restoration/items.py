@@ -72,7 +72,7 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
         (only,) = items
         if only.is_video:
             require_video_suffix(only.target)
-        elif not holds_clip(only.target):
+        elif only.target.suffix.lower() == ".webp" or not holds_clip(only.target):
             # a type that changes may hold less than that of the input
             require_size(only.target, *_size_in_header(only.source))
         if only.target.exists() and not overwrite:

@@ -382,3 +382,68 @@ def test_pictures_keep_their_shape(visit):
     box = page.locator(".viewer").first.bounding_box()
     assert box["height"] < 1.4 * box["width"]
     assert colours(page, (0.1, 0.5))[0] == [16, 17, 19], "beside the strip is the ground"
+
+
+CLIP = [(40 * number, 90, 200 - 40 * number) for number in range(5)]
+
+
+def make_clip(key: str) -> ReportImage:
+    """A red photo; a clip that gets redder, and a true one that gets bluer."""
+    frames = np.stack([plain(colour) for colour in CLIP])
+    thumbnails = make_thumbnails(plain(RED), frames, frames[::-1])
+    return ReportImage(key, thumbnails, {"psnr": [30.0, 31, 32, 31, 30], "ssim": 0.9}, {"psnr": 29.0})
+
+
+def test_arrow_keys_step_through_a_clip_beside_its_photo(visit):
+    page = visit(make_report(make_clip("a")))
+    assert_sees(page, RED, CLIP[2])
+    page.locator(".player input").first.focus()
+    for frame in (3, 4, 4):
+        page.keyboard.press("ArrowRight")
+        assert_sees(page, RED, CLIP[frame])
+    assert page.locator(".player output").first.text_content() == "5 of 5"
+    for frame in (3, 2, 1, 0, 0):
+        page.keyboard.press("ArrowLeft")
+        assert_sees(page, RED, CLIP[frame])
+    assert page.locator(".player input").first.get_attribute("aria-valuetext") == "frame 1 of 5"
+
+
+def test_the_truth_and_the_error_are_those_of_the_frame(visit):
+    page = visit(make_report(make_clip("a")))
+    press(page, "Ground truth")
+    page.locator(".player input").first.focus()
+    page.keyboard.press("Home")
+    assert_sees(page, RED, CLIP[4])
+    press(page, "Error")
+    page.locator(".player input").first.focus()
+    page.keyboard.press("End")
+    assert_sees(page, (252, 246, 180), NO_ERROR)
+
+
+def test_a_clip_plays_there_and_back_until_it_is_stopped(visit):
+    page = visit(make_report(make_clip("a")))
+    press(page, "Play a")
+    seen = set()
+    for _ in range(60):
+        seen.add(page.locator(".player output").first.text_content())
+        page.wait_for_timeout(40)
+    assert seen == {f"{number} of 5" for number in range(1, 6)}
+    press(page, "Play a")
+    stopped = page.locator(".player output").first.text_content()
+    page.wait_for_timeout(400)
+    assert page.locator(".player output").first.text_content() == stopped
+
+
+def test_a_clip_plays_in_the_large_view(visit):
+    page = visit(make_report(make_clip("a")))
+    press(page, "Enlarge a")
+    page.locator("dialog .player input").focus()
+    page.keyboard.press("ArrowRight")
+    assert_sees(page, RED, CLIP[3], of="dialog .viewer")
+    page.keyboard.press("Escape")
+    assert_sees(page, RED, CLIP[3])
+
+
+def test_a_photo_has_no_player(visit):
+    page = visit(make_report(make_image("a")))
+    assert page.locator(".player").count() == 0

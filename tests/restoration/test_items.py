@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from basicsr.restoration.items import KNOWN, find_items, require_own_masks
+from basicsr.restoration.items import KNOWN, as_clips, find_items, require_own_masks
 from basicsr.restoration.video import VIDEO_SUFFIXES
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
