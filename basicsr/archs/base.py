@@ -52,6 +52,7 @@ class Network(nn.Module):
 
     Attributes:
         normalization: of the images that ``forward`` takes; None where nobody has said it.
+        published_normalization: of the images that its published weights were trained on.
         block: that builds it; `build_network` sets it.
         wraps: name of the option that is the block of a network inside; None where there is none.
         needs_state: whether it is built of its weights: the constructor takes them by name as ``state``, and
@@ -59,6 +60,7 @@ class Network(nn.Module):
     """
 
     normalization: Normalization | None = None
+    published_normalization: ClassVar[Normalization | None] = None
     wraps: ClassVar[str | None] = None
     needs_state: ClassVar[bool] = False
     block: Block = {}
@@ -223,7 +225,7 @@ def adopt_facts(net: Network, facts: WeightsFacts | None, loaded: Collection[str
         A line for the log; empty where there is nothing to say.
     """
     said = [net.adopt_weights_facts(facts, loaded)]
-    net.normalization = facts.normalization if facts is not None else None
+    net.normalization = facts.normalization if facts is not None else net.published_normalization
     if net.normalization is not None and not net.normalization.changes_nothing:
         said.append(f"{net.normalization} (of the training images)")
     return "; ".join(filter(None, said))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from basicsr.archs.base import Block
 from basicsr.archs.ordering import OrderingNetwork
 from basicsr.archs.shapes import convolution
+from basicsr.layers.normalization import IMAGENET
 from basicsr.layers.padding import SizeRule
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
@@ -39,6 +40,8 @@ class HyperCUTNet(OrderingNetwork):
             to each of its coefficients, h(d) = sum_i d_i (w_i + b). ``mended``: leaky ReLU of slope 0.2, and
             h(d) = w . d + b.
     """
+
+    published_normalization = IMAGENET
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork, recognise
 from basicsr.archs.shapes import convolution
-from basicsr.layers.normalization import IDENTITY
+from basicsr.layers.normalization import IDENTITY, IMAGENET
 from basicsr.layers.padding import SizeRule
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS, Nested, split_type
@@ -43,6 +43,7 @@ class Purohit(RestorationNetwork):
     """
 
     gives = "clip"
+    published_normalization = IMAGENET
     stage_names = ("restored", "scales", "flows")
 
     def __init__(

@@ -52,6 +52,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Compare": {
         "compare": "the results of several runs, in one page",
+        "frame-table": "the values of each frame of clips, a row a run",
         "before-after": "blurred, restored and sharp photo and label map, in one picture",
     },
     "Own code": {

@@ -80,6 +80,7 @@ class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 IDENTITY = Normalization((0.0,) * 3, (1.0,) * 3)
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def _column(values: tuple[float, ...], image: Tensor) -> Tensor:

@@ -2,7 +2,13 @@
 
 from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
 from basicsr.metrics.base import SetMetric, metric
-from basicsr.metrics.clip import PLPIPS, calculate_flow_error, calculate_ppsnr, calculate_pssim
+from basicsr.metrics.clip import (
+    PLPIPS,
+    calculate_flow_error,
+    calculate_input_ppsnr,
+    calculate_ppsnr,
+    calculate_pssim,
+)
 from basicsr.metrics.fid import FID
 from basicsr.metrics.lpips import LPIPS
 from basicsr.metrics.luma import (
@@ -36,6 +42,7 @@ __all__ = [
     "calculate_con",
     "calculate_flow_error",
     "calculate_hit",
+    "calculate_input_ppsnr",
     "calculate_input_psnr",
     "calculate_input_psnr_y",
     "calculate_input_ssim",

@@ -43,6 +43,14 @@ def calculate_ppsnr(
     return better_direction(restored, gt, judge, "higher")
 
 
+@metric("pPSNR", better="higher", unit="dB", digits=2, per="clip", input_of="calculate_ppsnr")
+def calculate_input_ppsnr(
+    lq: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False
+) -> list[float]:
+    """`calculate_ppsnr` of a clip that stands still: the degraded photo (H, W, 3) as each of its frames."""
+    return calculate_ppsnr(np.broadcast_to(lq, gt.shape), gt, crop_border, test_y_channel)
+
+
 @metric("pSSIM", better="higher", per="clip")
 def calculate_pssim(
     restored: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False, ssim3d: bool = True

@@ -10,6 +10,7 @@ from basicsr.archs.hypercut import HyperCUTNet
 from basicsr.archs.ordering import both_scores, directions, mirror_scores
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_network, save_network
+from basicsr.layers.normalization import IMAGENET
 from basicsr.losses import OrderingLoss
 from basicsr.utils.registry import ARCHS
 from tests.sister_parity import distance, fixture, tolerance
@@ -32,6 +33,7 @@ class TestPublished:
         rebuilt = rebuild_network(tmp_path / "0100.pth")
         sizes = {"out_dim": 128, "width": 32, "num_blocks": 6, "compat": "published"}
         assert rebuilt.net.block == {"type": "HyperCUTNet", **sizes}
+        assert rebuilt.net.normalization == IMAGENET
         return rebuilt.net, arrays
 
     def test_vectors_and_scores(self, tmp_path):

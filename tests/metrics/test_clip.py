@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from basicsr.layers.normalization import Normalization
+from basicsr.layers.normalization import IMAGENET
 from basicsr.metrics.clip import better_direction, calculate_flow_error, calculate_ppsnr, calculate_pssim
 from basicsr.metrics.psnr_ssim import calculate_psnr
 from tests.sister_parity import fixture
-
-IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def clip(seed: int = 0, frames: int = 5) -> np.ndarray:

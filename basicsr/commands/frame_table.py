@@ -1,0 +1,31 @@
+"""Tabulate what runs get for each frame of their clips, from the metrics.json of their tests, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.typed_path import typed_path
+
+EXAMPLE = """example:
+  {command} results/REDS7-Jin-naive results/REDS7-Jin-hypercut --metric ppsnr"""
+
+
+def main(argv: Sequence[str] | None = None, called: str = "sam-deblur frame-table") -> None:
+    """Entry point."""
+    parser = command_parser(called, __doc__, EXAMPLE)
+    parser.add_argument("results", type=typed_path, nargs="+", metavar="DIR", help="results of tests")
+    parser.add_argument(
+        "--metric",
+        default="ppsnr",
+        metavar="NAME",
+        help="of val.metrics; a value a frame (default: ppsnr)",
+    )
+    typed = parser.parse_args(argv)
+
+    def command() -> None:
+        from basicsr.reporting.frame_table import frame_table
+
+        print(frame_table(typed.results, typed.metric))
+
+    run_command(command, debug=False)
