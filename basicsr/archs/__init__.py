@@ -2,18 +2,14 @@
 
 from basicsr.archs.baseline import Baseline, BaselineLocal
 from basicsr.archs.efficient_derain import EfficientDerain
-from basicsr.archs.maxim import MAXIM
 from basicsr.archs.hypercut import HyperCUTNet
 from basicsr.archs.jin import Jin
+from basicsr.archs.maxim import MAXIM
 from basicsr.archs.mimo_unet import MIMOUNet, MIMOUNetPlus
 from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.purohit import Purohit
 from basicsr.archs.rcdnet import RCDNet
-from basicsr.archs.hypercut import HyperCUTNet
-from basicsr.archs.jin import Jin
-from basicsr.archs.nafnet import NAFNet, NAFNetLocal
-from basicsr.archs.purohit import Purohit
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
@@ -36,11 +32,6 @@ __all__ = [
     "NAFNetLocal",
     "Purohit",
     "RCDNet",
-    "HyperCUTNet",
-    "Jin",
-    "NAFNet",
-    "NAFNetLocal",
-    "Purohit",
     "SegNAFNet",
     "SegNAFNetLocal",
     "Spandrel",

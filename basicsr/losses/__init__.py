@@ -4,7 +4,6 @@ from basicsr.losses.clip import ClipCharbonnierLoss, FlowMagnitudeLoss, OrderInv
 from basicsr.losses.frequency import FrequencyLoss, MultiScaleFrequencyLoss
 from basicsr.losses.multi_scale import MultiScaleL1Loss, MultiScaleMSELoss
 from basicsr.losses.multi_stage import MultiStageCharbonnierLoss, MultiStageFrequencyLoss
-from basicsr.losses.clip import ClipCharbonnierLoss, FlowMagnitudeLoss, OrderInvariantLoss
 from basicsr.losses.ordering import HyperCUTLoss, OrderingLoss
 from basicsr.losses.perceptual import PerceptualLoss
 from basicsr.losses.pixel import CharbonnierLoss, L1Loss, MSELoss, PSNRLoss, SmoothL1Loss
@@ -33,13 +32,4 @@ __all__ = [
     "SSIMLoss",
     "SemanticRelationLoss",
     "SmoothL1Loss",
-    "ClipCharbonnierLoss",
-    "FlowMagnitudeLoss",
-    "HyperCUTLoss",
-    "L1Loss",
-    "MSELoss",
-    "OrderInvariantLoss",
-    "OrderingLoss",
-    "PSNRLoss",
-    "PerceptualLoss",
 ]

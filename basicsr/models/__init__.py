@@ -2,9 +2,12 @@
 
 from basicsr.models.clip_restoration import ClipRestorationModel
 from basicsr.models.image_restoration import ImageRestorationModel
+from basicsr.models.ordering import OrderingModel
 from basicsr.models.semantic_distillation import SemanticDistillationModel
 
-__all__ = ["ImageRestorationModel", "SemanticDistillationModel"]
-from basicsr.models.ordering import OrderingModel
-
-__all__ = ["ClipRestorationModel", "ImageRestorationModel", "OrderingModel"]
+__all__ = [
+    "ClipRestorationModel",
+    "ImageRestorationModel",
+    "OrderingModel",
+    "SemanticDistillationModel",
+]
