@@ -9,8 +9,10 @@ from typing import Literal
 import torch
 
 from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.checkpoints.seal import UNSEALED, seal
 from basicsr.checkpoints.weights import own_entry, save_network
 from basicsr.layers.padding import Padding
+from basicsr.utils.checksum import ENTRY
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 
@@ -59,7 +61,7 @@ def convert_checkpoint(
     if output.suffix == ".pth":
         save_network(output, net, None, description)
     else:
-        own = json.dumps(own_entry(net, description))
+        metadata = {"basicsr": json.dumps(own_entry(net, description)), ENTRY: UNSEALED}
         state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-        write_bytes(output, save(state, {"basicsr": own}), durable=True)
+        write_bytes(output, seal(save(state, metadata)), durable=True)
     return f"{rebuilt.said}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"

@@ -2,7 +2,8 @@
 
 A weight file is ``{"params": state_dict, "params_ema": state_dict, "basicsr": {"network": {...}, "facts":
 {...}}}``; other BasicSR-like toolkits read it. Files without the last entry come from elsewhere, e.g.
-published ones. The facts are those of `basicsr.layers.weights_facts`.
+published ones. The facts are those of `basicsr.layers.weights_facts`. All files have a checksum
+(`basicsr.checkpoints.seal`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from basicsr.archs.base import Network, adopt_facts, facts_of, recognise
 from basicsr.checkpoints.recognise import recognise_below
+from basicsr.checkpoints.seal import is_damaged, seal_zip
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
@@ -63,17 +65,21 @@ def save_contents(path: Path, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values; a full disk is an `OSError` with the name of the file."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    write_bytes(path, buffer.getvalue(), durable=True)
+    write_bytes(path, seal_zip(buffer.getvalue()), durable=True)
 
 
 def load_contents(path: Path) -> dict[str, Any]:
     """Read a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU, or the arrays of an ``.npz``.
 
     Raises:
-        UserError: missing, cut short, no checkpoint, or with Python objects inside (they could run code).
+        UserError: missing, cut short, damaged, no checkpoint, or with Python objects inside (they could run
+            code).
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
+    if is_damaged(path):
+        what = "damaged, its content is not what its checksum says"
+        raise UserError(f"{path}: {what}; fetch it again, or take an earlier checkpoint")
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
