@@ -59,8 +59,17 @@ class ExperimentPaths:
     def state(self, iteration: int) -> Path:
         return self.root / "training_states" / f"{iteration}.state"
 
+    @property
+    def trouble(self) -> Path:
+        """Since when training is out of its usual range; there only while it is."""
+        return self.root / "trouble.json"
+
     def newest_state(self, networks: Sequence[str] = ("g",)) -> Path | None:
-        """The state with the highest iteration whose weights are there; half-written ones are skipped.
+        """The first of `states`."""
+        return next(iter(self.states(networks)), None)
+
+    def states(self, networks: Sequence[str] = ("g",)) -> list[Path]:
+        """The states whose weights are there, newest first; half-written ones are skipped.
 
         Args:
             networks: names of those that are trained.
@@ -71,7 +80,7 @@ class ExperimentPaths:
             for path in found
             if all(self.network(iteration_of(path), name).is_file() for name in networks)
         ]
-        return max(complete, key=iteration_of, default=None)
+        return sorted(complete, key=iteration_of, reverse=True)
 
     def require_new(self) -> None:
         """Refuse to mix two runs.
@@ -143,6 +152,16 @@ class ResultPaths:
 
     def log(self, started: float) -> Path:
         return self.root / f"test_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"
+
+
+def set_file_aside(path: Path, why: str) -> Path:
+    """Rename a file that is not to be used, ``100.state`` to ``100.state.<why>``; returns its new place."""
+    aside, number = path.with_name(f"{path.name}.{why}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{why}_{number}")
+    path.rename(aside)
+    return aside
 
 
 def put_aside(folder: Path) -> Path | None:

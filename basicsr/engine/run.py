@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import torch
 from basicsr.config.load import dump_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
 from basicsr.config.schema import Config, effective_options
+from basicsr.engine.resume import Resumable, find_resumable, write_trouble
 from basicsr.utils.dist import (
     Ranks,
     gather_objects,
@@ -45,12 +46,17 @@ class Run:
 
 @dataclass(frozen=True)
 class TrainingRun(Run):
-    """A training run: its folder, the state that it continues, and (main process) where numbers go."""
+    """A training run: its folder, the state that it continues, and (main process) where numbers go.
+
+    Args:
+        found: what ``auto_resume`` found in the folder.
+    """
 
     paths: ExperimentPaths
     auto_resume: bool
     resume_state: Path | None
     events: EventLog | None
+    found: Resumable = field(default_factory=Resumable)
 
     def start_records(self, config: Config) -> None:
         """Write the first files, now that everything is ready: a start that fails leaves nothing behind."""
@@ -64,6 +70,9 @@ class TrainingRun(Run):
             if self.auto_resume and (archived := put_aside(self.paths.root)) is not None:
                 logger().info(f"nothing to resume in the earlier folder, which is now {archived}")
             self.paths.require_new()  # once more: another start may have come first
+        else:
+            self.found.put_aside()
+            write_trouble(self.paths, None)
         self.events.open()
         write_bytes(self.paths.config(iteration), dump_config(config).encode())
         log_to_file(self.paths.log(time.time()))
@@ -100,11 +109,13 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
     Raises:
         OptionError: the experiment exists and nobody asked to resume it, or not every process finds the same
             state to resume.
+        UserError: none of its checkpoints can be read.
     """
     ranks = read_ranks(launcher, config.dist_params.port)
     paths = ExperimentPaths.of(config.name)
     trained = [name for name, options in config.all_networks.items() if not options.frozen]
-    state = paths.newest_state(trained) if auto_resume else None
+    found = find_resumable(paths, trained) if auto_resume else Resumable()
+    state = found.state
     if state is None and config.path.resume_state is not None:
         state = Path(config.path.resume_state)
     if ranks.is_main and not auto_resume and not _continues(paths, state):
@@ -114,9 +125,11 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
         what = f"not every process finds the same state in {paths.root}"
         way_on = "every machine needs that folder as the main process writes it, such as on a shared disk"
         raise OptionError("--auto_resume", [f"--auto_resume: {what}; {way_on}"])
+    if ranks.is_main:
+        found.say()
     torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
     events = _event_log(config, paths) if ranks.is_main else None
-    return TrainingRun(ranks, device, paths, auto_resume, state, events)
+    return TrainingRun(ranks, device, paths, auto_resume, state, events, found)
 
 
 def open_testing(config: Config, launcher: Launcher) -> TestingRun:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from basicsr.checkpoints.weights import save_contents
 from basicsr.config.load import load_config
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config
@@ -84,8 +85,7 @@ def config(paired_set, tmp_path, monkeypatch) -> Config:
 
 def leave_state(paths: ExperimentPaths, iteration: int) -> Path:
     for path in (paths.network(iteration), paths.state(iteration)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        save_contents(path, {})
     return paths.state(iteration)
 
 
