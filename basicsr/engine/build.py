@@ -25,6 +25,7 @@ from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
+from basicsr.engine.trouble import Trouble
 from basicsr.layers.normalization import IDENTITY
 from basicsr.models.base import Apply, Batch, Model, check_inputs, check_kinds
 from basicsr.utils.errors import OptionError, UserError
@@ -116,8 +117,10 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         f"{options.total_iter * step_size / epoch_size:.1f} epochs, {loader.num_workers} workers"
     )
 
+    trouble = Trouble(run.paths, run.ranks)
     hooks = [
         ema,
+        trouble,
         Log(config.logger.print_freq, epoch_size, run.events),
         SaveCheckpoint(
             config.logger.save_checkpoint_freq,
@@ -125,6 +128,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
             ema,
             run.ranks,
             config.val.val_freq if validation else None,
+            trouble,
         ),
         Validate(
             config.val.val_freq,

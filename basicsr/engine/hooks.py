@@ -17,6 +17,7 @@ from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import evaluate
 from basicsr.engine.trainer import Hook, Trainer
+from basicsr.engine.trouble import Trouble
 from basicsr.metrics.base import Metric
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects, mean_over_processes
@@ -125,13 +126,14 @@ class SaveCheckpoint(Hook):
     """Saves weights and training state every ``every`` iterations and after the last one.
 
     It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
-    saved, as the latest.
+    saved, as the latest. While there is trouble, the latest stay those from before, if there are any.
 
     Args:
         paths: of the experiment.
         ema: its average is stored too.
         ranks: the main process writes; every process gives its random state.
         validated_every: iterations between two validations; None is none.
+        trouble: None never sees any.
     """
 
     def __init__(
@@ -141,31 +143,42 @@ class SaveCheckpoint(Hook):
         ema: Ema | None,
         ranks: Ranks,
         validated_every: int | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
         self.ema = ema
         self.ranks = ranks
         self.validated_every = validated_every
+        self.trouble = trouble
 
     def after_step(self, trainer: Trainer) -> None:
         if trainer.is_due(self.every):
             self._save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
-            self._save_networks(trainer, "latest")
+            self._save_latest(trainer)
 
     def _save(self, trainer: Trainer) -> None:
         random_states = gather_objects(capture_random_state())
         if not self.ranks.is_main:
             return
-        for iteration in (trainer.iteration, "latest"):
-            self._save_networks(trainer, iteration)
+        self._save_networks(trainer, trainer.iteration)
+        self._save_latest(trainer)
         state = trainer.state_dict() | {
             "random": random_states,
             "ema": self.ema.state_dict() if self.ema else None,
         }
         save_contents(self.paths.state(trainer.iteration), state)
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
+
+    def _save_latest(self, trainer: Trainer) -> None:
+        since = None if self.trouble is None else self.trouble.since
+        is_there = all(self.paths.network("latest", name).is_file() for name in trainer.model.trained)
+        if since is None or (trainer.iteration == trainer.total_iter and not is_there):
+            self._save_networks(trainer, "latest")
+        else:
+            what = f"there is trouble since iteration {since}"
+            logger().warning(f"{self.paths.network('latest')} is not written anew: {what}")
 
     def _save_networks(self, trainer: Trainer, iteration: int | str) -> None:
         averaged = {} if self.ema is None else self.ema.model.trained

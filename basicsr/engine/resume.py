@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from: the newest whose files are whole and which is older than any trouble."""
+"""Which checkpoint a run goes on from: the newest that is whole and older than any trouble."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Resumable:
         for _, why in self.damaged:
             logger().warning(f"{why}; put aside, resuming from an earlier checkpoint")
         if self.trouble is not None:
-            way = f"going back to {self.state}, from before it" if self.state else "no state is from before it"
+            way = (
+                f"going back to {self.state}, from before it" if self.state else "no state is from before it"
+            )
             logger().warning(f"training was out of its usual range from iteration {self.trouble} on: {way}")
 
     def put_aside(self) -> None:

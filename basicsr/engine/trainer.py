@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from basicsr.models.base import Batch, Model
+from basicsr.utils.dist import gather_objects
 from basicsr.utils.errors import UserError
 from basicsr.utils.rng import capture_random_state, restore_random_state
 
@@ -75,6 +76,11 @@ class Trainer:
         skipped_steps: iterations whose loss or gradients were not finite and therefore changed nothing.
         last_losses: the scalars of the last iteration (means over accumulated batches), on the device; empty
             when it was skipped.
+        last_loss: the one that is minimised, of this process, also when the iteration was skipped.
+        last_norm: of the gradient, before it is clipped.
+        broken_inputs: fields of samples, of all processes, that were not finite in the last iteration, if it
+            was skipped: ``lq of photo_3``.
+        broken_terms: names of losses, of this process, that were not finite then.
         step_seconds: time spent in iterations since the start, without hooks.
         data_seconds: the part of it spent waiting for batches.
     """
@@ -102,9 +108,14 @@ class Trainer:
         self.samples_done = 0
         self.skipped_steps = 0
         self.last_losses: dict[str, Tensor] = {}
+        self.last_loss = 0.0
+        self.last_norm = 0.0
+        self.broken_inputs: list[str] = []
+        self.broken_terms: list[str] = []
         self.step_seconds = 0.0
         self.data_seconds = 0.0
         self._skipped_in_a_row = 0
+        self._batches: list[Batch] = []  # of the iteration
         self._base_rates = [group["lr"] for group in optimizer.param_groups]
         self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._buffers = list(model.buffers())
@@ -185,12 +196,14 @@ class Trainer:
             self._accumulate(is_last=turn == self.settings.accumulate - 1)
         if not self._update():
             self._restore_buffers(before)
+        self._batches = []
         self.iteration += 1
         self.step_seconds += time.perf_counter() - started
 
     def _accumulate(self, is_last: bool) -> None:
         """Add the gradients of one batch; processes exchange them with the last one only."""
         batch = self._next_batch()
+        self._batches.append(batch)
         postpone = isinstance(self._forward, DistributedDataParallel) and not is_last
         with self._forward.no_sync() if postpone else nullcontext():  # type: ignore[operator]
             losses = self._backward(batch)
@@ -240,20 +253,31 @@ class Trainer:
         limit = self.settings.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
         is_finite = bool(torch.isfinite(norm))
+        self.last_norm, self.last_loss = float(norm), float(self.last_losses["loss"])
         if is_finite:
             self.scaler.step(self.optimizer)
             self._skipped_in_a_row = 0
         else:
-            self.last_losses = {}
-            self.skipped_steps += 1
-            self._skipped_in_a_row += 1
-            if self._skipped_in_a_row == _MOST_SKIPPED_IN_A_ROW:
-                what = f"{_MOST_SKIPPED_IN_A_ROW} steps in a row had gradients that are not finite"
-                raise UserError(
-                    f"iteration {self.iteration + 1}: {what}. Lower train.optim_g.lr or set train.amp=off"
-                )
+            self._skip()
         self.scaler.update()
         return is_finite
+
+    def _skip(self) -> None:
+        """Count the step, and find out why it is skipped."""
+        found = [name for batch in self._batches for name in broken_inputs(batch)]
+        self.broken_inputs = [name for names in gather_objects(found) for name in names]
+        self.broken_terms = [name for name, value in self.last_losses.items() if not value.isfinite()]
+        self.last_losses = {}
+        self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row == _MOST_SKIPPED_IN_A_ROW:
+            what = f"{_MOST_SKIPPED_IN_A_ROW} steps in a row had gradients that are not finite"
+            way_on = "Lower train.optim_g.lr or set train.amp=off"
+            if self.broken_inputs:
+                what += f", the last one because of {self.broken_inputs[0]}"
+                way_on = "Mend the data"
+            back = "--auto_resume then goes back to before"
+            raise UserError(f"iteration {self.iteration + 1}: {what}. {way_on}; {back}")
 
     def _next_batch(self) -> Batch:
         started = time.perf_counter()
@@ -262,6 +286,17 @@ class Trainer:
         world_size = dist.get_world_size() if dist.is_initialized() else 1
         self.samples_done += len(batch["key"]) * world_size
         return batch
+
+
+def broken_inputs(batch: Batch) -> list[str]:
+    """Which fields of which samples are not finite: ``lq of photo_3``."""
+    return [
+        f"{name} of {key}"
+        for name, value in batch.items()
+        if isinstance(value, Tensor) and value.is_floating_point() and len(value) == len(batch["key"])
+        for key, sample in zip(batch["key"], value, strict=True)
+        if not sample.isfinite().all()
+    ]
 
 
 def is_training_state(contents: Mapping[str, Any]) -> bool:

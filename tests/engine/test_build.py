@@ -18,6 +18,7 @@ from basicsr.engine.build import build_model, build_trainer
 from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
 from basicsr.engine.run import TrainingRun
 from basicsr.engine.trainer import StepSettings, Trainer
+from basicsr.engine.trouble import Trouble
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
@@ -97,8 +98,8 @@ def test_steps_are_made_as_the_options_say(tmp_path, options, given: dict, norm:
 
 
 @pytest.mark.parametrize(("decay", "kinds"), [
-    (0.0, [Log, SaveCheckpoint, Validate]),
-    (0.9, [Ema, Log, SaveCheckpoint, Validate]),
+    (0.0, [Trouble, Log, SaveCheckpoint, Validate]),
+    (0.9, [Ema, Trouble, Log, SaveCheckpoint, Validate]),
 ])  # fmt: skip
 def test_an_average_is_kept_where_it_has_a_decay(tmp_path, options, decay: float, kinds: list[type]):
     trainer = trainer_of(tmp_path, load(tmp_path, options, ema_decay=decay))
