@@ -27,9 +27,9 @@ class Trouble(Hook):
 
     A step is out of range whose loss or gradient is not finite, whose loss exceeds those of the last 100
     usual steps by five times their spread, or whose gradient norm exceeds theirs ten times. Trouble lasts
-    until a step is usual again. While it lasts the experiment has a note of when it began, which resuming reads
-    (`basicsr.engine.resume`). Steps that are skipped because of an input, which is named, or because a scaler
-    looks for its scale, are no trouble.
+    until a step is usual again. While it lasts the experiment has a note of when it began, for resuming
+    (`basicsr.engine.resume`). A step that is skipped because of an input, which is named, or because a
+    scaler looks for its scale, is no trouble.
 
     Args:
         ranks: the main process keeps the note.

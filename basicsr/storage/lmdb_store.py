@@ -1,7 +1,9 @@
 """An LMDB as a mapping from key to bytes, in the layout of BasicSR and SAM-Deblur.
 
 The folder holds ``data.mdb``, where the key is the file name without suffix and the value the encoded file,
-and ``meta_info.txt`` with a line ``stem.png (h,w,c) level`` an entry.
+and ``meta_info.txt`` with a line ``stem.png (h,w,c) level`` an entry. Those written here have a third file,
+which others pass over: ``checksums.txt`` has a line ``<checksum of the value> <key>`` an entry, below the
+checksum of these lines.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basicsr.storage.base import as_key
-from basicsr.storage.meta_info import read_names
+from basicsr.storage.lmdb_pages import DamagedPagesError, check_pages
+from basicsr.storage.meta_info import meta_line, read_names
+from basicsr.utils.checksum import checksum
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import temporary_beside
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 DATA = "data.mdb"
 META = "meta_info.txt"
+CHECKSUMS = "checksums.txt"
+_AGAIN = "copy or make it again"
 
 # LMDB refuses to open a folder twice in one process, so its storages share what this process has open.
 _opened: dict[Path, tuple[int, lmdb.Environment]] = {}
@@ -31,10 +37,11 @@ class LmdbStorage:
     """Entries of an LMDB folder.
 
     The database is opened at the first look into it, once in each process. Keys come from ``meta_info.txt``,
-    or from the database where that file is absent.
+    or from the database where that file is absent. Values are compared with ``checksums.txt``, where that is
+    there.
 
     Raises:
-        UserError: no LMDB at ``path``, or one without entries.
+        UserError: no LMDB at ``path``, or one without entries, or a damaged one.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -46,6 +53,9 @@ class LmdbStorage:
         self._names = {as_key(name): name for name in names}
         if not self._names:
             raise UserError(f"{self.path}: the LMDB has no entries; make it again")
+        self._checksums = _read_checksums(self.path)
+        if self._checksums and (unknown := [name for name in names if name not in self._checksums]):
+            raise UserError(f"{self.path}: '{unknown[0]}' is not among its entries; {_AGAIN}")
 
     def keys(self) -> list[str]:
         """All keys, sorted."""
@@ -55,12 +65,15 @@ class LmdbStorage:
         """The encoded file.
 
         Raises:
-            UserError: no such key, or the database cannot be opened.
+            UserError: no such key, the database cannot be opened, or the entry is damaged.
         """
-        with _environment(self.path).begin() as transaction:
-            data = transaction.get(self._names.get(as_key(key), key).encode())
+        name = self._names.get(as_key(key), key)
+        data = _value(self.path, name)
         if data is None:
             raise UserError(f"{self.path}: no entry '{key}'; make the LMDB again from the complete folder")
+        if checksum(data) != self._checksums.get(name, checksum(data)):
+            what = "damaged, its content is not what its checksum says"
+            raise UserError(f"{self.describe(key)}: {what}; copy or make the LMDB again")
         return data
 
     def describe(self, key: str) -> str:
@@ -69,8 +82,37 @@ class LmdbStorage:
 
 
 def _names_in_database(path: Path) -> list[str]:
-    with _environment(path).begin() as transaction, transaction.cursor() as cursor:
-        return [key.decode() for key in cursor.iternext(keys=True, values=False)]
+    import lmdb
+
+    try:
+        with _environment(path).begin() as transaction, transaction.cursor() as cursor:
+            return [key.decode() for key in cursor.iternext(keys=True, values=False)]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the LMDB has a key that is not UTF-8 text; {_AGAIN}") from error
+    except lmdb.Error as error:
+        raise UserError(f"{path}: the keys of the LMDB cannot be read ({error}); {_AGAIN}") from error
+
+
+def _value(path: Path, name: str) -> bytes | None:
+    import lmdb
+
+    try:
+        with _environment(path).begin() as transaction:
+            return transaction.get(name.encode())
+    except lmdb.Error as error:
+        raise UserError(f"{path}: the entry '{name}' cannot be read ({error}); {_AGAIN}") from error
+
+
+def _read_checksums(path: Path) -> dict[str, str]:
+    """Those of the values by key; none where the LMDB comes from elsewhere."""
+    file = path / CHECKSUMS
+    if not file.is_file():
+        return {}
+    said, _, lines = file.read_bytes().partition(b"\n")
+    if said.decode(errors="replace") != checksum(lines):
+        raise UserError(f"{file}: damaged; {_AGAIN}, or delete this file to read without checksums")
+    pairs = (line.partition(" ") for line in lines.decode().splitlines())
+    return {key: digits for digits, _, key in pairs}
 
 
 def _environment(path: Path) -> lmdb.Environment:
@@ -84,14 +126,10 @@ def _environment(path: Path) -> lmdb.Environment:
         environment = None
     if environment is None:
         try:
+            check_pages(place / DATA)
             environment = lmdb.open(str(place), readonly=True, lock=False, readahead=False)
-        except lmdb.Error as error:
-            raise UserError(f"{path}: the LMDB cannot be opened ({error}); make it again") from error
-        pages = environment.info()["last_pgno"] + 1
-        if pages * environment.stat()["psize"] > (place / DATA).stat().st_size:
-            environment.close()
-            # reading behind the end of the file would kill the process
-            raise UserError(f"{path}: the LMDB is cut short; copy or make it again")
+        except (DamagedPagesError, lmdb.Error, OSError) as error:
+            raise UserError(f"{path}: the LMDB cannot be opened ({error}); {_AGAIN}") from error
         _opened[place] = os.getpid(), environment
     return environment
 
@@ -106,7 +144,8 @@ def write_lmdb(
         level: PNG compression level of the files, which the published layout notes in ``meta_info.txt``.
 
     Raises:
-        UserError: ``path`` exists, a key occurs twice, or LMDB refuses a key or finds the disk full.
+        UserError: ``path`` exists, a key occurs twice or cannot stand in a line of ``meta_info.txt``, or LMDB
+            refuses a key or finds the disk full.
     """
     import lmdb
 
@@ -120,11 +159,18 @@ def write_lmdb(
             lmdb.open(str(temporary), lock=False, sync=False) as environment,
             open(temporary / META, "w", encoding="utf-8") as meta,
         ):
-            for key, data, (height, width, channels) in items:
+            lines = []
+            for key, data, shape in items:
+                line = meta_line(key, shape, level)
+                if line is None:
+                    raise UserError(f"{path}: the key {key!r} cannot stand in {META}; rename the file")
                 if not _put(environment, key.encode(), data):
                     raise UserError(f"{path}: the key '{key}' occurs twice; rename one of the files")
-                meta.write(f"{key}.png ({height},{width},{channels}) {level}\n")
+                meta.write(f"{line}\n")
+                lines.append(f"{checksum(data)} {key}\n")
             environment.sync(True)
+        entries = "".join(lines).encode()
+        (temporary / CHECKSUMS).write_bytes(checksum(entries).encode() + b"\n" + entries)
         os.replace(temporary, path)
     except lmdb.Error as error:
         raise UserError(f"{path}: LMDB cannot write it ({error}); check keys and free space") from error

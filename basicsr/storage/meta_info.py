@@ -26,10 +26,22 @@ def read_meta_info(path: Path) -> list[str]:
 
 def read_names(path: Path) -> list[str]:
     """`read_meta_info` in the Unicode form in which the names are written."""
-    names = [_SHAPE.sub("", line) for line in read_lines(path)]
+    names = [_name_in(line) for line in read_lines(path)]
     if not names:
         raise UserError(f"{path}: the meta file lists no image; write a name in each line")
-    return [_without_suffix(name) for name in names]
+    return names
+
+
+def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
+    """The line of an entry; None where it would not be read back as ``name``, as with a line break in it.
+
+    Args:
+        shape: (h, w, c) of the image.
+        level: PNG compression level of the file.
+    """
+    height, width, channels = shape
+    line = f"{name}.png ({height},{width},{channels}) {level}"
+    return line if [_name_in(found) for found in _lines_in(line)] == [name] else None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -44,7 +56,15 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the list is not UTF-8 text; save it again") from error
+    return _lines_in(text)
+
+
+def _lines_in(text: str) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def _name_in(line: str) -> str:
+    return _without_suffix(_SHAPE.sub("", line))
 
 
 def _without_suffix(name: str) -> str:

@@ -239,7 +239,7 @@ def test_a_wrong_list_is_named(database: Path, data: bytes, message: str):
 def test_a_damaged_lmdb_is_named(database: Path):
     data = database / "data.mdb"
     os.truncate(data, data.stat().st_size - 4096)
-    with pytest.raises(UserError, match=r"set\.lmdb: the LMDB is cut short"):
+    with pytest.raises(UserError, match=r"set\.lmdb: the LMDB cannot be opened \(it is cut short\)"):
         LmdbStorage(database).read("b")
     data.write_bytes(b"\0" * 8192)
     with pytest.raises(UserError, match=r"set\.lmdb: the LMDB cannot be opened"):
