@@ -2,7 +2,7 @@
 
 ``manifest.json`` holds the parameters, the same for all files, and the version of this package that began.
 ``regions_<i>of<n>.jsonl`` has a line a photo, appended by shard i of n after its mask is in place; so shards
-on many machines never write one file.
+on many machines never write one file. Both carry checksums of what they say.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 import basicsr
+from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, require_short_names, write_bytes
 from basicsr.utils.log import logger
 
 MANIFEST = "manifest.json"
 VERSION = "version"
+
+Line = TypeVar("Line", bound=msgspec.Struct)
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -70,7 +73,7 @@ def claim_folder(
     if taken is not None and not overwrite:
         way_on = "take another folder, or --overwrite to replace it"
         raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
-    content = {**parameters, VERSION: basicsr.__version__}
+    content = with_checksum({**parameters, VERSION: basicsr.__version__})
     write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -79,15 +82,29 @@ def identify(parameters: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def to_line(record: msgspec.Struct) -> str:
+    """One JSON line with a checksum."""
+    return msgspec.json.encode(with_checksum(msgspec.to_builtins(record))).decode()
+
+
+def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
+    """The records of a file of `to_line`; lines that are cut short or damaged are left out.
+
+    Args:
+        kind: of the records.
+    """
+    for line in file.read_bytes().splitlines():
+        try:
+            yield msgspec.convert(without_checksum(msgspec.json.decode(line, type=dict[str, Any])), kind)
+        except ValueError:
+            continue
+
+
 def read_records(folder: Path) -> dict[str, list[Record]]:
-    """All records of all shards by key, oldest first in each shard; a line that was cut short is left out."""
+    """All records of all shards by key, oldest first in each shard."""
     records = defaultdict(list)
     for file in sorted(folder.glob("regions_*of*.jsonl")):
-        for line in file.read_bytes().splitlines():
-            try:
-                record = msgspec.json.decode(line, type=Record)
-            except msgspec.DecodeError:
-                continue
+        for record in read_lines(file, Record):
             records[record.key].append(record)
     return dict(records)
 
@@ -102,17 +119,17 @@ class RecordFile:
 
     def append(self, record: Record) -> None:
         """Add a line."""
-        append_line(self.path, msgspec.json.encode(record).decode())
+        append_line(self.path, to_line(record))
 
 
 def _read(manifest: Path) -> dict[str, Any]:
     try:
         content = json.loads(manifest.read_bytes())
+        if isinstance(content, dict):
+            return without_checksum(content)
     except ValueError as error:
         raise UserError(f"{manifest}: damaged ({error}); take another folder, or --overwrite") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; take another folder")
-    return content
+    raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; take another folder")
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from basicsr.preparation.layouts.published import Splits
+from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names, write_atomically, write_bytes
 
@@ -117,7 +118,8 @@ def record_kind(target: Path, name: str, kind: str) -> list[str]:
         UserError: the file is there and is no such record.
     """
     kinds = sorted({*recorded_kinds(target), kind})
-    write_bytes(target / RECORD, (json.dumps({"dataset": name, "kinds": kinds}) + "\n").encode())
+    made_of = with_checksum({"dataset": name, "kinds": kinds})
+    write_bytes(target / RECORD, (json.dumps(made_of) + "\n").encode())
     return kinds
 
 
@@ -131,9 +133,9 @@ def recorded_kinds(target: Path) -> list[str]:
     if not record.is_file():
         return []
     try:
-        return [str(kind) for kind in json.loads(record.read_text(encoding="utf-8"))["kinds"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{record}: not a record of this command; delete it") from error
+        return [str(kind) for kind in without_checksum(json.loads(record.read_bytes()))["kinds"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{record}: not a record of this command, or damaged; delete it") from error
 
 
 def _is_same(source: Path, place: Path) -> bool:

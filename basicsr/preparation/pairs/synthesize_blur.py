@@ -20,7 +20,7 @@ import torch
 
 from basicsr.data.pairing import require_same
 from basicsr.masks import LabelMap, encode_label_map
-from basicsr.preparation.manifest import claim_folder, identify
+from basicsr.preparation.manifest import claim_folder, identify, read_lines, to_line
 from basicsr.preparation.pairs.moving_objects import choose, decode_objects, usable_map
 from basicsr.preparation.photos import find_photos, read_photo
 from basicsr.preparation.reading import read_bytes
@@ -149,7 +149,7 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
     try:
         for made in in_parallel(work, missing, "blurring", job.workers):
             for record in made:
-                append_line(records, msgspec.json.encode(record).decode())
+                append_line(records, to_line(record))
             counts.made += len(made)
     finally:
         logger().info(f"{job.output}: {counts.made} pairs made, {counts.kept} there already")
@@ -157,16 +157,9 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
 
 
 def read_pair_records(folder: Path) -> dict[str, PairRecord]:
-    """The last record of each pair by its name; a line that was cut short is left out."""
-    records = {}
+    """The last record of each pair by its name; a line that is cut short or damaged is left out."""
     path = folder / PARAMS
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
-        try:
-            record = msgspec.json.decode(line, type=PairRecord)
-        except msgspec.DecodeError:
-            continue
-        records[record.name] = record
-    return records
+    return {record.name: record for record in read_lines(path, PairRecord)} if path.is_file() else {}
 
 
 def _find(job: SynthesisJob) -> list[_Photo]:

@@ -28,6 +28,7 @@ from basicsr.preparation.masks.files import MaskJob
 from basicsr.preparation.photos import read_photo
 from basicsr.preparation.sharding import read_shard
 from basicsr.segmenters import Graph, Precomputed, graph_regions
+from basicsr.utils.checksum import without_checksum
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import temporary_beside
 from basicsr.utils.image import read_rgb, write_png
@@ -267,7 +268,8 @@ def test_another_version_of_the_package_is_told_and_goes_on(photos: Path, tmp_pa
     manifest = tmp_path / "out" / "manifest.json"
     assert json.loads(manifest.read_text())["version"] == basicsr.__version__
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-    manifest.write_text(manifest.read_text().replace('"version": "', '"version": "9'))
+    content = without_checksum(json.loads(manifest.read_text()))
+    manifest.write_text(json.dumps(content | {"version": f"9{basicsr.__version__}"}))
     (tmp_path / "out" / "coffee.png").unlink()
     counts = run(photos, tmp_path / "out")
     assert (counts.made, counts.kept) == (1, 5)
@@ -277,9 +279,19 @@ def test_another_version_of_the_package_is_told_and_goes_on(photos: Path, tmp_pa
 def test_a_damaged_manifest_is_named(photos: Path, tmp_path: Path):
     run(photos, tmp_path / "out")
     manifest = tmp_path / "out" / "manifest.json"
-    manifest.write_text("{")
-    with pytest.raises(UserError, match=r"manifest\.json: damaged"):
-        run(photos, tmp_path / "out")
+    flipped = manifest.read_text().replace("400.0", "401.0")
+    for content in ("{", flipped):
+        manifest.write_text(content)
+        with pytest.raises(UserError, match=r"manifest\.json: damaged"):
+            run(photos, tmp_path / "out")
+
+
+def test_a_mask_whose_record_is_damaged_is_made_again(photos: Path, tmp_path: Path):
+    run(photos, tmp_path / "out")
+    records = tmp_path / "out" / "regions_1of1.jsonl"
+    records.write_text(records.read_text().replace('"height":', '"height":1', 1))
+    counts = run(photos, tmp_path / "out")
+    assert (counts.made, counts.kept) == (1, 5)
 
 
 def test_files_of_others_are_not_replaced(photos: Path, tmp_path: Path):
