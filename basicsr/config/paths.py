@@ -59,6 +59,10 @@ class ExperimentPaths:
     def state(self, iteration: int) -> Path:
         return self.root / "training_states" / f"{iteration}.state"
 
+    def checkpoint(self, iteration: int, networks: Sequence[str] = ("g",)) -> list[Path]:
+        """All files of a checkpoint, the state first; without it the others are not gone on from."""
+        return [self.state(iteration), *(self.network(iteration, name) for name in networks)]
+
     @property
     def trouble(self) -> Path:
         """Since when training is out of its usual range; there only while it is."""

@@ -217,10 +217,14 @@ class WandbOptions(Options, frozen=True, kw_only=True):
 
 
 class LoggerOptions(Options, frozen=True, kw_only=True):
-    """Frequencies are in iterations."""
+    """Frequencies are in iterations.
+
+    ``keep_last``: that many checkpoints, and the newest from before any trouble; null keeps all.
+    """
 
     print_freq: Count = 100
     save_checkpoint_freq: Count = 5000
+    keep_last: Count | None = None
     use_tb_logger: bool = False
     wandb: WandbOptions | None = None
 

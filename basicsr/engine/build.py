@@ -129,6 +129,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
             run.ranks,
             config.val.val_freq if validation else None,
             trouble,
+            config.logger.keep_last,
         ),
         Validate(
             config.val.val_freq,

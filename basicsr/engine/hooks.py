@@ -16,6 +16,7 @@ from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import evaluate
+from basicsr.engine.resume import remove_old
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.engine.trouble import Trouble
 from basicsr.metrics.base import Metric
@@ -134,6 +135,7 @@ class SaveCheckpoint(Hook):
         ranks: the main process writes; every process gives its random state.
         validated_every: iterations between two validations; None is none.
         trouble: None never sees any.
+        keep_last: checkpoints that stay; None keeps all.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class SaveCheckpoint(Hook):
         ranks: Ranks,
         validated_every: int | None = None,
         trouble: Trouble | None = None,
+        keep_last: int | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
@@ -151,6 +154,7 @@ class SaveCheckpoint(Hook):
         self.ranks = ranks
         self.validated_every = validated_every
         self.trouble = trouble
+        self.keep_last = keep_last
 
     def after_step(self, trainer: Trainer) -> None:
         if trainer.is_due(self.every):
@@ -170,9 +174,18 @@ class SaveCheckpoint(Hook):
         }
         save_contents(self.paths.state(trainer.iteration), state)
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
+        if self.keep_last is not None:
+            names = list(trainer.model.trained)
+            gone = remove_old(self.paths, names, self.keep_last, self._since())
+            if gone:
+                shown = ", ".join(path.name for path in gone)
+                logger().info(f"removed {shown} and their weights (logger.keep_last {self.keep_last})")
+
+    def _since(self) -> int | None:
+        return None if self.trouble is None else self.trouble.since
 
     def _save_latest(self, trainer: Trainer) -> None:
-        since = None if self.trouble is None else self.trouble.since
+        since = self._since()
         is_there = all(self.paths.network("latest", name).is_file() for name in trainer.model.trained)
         if since is None or (trainer.iteration == trainer.total_iter and not is_there):
             self._save_networks(trainer, "latest")

@@ -61,11 +61,11 @@ def find_resumable(paths: ExperimentPaths, networks: Sequence[str]) -> Resumable
     damaged: list[tuple[Path, str]] = []
     diverged: list[Path] = []
     for state in paths.states(networks):
-        files = [state, *(paths.network(iteration_of(state), name) for name in networks)]
+        files = paths.checkpoint(iteration_of(state), networks)
         if trouble is not None and not is_before(iteration_of(state), trouble):
             diverged += files
             continue
-        found = [(path, why) for path in files if (why := _damage(path)) is not None]
+        found = [(path, why) for path in files if (why := damage(path)) is not None]
         if not found:
             return Resumable(state, tuple(damaged), tuple(diverged), trouble)
         damaged += found
@@ -100,8 +100,31 @@ def write_trouble(paths: ExperimentPaths, since: int | None) -> None:
         write_bytes(paths.trouble, json.dumps({"since": since}).encode(), durable=True)
 
 
-def _damage(path: Path) -> str | None:
-    """What is wrong with a file, in a line."""
+def remove_old(paths: ExperimentPaths, networks: Sequence[str], keep: int, trouble: int | None) -> list[Path]:
+    """Delete the checkpoints before the newest ``keep``, but never the last good one.
+
+    That is the newest from before trouble. As long as it cannot be read, nothing is deleted.
+
+    Args:
+        networks: names of those that are trained.
+        trouble: its first iteration; None without.
+
+    Returns:
+        The states that are gone.
+    """
+    states = paths.states(networks)
+    good = [state for state in states if trouble is None or is_before(iteration_of(state), trouble)]
+    old = [state for state in states[keep:] if state not in good[:1]]
+    if not old or not good or any(damage(path) for path in paths.checkpoint(iteration_of(good[0]), networks)):
+        return []
+    for state in old:
+        for path in paths.checkpoint(iteration_of(state), networks):
+            path.unlink(missing_ok=True)
+    return old
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, in a line; None where it is whole."""
     try:
         load_contents(path)
     except UserError as error:

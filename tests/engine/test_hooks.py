@@ -137,6 +137,14 @@ def test_checkpoints_come_as_often_as_asked_and_at_the_end_but_not_twice(tmp_pat
         assert names == {f"net_g_{name}.pth" for name in (*expected, "latest")}
 
 
+def test_old_checkpoints_go_where_only_some_are_to_be_kept(tmp_path):
+    hook = SaveCheckpoint(1, ExperimentPaths(tmp_path), None, Ranks(), keep_last=2)
+    trainer_of([1] * 5, hook).run(5)
+    assert saved(tmp_path) == [4, 5]
+    names = {path.name for path in (tmp_path / "models").iterdir()}
+    assert names == {f"net_g_{name}.pth" for name in (4, 5, "latest")}
+
+
 def test_before_a_validation_the_weights_are_saved_as_the_latest(tmp_path):
     """So that they are there should it fail; training states come as often as asked."""
     hook = SaveCheckpoint(4, ExperimentPaths(tmp_path), None, Ranks(), validated_every=2)

@@ -10,7 +10,14 @@ import torch
 
 from basicsr.checkpoints.weights import save_contents
 from basicsr.config.paths import ExperimentPaths
-from basicsr.engine.resume import Resumable, find_resumable, is_before, read_trouble, write_trouble
+from basicsr.engine.resume import (
+    Resumable,
+    find_resumable,
+    is_before,
+    read_trouble,
+    remove_old,
+    write_trouble,
+)
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 
@@ -104,3 +111,39 @@ def test_trouble_is_noted_and_forgotten(paths):
     write_trouble(paths, None)
     write_trouble(paths, None)
     assert not paths.trouble.exists()
+
+
+def left(paths: ExperimentPaths) -> list[int]:
+    """Iterations whose every file is there; no checkpoint is there in part."""
+    found = sorted(int(path.stem) for path in paths.state(0).parent.glob("*.state"))
+    for name in ("g", "second"):
+        weights = sorted(
+            int(path.stem.rpartition("_")[2]) for path in paths.root.glob(f"models/net_{name}_*")
+        )
+        assert weights == found
+    return found
+
+
+@pytest.mark.parametrize(("keep", "trouble", "expected"), [
+    (1, None, [30]),
+    (2, None, [20, 30]),
+    (3, None, [10, 20, 30]),
+    (9, None, [10, 20, 30]),
+    (1, 32, [30]),
+    (1, 31, [20, 30]),
+    (1, 12, [10, 30]),
+    (2, 12, [10, 20, 30]),
+])  # fmt: skip
+def test_the_newest_stay_and_with_them_the_last_good_one(paths, keep: int, trouble, expected: list[int]):
+    gone = remove_old(paths, ("g", "second"), keep, trouble)
+    assert left(paths) == expected
+    assert len(gone) == 3 - len(expected)
+
+
+def test_nothing_is_removed_for_the_sake_of_one_that_cannot_be_read(paths):
+    flip(paths.network(30, "second"))
+    assert remove_old(paths, ("g", "second"), 1, None) == [] and left(paths) == [10, 20, 30]
+
+
+def test_nothing_is_removed_while_all_are_in_trouble(paths):
+    assert remove_old(paths, ("g", "second"), 1, 5) == [] and left(paths) == [10, 20, 30]
