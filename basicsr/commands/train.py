@@ -20,6 +20,8 @@ def train(arguments: Arguments) -> None:
     from basicsr.engine.run import open_training
     from basicsr.metrics.base import describe
     from basicsr.reporting.curves import write_curves
+    from basicsr.utils.dist import wait_for_all
+    from basicsr.utils.interruption import Interrupted
     from basicsr.utils.log import logger
 
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
@@ -28,9 +30,17 @@ def train(arguments: Arguments) -> None:
     trainer = build_trainer(config, run, model)
     run.start_records(config)
     assert config.train is not None
+    interrupted = None
     try:
-        trainer.run(config.train.total_iter)
+        with run.interruption.noted():
+            trainer.run(config.train.total_iter)
+    except Interrupted as asked:
+        logger().info(f"{asked}: saved, --auto_resume goes on from here")
+        interrupted = asked
     finally:  # an interrupted run has its curves as well
         if run.ranks.is_main and (drawn := write_curves(run.paths, describe(config.val.judged_by))):
             logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
+    wait_for_all()
     run.close()
+    if interrupted is not None:
+        raise interrupted

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.interruption import Interrupted, Interruption
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,12 @@ def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
 
 
 def run_command(command: Callable[[], None], debug: bool) -> None:
-    """Run ``command``; a mistake of the user ends in a clear message and exit code 1 (options: 2)."""
+    """Run ``command``; a mistake of the user ends in a clear message and exit code 1 (options: 2).
+
+    A signal that asks to leave ends in that of `basicsr.utils.interruption.Interrupted`.
+    """
     try:
-        with _named_disk_errors():
+        with Interruption().raised(), _named_disk_errors():
             command()
         if "RANK" in os.environ:
             sys.stdout.flush()
@@ -138,11 +142,13 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         if not found_by_all or os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         if debug:
             raise
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        _leave(130)
+        sys.stdout.flush()
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(interrupted, file=sys.stderr)  # noqa: T201
+        _leave(interrupted.exit_code)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.interruption import serve_parent
 from basicsr.utils.plugins import load_plugins, loaded_plugins
 
 Batch = dict[str, Any]
@@ -109,5 +110,6 @@ def _pin(options: DatasetOptions) -> bool:
 
 
 def _start_worker(plugins: Sequence[str], _: int) -> None:
+    serve_parent()
     cv2.setNumThreads(0)  # the workers are the threads
     load_plugins(plugins, "plugins")

@@ -19,7 +19,7 @@ from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
-from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate
+from basicsr.engine.hooks import Ema, Log, SaveAndLeave, SaveCheckpoint, Validate
 from basicsr.engine.inference import windows_of
 from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.run import Run, TestingRun, TrainingRun
@@ -118,19 +118,22 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     )
 
     trouble = Trouble(run.paths, run.ranks)
+    log = Log(config.logger.print_freq, epoch_size, run.events)
+    checkpoints = SaveCheckpoint(
+        config.logger.save_checkpoint_freq,
+        run.paths,
+        ema,
+        run.ranks,
+        config.val.val_freq if validation else None,
+        trouble,
+        config.logger.keep_last,
+        log,
+    )
     hooks = [
         ema,
         trouble,
-        Log(config.logger.print_freq, epoch_size, run.events),
-        SaveCheckpoint(
-            config.logger.save_checkpoint_freq,
-            run.paths,
-            ema,
-            run.ranks,
-            config.val.val_freq if validation else None,
-            trouble,
-            config.logger.keep_last,
-        ),
+        log,
+        checkpoints,
         Validate(
             config.val.val_freq,
             validation,
@@ -140,7 +143,10 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
             run.paths.visualization,
             run.events,
             run.ranks,
+            run.interruption,
+            run.continues,
         ),
+        SaveAndLeave(run.interruption, checkpoints),
     ]
     if options.compile:
         model.compile()
@@ -167,7 +173,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         [hook for hook in hooks if hook is not None],
     )
     if state is not None:
-        _resume(trainer, ema, state, run)
+        _resume(trainer, ema, log, state, run)
     return trainer
 
 
@@ -253,7 +259,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: TrainingRun) -> None:
+def _resume(trainer: Trainer, ema: Ema | None, log: Log, state: dict[str, Any], run: TrainingRun) -> None:
     assert run.resume_state is not None
     try:
         trainer.load_state_dict(state)
@@ -268,6 +274,8 @@ def _resume(trainer: Trainer, ema: Ema | None, state: dict[str, Any], run: Train
         ema.load_state_dict(state["ema"])
     if len(state["random"]) == run.ranks.world_size:
         restore_random_state(state["random"][run.ranks.rank])
+        if run.continues and state.get("log") is not None:
+            log.load_state_dict(state["log"][run.ranks.rank], run.device)
     else:
         was = len(state["random"])
         logger().warning(

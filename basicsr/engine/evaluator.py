@@ -30,6 +30,10 @@ from basicsr.utils.image import to_uint8, write_png
 Image = NDArray[Any]
 
 
+class EvaluationStoppedError(Exception):
+    """A process was asked to leave before all images were restored."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """One restored image or clip with what it was made from and what is wanted.
@@ -123,6 +127,7 @@ def evaluate(
     ranks: Ranks,
     picture: Callable[[str], Path] | None = None,
     keep: Callable[[Judged], Any] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Evaluate this process's share of a data set and gather all shares.
 
@@ -133,6 +138,7 @@ def evaluate(
         options: windows, rounding, order of channels.
         picture: where the picture of a key is written, of a clip as `picture_of_frame`; None writes none.
         keep: what else is kept of an image, small and picklable (pictures are not kept in memory).
+        stop: asked before each image.
 
     Returns:
         The same on every process. ``model`` is left in the mode it was in.
@@ -140,6 +146,7 @@ def evaluate(
     Raises:
         UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data
             set does not deliver; both are named.
+        EvaluationStoppedError: in every process, when ``stop`` said so in one.
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
@@ -150,6 +157,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     results = []
+    is_stopped = False
     shown: Iterable[Batch] = tqdm(
         batches(loader),
         name,
@@ -160,6 +168,8 @@ def evaluate(
     )
     with torch.no_grad():
         for batch in shown:
+            if is_stopped := stop():
+                break
             moved = move_to(batch, device)
             predicted = model.predict(moved, apply)
             figures = model.figures(moved, predicted)
@@ -191,7 +201,10 @@ def evaluate(
                 )
             results.append((key, values, kept))
     model.train(was_training)
-    results = interleave(gather_objects(results))
+    shares = gather_objects((is_stopped, results))
+    if any(stopped for stopped, _ in shares):
+        raise EvaluationStoppedError
+    results = interleave([share for _, share in shares])
     keys, measured, kept_of_all = zip(*results, strict=True) if results else ((), (), ())
     return Evaluation.of(name, keys, measured, metrics, kept_of_all if keep is not None else ())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ from torch.utils.data import DataLoader
 from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
-from basicsr.engine.evaluator import evaluate
+from basicsr.engine.evaluator import EvaluationStoppedError, evaluate
 from basicsr.engine.resume import remove_old
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.engine.trouble import Trouble
 from basicsr.metrics.base import Metric
 from basicsr.models.base import Batch, Model
-from basicsr.utils.dist import Ranks, gather_objects, mean_over_processes
+from basicsr.utils.dist import Ranks, any_process, gather_objects, mean_over_processes, wait_for_all
+from basicsr.utils.interruption import Interrupted, Interruption
 from basicsr.utils.log import EventLog, logger
 from basicsr.utils.rng import capture_random_state
 
@@ -72,9 +75,29 @@ class Log(Hook):
         self.events = events
         self._sums: dict[str, torch.Tensor] = {}
         self._counted = 0
+        self._begun_at: int | None = None
+        self._step_before = 0.0
+        self._data_before = 0.0
 
     def before_run(self, trainer: Trainer) -> None:
-        self._begin(trainer)
+        if self._begun_at is None:
+            self._begin(trainer)
+
+    def state_dict(self, trainer: Trainer) -> dict[str, Any]:
+        """What is summed up since the last line."""
+        return {
+            "begun_at": self._begun_at,
+            "counted": self._counted,
+            "sums": {name: value.detach().cpu() for name, value in self._sums.items()},
+            "step_seconds": trainer.step_seconds - self._step_before,
+            "data_seconds": trainer.data_seconds - self._data_before,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Undo `state_dict`, in a new process."""
+        self._begun_at, self._counted = state["begun_at"], state["counted"]
+        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._step_before, self._data_before = -state["step_seconds"], -state["data_seconds"]
 
     def after_step(self, trainer: Trainer) -> None:
         for name, value in trainer.last_losses.items():
@@ -82,6 +105,7 @@ class Log(Hook):
         self._counted += not trainer.was_skipped
         if not trainer.is_due(self.every):
             return
+        assert self._begun_at is not None
         steps = trainer.iteration - self._begun_at
         losses = {}
         if self._counted:
@@ -136,6 +160,7 @@ class SaveCheckpoint(Hook):
         validated_every: iterations between two validations; None is none.
         trouble: None never sees any.
         keep_last: checkpoints that stay; None keeps all.
+        log: what it has summed up is stored too.
     """
 
     def __init__(
@@ -147,6 +172,7 @@ class SaveCheckpoint(Hook):
         validated_every: int | None = None,
         trouble: Trouble | None = None,
         keep_last: int | None = None,
+        log: Log | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
@@ -155,15 +181,22 @@ class SaveCheckpoint(Hook):
         self.validated_every = validated_every
         self.trouble = trouble
         self.keep_last = keep_last
+        self.log = log
+        self._saved_at: int | None = None
 
     def after_step(self, trainer: Trainer) -> None:
         if trainer.is_due(self.every):
-            self._save(trainer)
+            self.save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
             self._save_latest(trainer)
 
-    def _save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer) -> None:
+        """Save now, unless this iteration is saved already."""
+        if self._saved_at == trainer.iteration:
+            return
+        self._saved_at = trainer.iteration
         random_states = gather_objects(capture_random_state())
+        windows = gather_objects(self.log.state_dict(trainer)) if self.log else None
         if not self.ranks.is_main:
             return
         self._save_networks(trainer, trainer.iteration)
@@ -171,6 +204,7 @@ class SaveCheckpoint(Hook):
         state = trainer.state_dict() | {
             "random": random_states,
             "ema": self.ema.state_dict() if self.ema else None,
+            "log": windows,
         }
         save_contents(self.paths.state(trainer.iteration), state)
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
@@ -209,6 +243,9 @@ class Validate(Hook):
         ema: evaluate its average instead of the model.
         pictures: folder for restored images.
         events: where numbers go; None on processes other than the main one.
+        interruption: what ends a validation before its end.
+        is_made_up: whether a validation that is due before the first step, and is not among the events, is
+            made up: the run goes on from where another one was cut off.
     """
 
     def __init__(
@@ -221,6 +258,8 @@ class Validate(Hook):
         pictures: Path,
         events: EventLog | None,
         ranks: Ranks,
+        interruption: Interruption | None = None,
+        is_made_up: bool = False,
     ) -> None:
         self.every = every
         self.loaders = loaders
@@ -230,27 +269,41 @@ class Validate(Hook):
         self.pictures = pictures
         self.events = events
         self.ranks = ranks
+        self.interruption = interruption or Interruption()
+        self.is_made_up = is_made_up
+
+    def before_run(self, trainer: Trainer) -> None:
+        if self.is_made_up and self.every is not None and trainer.is_due(self.every):
+            done = [] if self.events is None else self.events.read()
+            validated = {event["dataset"] for event in done if _is_validation(event, trainer.iteration)}
+            missing = [name for name in self.loaders if name not in validated]
+            self._validate(trainer, gather_objects(missing)[0])
 
     def after_step(self, trainer: Trainer) -> None:
         if self.every is not None and trainer.is_due(self.every):
-            self._validate(trainer)
+            self._validate(trainer, self.loaders)
 
-    def _validate(self, trainer: Trainer) -> None:
+    def _validate(self, trainer: Trainer, names: Iterable[str]) -> None:
+        with suppress(EvaluationStoppedError):  # the next run makes it up
+            self._validate_all(trainer, names)
+
+    def _validate_all(self, trainer: Trainer, names: Iterable[str]) -> None:
         model = self.ema.model if self.ema is not None else trainer.model
-        for name, loader in self.loaders.items():
+        for name in names:
 
             def picture(key: str, name: str = name) -> Path:
                 return self.pictures / name / f"{key}_{trainer.iteration}.png"
 
             result = evaluate(
                 model,
-                loader,
+                self.loaders[name],
                 name,
                 self.metrics,
                 self.options,
                 trainer.device,
                 self.ranks,
                 picture if self.options.save_img else None,
+                stop=lambda: self.interruption.is_asked,
             )
             if self.events is not None:
                 summaries = result.summaries
@@ -262,6 +315,36 @@ class Validate(Hook):
                 self.events.write("val", trainer.iteration, {"dataset": name, **result.mean, **counts})
                 shown = " ".join(f"{metric} {item:.4f}" for metric, item in summaries.items())
                 logger().info(f"validation {name} iter {trainer.iteration}: {shown or 'no metrics'}")
+
+
+class SaveAndLeave(Hook):
+    """Ends the run when a signal asks one of its processes to: after the step, and saved. It comes last.
+
+    Args:
+        interruption: of this process.
+    """
+
+    def __init__(self, interruption: Interruption, checkpoints: SaveCheckpoint) -> None:
+        self.interruption = interruption
+        self.checkpoints = checkpoints
+
+    def before_run(self, trainer: Trainer) -> None:
+        self._leave_if_asked(trainer)
+
+    def after_step(self, trainer: Trainer) -> None:
+        self._leave_if_asked(trainer)
+
+    def _leave_if_asked(self, trainer: Trainer) -> None:
+        if not any_process(self.interruption.is_asked, trainer.device):
+            return
+        if trainer.iteration > 0:
+            self.checkpoints.save(trainer)
+        wait_for_all()  # or a launcher that sees the others leave would end the one that saves
+        raise Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
+
+
+def _is_validation(event: Mapping[str, Any], iteration: int) -> bool:
+    return event["kind"] == "val" and event["iter"] == iteration
 
 
 def duration(seconds: float) -> str:

@@ -24,6 +24,7 @@ from basicsr.utils.dist import (
 )
 from basicsr.utils.errors import OptionError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.interruption import Interruption
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
 from basicsr.utils.plugins import load_plugins
 from basicsr.utils.rng import seed_everything
@@ -50,6 +51,7 @@ class TrainingRun(Run):
 
     Args:
         found: what ``auto_resume`` found in the folder.
+        interruption: whether a signal asks to leave.
     """
 
     paths: ExperimentPaths
@@ -57,6 +59,12 @@ class TrainingRun(Run):
     resume_state: Path | None
     events: EventLog | None
     found: Resumable = field(default_factory=Resumable)
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the state to resume is one of this experiment."""
+        return _continues(self.paths, self.resume_state)
 
     def start_records(self, config: Config) -> None:
         """Write the first files, now that everything is ready: a start that fails leaves nothing behind."""
@@ -66,13 +74,14 @@ class TrainingRun(Run):
         if self.resume_state is not None:
             iteration = iteration_of(self.resume_state)
             logger().info(f"resuming from {self.resume_state}")
-        if not _continues(self.paths, self.resume_state):
+        if not self.continues:
             if self.auto_resume and (archived := put_aside(self.paths.root)) is not None:
                 logger().info(f"nothing to resume in the earlier folder, which is now {archived}")
             self.paths.require_new()  # once more: another start may have come first
         else:
             self.found.put_aside()
             write_trouble(self.paths, None)
+            self.events.go_back(iteration)
         self.events.open()
         write_bytes(self.paths.config(iteration), dump_config(config).encode())
         log_to_file(self.paths.log(time.time()))
@@ -171,7 +180,6 @@ def _record_plugins(config: Config, folder: Path) -> None:
 
 
 def _continues(paths: ExperimentPaths, state: Path | None) -> bool:
-    """Whether the state to resume is one of this experiment."""
     return state is not None and state.parent.parent.resolve() == paths.root.resolve()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from basicsr.config.paths import ExperimentPaths
 from basicsr.metrics.base import RATE, MetricFacts, headline_of
 from basicsr.reporting.line_chart import Panel, to_png, to_svg
 from basicsr.utils.files import write_bytes
+from basicsr.utils.log import read_events
 
 Event = dict[str, Any]
 
@@ -31,23 +31,6 @@ def write_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> 
     write_bytes(svg, to_svg(panels, title).encode())
     write_bytes(png, to_png(panels, title))
     return [svg, png]
-
-
-def read_events(path: Path) -> list[Event]:
-    """Events in the order of iterations, without those of an earlier run that a resumed one has gone back on.
-
-    A line that was cut off when its run was killed is left out.
-    """
-    events: list[Event] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        while events and events[-1]["iter"] > event["iter"]:
-            events.pop()
-        events.append(event)
-    return events
 
 
 def panels_of(events: list[Event], metrics: Mapping[str, MetricFacts]) -> list[Panel]:

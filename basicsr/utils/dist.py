@@ -127,6 +127,15 @@ def wait_for_all() -> None:
     gather_objects(None)
 
 
+def any_process(is_so: bool, device: torch.device) -> bool:
+    """Whether it is so in any process; a collective, on the device of the process."""
+    if not dist.is_initialized():
+        return is_so
+    flag = torch.tensor(int(is_so), device=device)
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)
+
+
 def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
     """Element-wise mean over the processes; a collective."""
     if not dist.is_initialized():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from basicsr.utils.extras import optional_import
-from basicsr.utils.files import append_line
+from basicsr.utils.files import append_line, write_bytes
 
 _NAME = "basicsr"
 
@@ -86,6 +86,21 @@ class EventLog:
         self._project = wandb
         self._tensorboard: Any = None
         self._wandb: Any = None
+        self._purge_from: int | None = None
+
+    def go_back(self, iteration: int) -> None:
+        """Before `open`: leave out what is there of later iterations, which a resumed run writes again."""
+        self._purge_from = iteration + 1
+        if not self._path.is_file():
+            return
+        before = self._path.read_bytes()
+        lines = before.splitlines()
+        kept = [line for line in lines if (at := _iteration_of(line)) is not None and at <= iteration]
+        after = b"".join(line + b"\n" for line in kept)
+        if after != before:
+            what = f"{len(lines) - len(kept)} lines beyond iteration {iteration} are left out"
+            logger().info(f"{self._path}: {what}, to be written again")
+            write_bytes(self._path, after, durable=True)
 
     def open(self) -> None:
         """Make the folder and start TensorBoard and Weights & Biases, where they are wanted."""
@@ -98,9 +113,13 @@ class EventLog:
         wandb = optional_import("wandb", "logger.wandb", "pip install wandb") if self._project else None
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if board is not None:
-            self._tensorboard = board.SummaryWriter(str(self._folder))
+            self._tensorboard = board.SummaryWriter(str(self._folder), purge_step=self._purge_from)
         if wandb is not None and self._project is not None:
             self._wandb = wandb.init(**self._project)
+
+    def read(self) -> list[dict[str, Any]]:
+        """What is written, in the order of iterations."""
+        return read_events(self._path) if self._path.is_file() else []
 
     def write(self, kind: Literal["train", "val"], iteration: int, values: Mapping[str, float | str]) -> None:
         """Append one line; numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``."""
@@ -120,6 +139,29 @@ class EventLog:
             self._tensorboard.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Events in the order of iterations, without those of an earlier run that a resumed one has gone back on.
+
+    A line that was cut off when its run was killed is left out.
+    """
+    events: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines():
+        if (at := _iteration_of(line)) is None:
+            continue
+        while events and events[-1]["iter"] > at:
+            events.pop()
+        events.append(json.loads(line))
+    return events
+
+
+def _iteration_of(line: bytes) -> int | None:
+    """That of a line of an event log; None where the line is not whole."""
+    try:
+        return int(json.loads(line)["iter"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def json_safe(value: Any) -> Any:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,6 +16,7 @@ from tqdm import tqdm
 
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.interruption import serve_parent
 from basicsr.utils.plugins import load_plugins, loaded_plugins
 
 Item = TypeVar("Item")
@@ -111,15 +109,7 @@ def _from_pool(
 
 
 def _prepare_worker(plugins: Sequence[str]) -> None:
-    """One thread a process; Ctrl-C and the end are the parent's; registries as in the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """One thread a process; signals and the end are the parent's; registries as in the parent."""
+    serve_parent()
     cv2.setNumThreads(1)
     load_plugins(plugins, "plugins")
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

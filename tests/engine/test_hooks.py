@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from basicsr.checkpoints.weights import load_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import Evaluation
-from basicsr.engine.hooks import Ema, Log, SaveCheckpoint, Validate, duration
+from basicsr.engine.hooks import Ema, Log, SaveAndLeave, SaveCheckpoint, Validate, duration
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
 from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.dist import Ranks
+from basicsr.utils.interruption import RESUME_ME, Interrupted, Interruption
 from basicsr.utils.log import EventLog, logger
 
 
@@ -212,7 +214,7 @@ def test_a_checkpoint_has_weights_averages_and_all_that_a_resumed_run_needs(tmp_
 def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeypatch, tmp_path, events):
     judged: list[tuple] = []
 
-    def look(model, loader, name, metrics, options, device, ranks, picture):
+    def look(model, loader, name, metrics, options, device, ranks, picture, stop):
         judged.append((trainer.iteration, name, model, picture and picture("k")))
         return result
 
@@ -256,12 +258,99 @@ def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeyp
 )
 def test_a_validation_says_its_means(monkeypatch, tmp_path, caplog, events, summaries: dict, shown: str):
     result = Evaluation("set", [{"key": "k"}], summaries)
-    monkeypatch.setattr("basicsr.engine.hooks.evaluate", lambda *arguments: result)
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", lambda *_, **__: result)
     hook = Validate(1, {"set": None}, {}, ValOptions(), None, tmp_path, events, Ranks())
     logger().propagate = True
     with caplog.at_level(logging.INFO, "basicsr"):
         trainer_of([1], hook).run(1)
     assert caplog.messages == [f"validation set iter 1: {shown}"]
+
+
+def judged_by(monkeypatch, tmp_path, iteration: int, **how) -> list[str]:
+    """Names of the sets that a run judges that goes on from ``iteration`` and is done with iteration 5."""
+    judged: list[str] = []
+
+    def look(model, loader, name, *_, **__) -> Evaluation:
+        judged.append(f"{name} {trainer.iteration}")
+        return Evaluation(name, [], {"psnr": Summary.of([30.0])})
+
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", look)
+    events = EventLog(tmp_path / "events.jsonl")
+    events.open()
+    loaders = {"one": None, "two": None}
+    hook = Validate(2, loaders, {}, ValOptions(), None, tmp_path, events, Ranks(), **how)
+    trainer = trainer_of([1] * 5, hook)
+    trainer.iteration = iteration
+    trainer.run(5)
+    return judged
+
+
+def test_a_validation_that_was_cut_off_is_made_up(monkeypatch, tmp_path):
+    """Of the sets that are not among the events, before the next step."""
+    first = judged_by(monkeypatch, tmp_path, 3)
+    assert first == ["one 4", "two 4", "one 5", "two 5"]
+    lines = (tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "events.jsonl").write_bytes(b"".join(lines[:1]))
+    again = judged_by(monkeypatch, tmp_path, 4, is_made_up=True)
+    assert again == ["two 4", "one 5", "two 5"]
+    whole = written(tmp_path)
+    assert [(line["iter"], line["dataset"]) for line in whole] == [
+        (4, "one"), (4, "two"), (5, "one"), (5, "two")
+    ]  # fmt: skip
+    assert judged_by(monkeypatch, tmp_path, 5, is_made_up=True) == []
+    (tmp_path / "events.jsonl").unlink()
+    assert judged_by(monkeypatch, tmp_path, 4) == ["one 5", "two 5"], "another experiment's"
+    assert judged_by(monkeypatch, tmp_path, 3, is_made_up=True)[:1] == ["one 4"], "none was due"
+
+
+def test_the_window_of_the_log_goes_on_in_a_resumed_run(tmp_path, events):
+    """So that its next line has the mean, without skipped steps, that it would have had."""
+    first, states = Log(4, 8, events), []
+
+    class Save(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            trainer.step_seconds, trainer.data_seconds = 10.0 * trainer.iteration, 1.0
+            states.append(first.state_dict(trainer))
+
+    trainer_of([1, torch.nan, 4, 7], first, Save()).run(4)
+    second = Log(4, 8, events)
+    resumed = trainer_of([4, 7], second)
+    resumed.iteration, resumed.skipped_steps = 2, 1
+    second.load_state_dict(states[1], torch.device("cpu"))
+    resumed.run(4)
+    whole, again = written(tmp_path)
+    for name in ("iter", "loss", "l_pix", "skipped_steps"):
+        assert whole[name] == again[name]
+    assert whole["loss"] == 4
+    assert again["step_seconds"] == pytest.approx(5, abs=1), "20 seconds of four steps are from before"
+
+
+def test_a_run_that_is_asked_saves_after_its_step_and_leaves(tmp_path):
+    interruption = Interruption()
+
+    class Ask(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            if trainer.iteration == 2:
+                interruption.number = signal.SIGUSR1
+
+    checkpoints = saver(tmp_path, 2)
+    hooks = [Ask(), checkpoints, SaveAndLeave(interruption, checkpoints)]
+    with pytest.raises(Interrupted) as caught:
+        trainer_of([1] * 9, *hooks).run(9)
+    assert caught.value.exit_code == RESUME_ME and saved(tmp_path) == [2], "once"
+    hooks[1] = SaveCheckpoint(5, ExperimentPaths(tmp_path / "b"), None, Ranks())
+    interruption.number = None
+    with pytest.raises(Interrupted):
+        trainer_of([1] * 9, *hooks[:2], SaveAndLeave(interruption, hooks[1])).run(9)
+    assert saved(tmp_path / "b") == [2]
+
+
+def test_a_run_that_is_asked_before_its_first_step_has_nothing_to_save(tmp_path):
+    interruption = Interruption()
+    interruption.number = signal.SIGTERM
+    with pytest.raises(Interrupted):
+        trainer_of([], SaveAndLeave(interruption, saver(tmp_path, 1))).run(9)
+    assert not list(tmp_path.iterdir())
 
 
 def test_durations_are_read_by_people():

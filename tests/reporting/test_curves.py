@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from basicsr.config.paths import ExperimentPaths
 from basicsr.metrics.base import MetricFacts, facts_of
-from basicsr.reporting.curves import panels_of, read_events, write_curves
+from basicsr.reporting.curves import panels_of, write_curves
 from basicsr.reporting.line_chart import WIDTH, Panel, round_ticks, to_png, to_svg
 from basicsr.utils.image import decode_rgb
+from basicsr.utils.log import read_events
 
 METRICS = {"ssim": facts_of("calculate_ssim"), "psnr": facts_of("calculate_psnr")}
 TEAL = [15, 107, 117]

@@ -133,3 +133,28 @@ def test_opening_again_says_nothing_twice_and_closing_frees_the_file(tmp_path, c
 def test_events_make_nothing_until_they_are_opened(tmp_path):
     EventLog(tmp_path / "new" / "events.jsonl", tensorboard=tmp_path / "tb").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def lines_in(path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def test_going_back_leaves_whole_lines_of_earlier_iterations(tmp_path):
+    """Behind the iteration that is resumed from are lines that come again, and perhaps one that was cut."""
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.open()
+    for iteration in (1, 2, 2, 3):
+        log.write("train", iteration, {"loss": 0.5})
+    whole = lines_in(path)
+    for torn in (b"", b'{"kind": "train", "it', b"\xff\n", b"[1]\n"):
+        path.write_bytes(b"".join(whole) + torn)
+        log.go_back(2)
+        assert lines_in(path) == whole[:3]
+    path.write_bytes(b"".join(whole[:3])[:-1])
+    log.go_back(2)
+    assert lines_in(path) == whole[:3], "only the end of the line was cut"
+    log.go_back(0)
+    assert lines_in(path) == []
+    EventLog(tmp_path / "none.jsonl").go_back(5)
+    assert not (tmp_path / "none.jsonl").exists()

@@ -1,0 +1,118 @@
+"""What signals ask of a program: to leave, and in training to save first.
+
+SIGTERM and SIGINT are those of schedulers and of Ctrl+C; SIGUSR1 is the one that Slurm sends ahead
+(``--signal=USR1@120``).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+RESUME_ME = 75
+"""Exit code of a training run that was interrupted and goes on when it is started again (EX_TEMPFAIL)."""
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
+# A signal may reach a process twice: by itself, and passed on by torchrun, by timeout or by Slurm.
+_ECHOES_WITHIN = 1.0
+
+
+class Interrupted(BaseException):
+    """A signal asks to leave; not an Exception, so that nothing takes it for a mistake.
+
+    Args:
+        number: of the signal.
+        is_saved: whether the program goes on from here when it is started again.
+    """
+
+    def __init__(self, number: int, is_saved: bool = False) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.exit_code = RESUME_ME if is_saved else 128 + number
+
+
+class Interruption:
+    """The first signal that asks to leave. A second one ends the program at once.
+
+    Attributes:
+        number: of the signal; None until it comes.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._came = 0.0
+        self._raises = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the signal has come."""
+        return self.number is not None
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Inside, a signal is noted in ``number``, and the program leaves when it can."""
+        with self._listening(raises=False):
+            yield
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Inside, a signal raises `Interrupted`, so that what is half done is cleared away."""
+        with self._listening(raises=True):
+            yield
+
+    @contextmanager
+    def _listening(self, raises: bool) -> Iterator[None]:
+        self._raises = raises
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python hears signals in the main thread alone
+            return
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hear) for number in heard}
+        try:
+            yield
+        finally:
+            if self.number is None or raises:  # the program that was asked to leave is about to
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.number is None:
+            self.number, self._came = number, now
+            if self._raises:
+                raise Interrupted(number)
+        elif now - self._came > _ECHOES_WITHIN:
+            os._exit(128 + number)
+
+
+def serve_parent() -> None:
+    """In a worker process: signals are the parent's business, and the end of the parent is the worker's."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    for number in _SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # Schedulers send it to every process, but the parent ends its workers by it, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_end_when_told, args=(parent.pid,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_when_told(parent: int | None) -> None:
+    if sys.platform == "linux":
+        while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+            pass
+        os._exit(1)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
