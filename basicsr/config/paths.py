@@ -26,6 +26,11 @@ class ExperimentPaths:
         return cls(EXPERIMENTS / name)
 
     @property
+    def folders(self) -> list[Path]:
+        """Where the files of the run itself are written."""
+        return [self.root, self.state(0).parent, self.network(0).parent]
+
+    @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
 

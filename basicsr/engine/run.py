@@ -23,7 +23,7 @@ from basicsr.utils.dist import (
     wait_for_all,
 )
 from basicsr.utils.errors import OptionError
-from basicsr.utils.files import write_bytes
+from basicsr.utils.files import remove_dead, write_bytes
 from basicsr.utils.interruption import Interruption
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
 from basicsr.utils.plugins import load_plugins
@@ -79,6 +79,8 @@ class TrainingRun(Run):
                 logger().info(f"nothing to resume in the earlier folder, which is now {archived}")
             self.paths.require_new()  # once more: another start may have come first
         else:
+            for folder in self.paths.folders:
+                remove_dead(folder)
             self.found.put_aside()
             write_trouble(self.paths, None)
             self.events.go_back(iteration)

@@ -19,7 +19,7 @@ import msgspec
 import basicsr
 from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.errors import UserError
-from basicsr.utils.files import append_line, require_short_names, write_bytes
+from basicsr.utils.files import append_line, remove_dead, require_short_names, write_bytes
 from basicsr.utils.log import logger
 
 MANIFEST = "manifest.json"
@@ -58,6 +58,7 @@ def claim_folder(
     manifest = folder / MANIFEST
     targets = list(targets)
     require_short_names(targets)
+    remove_dead(folder)
     # looked for first: another shard may be making both, the manifest before its first mask
     taken = next((target for target in targets if target.exists()), None)
     if manifest.exists() and not overwrite:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections import defaultdict
+import platform
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from basicsr.utils.errors import UserError
@@ -14,33 +18,85 @@ from basicsr.utils.errors import UserError
 LONGEST_NAME = 255
 """Bytes of the name of a file or a folder that common file systems can hold."""
 _LONGEST_SUFFIX = 16
+# Names of `temporary_beside`; those of earlier versions have no machine.
+_PART = re.compile(r"\.[0-9a-f]{16}\.(?:([0-9a-f]{8})-)?([0-9]+)(?:-([0-9a-z]+))?\.part(?:\..+)?")
+_ENDED = "none"
+_FORGOTTEN_AFTER = 24 * 3600.0  # seconds
 
 
 def temporary_beside(path: Path) -> Path:
     """A hidden name in the folder of ``path`` for this process to write to; the suffix is that of ``path``.
 
     It is as short for a long name as for a short one, so that every name that can be stored can be written.
+    What dead processes left in the folder is removed, once a process.
     """
+    _remove_dead_once(path.parent)
     suffix = path.suffix if len(path.suffix) <= _LONGEST_SUFFIX else ""
-    return path.with_name(f"{_beginning(path)}{os.getpid()}.part{suffix}")
+    name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    pid = os.getpid()
+    return path.with_name(f".{name}.{_machine()}-{pid}-{_started(pid)}.part{suffix}")
 
 
-def leftovers(targets: Iterable[Path]) -> list[Path]:
-    """What `write_atomically` has not finished for ``targets``, in this process or in one that was killed."""
-    beginnings: defaultdict[Path, set[str]] = defaultdict(set)
-    for target in targets:
-        beginnings[target.parent].add(_beginning(target))
-    return [
-        folder / name
-        for folder, known in beginnings.items()
-        if folder.is_dir()
-        for name in os.listdir(folder)
-        if f"{name.rpartition('.part')[0].rpartition('.')[0]}." in known
-    ]
+def remove_dead(folder: Path) -> list[Path]:
+    """Remove from a folder what processes had begun to write that are dead; returns what is gone.
+
+    Of another machine nobody knows: what it has begun is removed when it has not been written to for a day.
+    """
+    if not folder.is_dir():
+        return []
+    dead = [path for path in map(folder.joinpath, os.listdir(folder)) if _is_dead(path)]
+    for path in dead:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return dead
 
 
-def _beginning(path: Path) -> str:
-    return f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}."
+@functools.cache
+def _remove_dead_once(folder: Path) -> None:
+    with suppress(OSError):  # what cannot be listed or written to is told by who writes there
+        remove_dead(folder)
+
+
+def _is_dead(path: Path) -> bool:
+    match = _PART.fullmatch(path.name)
+    if match is None:
+        return False
+    machine, pid, started = match.groups()
+    if machine == _machine():
+        found = _started(int(pid))
+        return found == _ENDED or found != started
+    try:
+        return time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER
+    except OSError:
+        return False
+
+
+@functools.cache
+def _machine() -> str:
+    """This machine, or the container on it, among those that share a disk."""
+    processes = "/proc/self/ns/pid"
+    room = os.readlink(processes) if os.path.islink(processes) else ""
+    return hashlib.blake2b(f"{platform.node()} {room}".encode(), digest_size=4).hexdigest()
+
+
+def _started(pid: int) -> str:
+    """When a process was started, so that none is taken for another of its number; `_ENDED` without one."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{int(stat.rpartition(')')[2].split()[19]):x}"
+    except OSError:
+        pass
+    if Path("/proc/self/stat").exists():
+        return _ENDED
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return _ENDED
+    except OSError:
+        pass
+    return "0"
 
 
 def require_short_names(paths: Iterable[Path]) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import (
-    leftovers,
+    remove_dead,
     require_short_names,
     temporary_beside,
     write_atomically,
@@ -122,19 +125,77 @@ def test_temporary_names_are_short_hidden_and_different(tmp_path):
         assert path.name.startswith(".") and len(path.name) < 60
 
 
-def test_leftovers_are_those_of_the_named_files_by_any_process(tmp_path, monkeypatch):
-    targets = [tmp_path / LONG, tmp_path / "in.part" / "a.tar.gz", tmp_path / "none" / "b.png"]
-    (tmp_path / "in.part").mkdir()
-    expected = []
-    for pid in (1, 4_000_000):
-        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        for target in targets[:2]:
-            expected.append(temporary_beside(target))
-            expected[-1].touch()
-        temporary_beside(tmp_path / "other.png").touch()
-    for name in ("a.png", ".hidden", ".x.part.png", ".part"):
+def dead_process() -> int:
+    """The number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    return ended.pid
+
+
+def begun_by(pid: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a process of that number writes to."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: pid)
+        begun = temporary_beside(path)
+    begun.write_bytes(b"half")
+    return begun
+
+
+@pytest.fixture
+def other(monkeypatch) -> Iterator[int]:
+    """The number of another living process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    ) as process:
+        yield process.pid
+
+
+def test_what_dead_processes_have_begun_is_removed_and_what_living_ones_write_is_not(
+    tmp_path, monkeypatch, other: int
+):
+    dead = begun_by(dead_process(), tmp_path / "a.png", monkeypatch)
+    folder = begun_by(dead_process(), tmp_path / "b.lmdb", monkeypatch)
+    folder.unlink()
+    folder.mkdir()
+    (folder / "data.mdb").touch()
+    living = {begun_by(pid, tmp_path / "a.png", monkeypatch).name for pid in (os.getpid(), other)}
+    strange = {"a.png", ".hidden", ".x.part.png", ".part", ".0123456789abcdef.part", ".x.12.part"}
+    for name in strange:
         (tmp_path / name).touch()
-    assert sorted(leftovers(targets)) == sorted(expected)
+    assert sorted(remove_dead(tmp_path)) == sorted([dead, folder])
+    assert {path.name for path in tmp_path.iterdir()} == living | strange
+    assert remove_dead(tmp_path) == [] == remove_dead(tmp_path / "none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing says when a process was started")
+def test_another_process_of_the_same_number_is_another_process(tmp_path):
+    begun = temporary_beside(tmp_path / "a.png")
+    earlier = begun.with_name(re.sub(r"-[0-9a-f]+\.part", "-1.part", begun.name))
+    earlier.touch()
+    assert remove_dead(tmp_path) == [earlier]
+
+
+def test_what_another_machine_has_begun_is_left_for_a_day(tmp_path):
+    begun = temporary_beside(tmp_path / "a.png")
+    elsewhere = begun.with_name(re.sub(r"\.[0-9a-f]{8}-", ".01234567-", begun.name))
+    before = begun.with_name(".0123456789abcdef.12.part.png")  # as earlier versions called it
+    for path in (elsewhere, before):
+        path.touch()
+    assert remove_dead(tmp_path) == []
+    for path in (elsewhere, before):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    assert sorted(remove_dead(tmp_path)) == sorted([elsewhere, before])
+
+
+def test_the_first_file_that_is_written_to_a_folder_clears_it(tmp_path):
+    """Whatever command writes it; so nothing has to remember to."""
+    name = temporary_beside(tmp_path / "elsewhere" / "a.png").name
+    folder = tmp_path / "new"
+    folder.mkdir()
+    dead = folder / name.replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    dead.touch()
+    write_bytes(folder / "b.png", b"x")
+    assert names(folder) == ["b.png"]
 
 
 def test_names_that_no_file_can_have_are_told_before_the_work(tmp_path):

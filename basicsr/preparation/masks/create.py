@@ -19,7 +19,6 @@ from basicsr.preparation.masks.files import (
     count_regions,
     find_job_photos,
     missing_masks,
-    remove_leftovers,
 )
 from basicsr.preparation.photos import read_photo
 from basicsr.preparation.reading import read_bytes
@@ -74,7 +73,6 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
     made_with = identify(parameters)
     missing = mine if job.overwrite else missing_masks(job, mine, made_with)
     counts = Counts(kept=len(mine) - len(missing))
-    remove_leftovers(job, missing)
     records = RecordFile(job.output, index, count)
     work = partial(_make, job, segmenter, made_with)
     title = f"{name} masks" if count == 1 else f"{name} masks, shard {index + 1}/{count}"

@@ -16,7 +16,6 @@ from basicsr.preparation.manifest import Record, read_records
 from basicsr.preparation.photos import find_photos
 from basicsr.preparation.reading import read_bytes
 from basicsr.utils.errors import UserError
-from basicsr.utils.files import leftovers
 from basicsr.utils.folders import require_outside
 from basicsr.utils.image import decode_single
 from basicsr.utils.log import logger
@@ -80,12 +79,6 @@ def find_job_photos(job: MaskJob) -> list[KeyedPhoto]:
         raise UserError(f"{job.grey}: label maps and grey images have the same names; take two folders")
     keys = storage.keys()
     return [KeyedPhoto(key, Path(storage.describe(key))) for key in keys]
-
-
-def remove_leftovers(job: MaskJob, photos: Sequence[KeyedPhoto]) -> None:
-    """Remove what `write_bytes` had not finished for ``photos`` when an earlier run was killed."""
-    for leftover in leftovers(place for photo in photos for place in job.places(photo.key)):
-        leftover.unlink(missing_ok=True)
 
 
 def missing_masks(job: MaskJob, photos: Sequence[KeyedPhoto], made_with: str) -> list[KeyedPhoto]:
