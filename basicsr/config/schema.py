@@ -220,11 +220,14 @@ class LoggerOptions(Options, frozen=True, kw_only=True):
     """Frequencies are in iterations.
 
     ``keep_last``: that many checkpoints, and the newest from before any trouble; null keeps all.
+    ``keep_best``: a name of ``val.metrics``; the validated weights that are best by it, over all validation
+    sets, are ``net_g_best.pth``.
     """
 
     print_freq: Count = 100
     save_checkpoint_freq: Count = 5000
     keep_last: Count | None = None
+    keep_best: str | None = None
     use_tb_logger: bool = False
     wandb: WandbOptions | None = None
 
@@ -336,6 +339,10 @@ def semantic_mistakes(config: Config, command: Command) -> list[str]:
     _check_networks(config, mistakes)
     if command == "train" and "train" in config.datasets:
         _check_batches(config.datasets["train"], mistakes)
+    best = config.logger.keep_best
+    if command == "train" and best is not None and best not in config.val.judged_by:
+        known = ", ".join(config.val.judged_by) or "none"
+        mistakes.add("logger.keep_best", f"expected a name of val.metrics ({known})", best)
     if command == "train" and config.train is not None:
         _check_schedule(config.train, mistakes)
     if config.val.grids and (config.val.crop_size_h is None or config.val.crop_size_w is None):

@@ -19,7 +19,7 @@ from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
-from basicsr.engine.hooks import Ema, Log, SaveAndLeave, SaveCheckpoint, Validate
+from basicsr.engine.hooks import Ema, KeepBest, Log, SaveAndLeave, SaveCheckpoint, Validate
 from basicsr.engine.inference import windows_of
 from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.run import Run, TestingRun, TrainingRun
@@ -129,6 +129,10 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         config.logger.keep_last,
         log,
     )
+    metrics, best = build_metrics(config.val.judged_by), None
+    if config.logger.keep_best is not None:
+        name = config.logger.keep_best
+        best = KeepBest(name, metrics[name].facts.better, checkpoints)
     hooks = [
         ema,
         trouble,
@@ -137,7 +141,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         Validate(
             config.val.val_freq,
             validation,
-            build_metrics(config.val.judged_by),
+            metrics,
             config.val,
             ema,
             run.paths.visualization,
@@ -145,6 +149,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
             run.ranks,
             run.interruption,
             run.continues,
+            best,
         ),
         SaveAndLeave(run.interruption, checkpoints),
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import signal
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -199,7 +200,7 @@ class SaveCheckpoint(Hook):
         windows = gather_objects(self.log.state_dict(trainer)) if self.log else None
         if not self.ranks.is_main:
             return
-        self._save_networks(trainer, trainer.iteration)
+        self.save_networks(trainer, trainer.iteration)
         self._save_latest(trainer)
         state = trainer.state_dict() | {
             "random": random_states,
@@ -222,15 +223,44 @@ class SaveCheckpoint(Hook):
         since = self._since()
         is_there = all(self.paths.network("latest", name).is_file() for name in trainer.model.trained)
         if since is None or (trainer.iteration == trainer.total_iter and not is_there):
-            self._save_networks(trainer, "latest")
+            self.save_networks(trainer, "latest")
         else:
             what = f"there is trouble since iteration {since}"
             logger().warning(f"{self.paths.network('latest')} is not written anew: {what}")
 
-    def _save_networks(self, trainer: Trainer, iteration: int | str) -> None:
+    def save_networks(self, trainer: Trainer, iteration: int | str) -> None:
+        """Write the weights alone, under that name."""
         averaged = {} if self.ema is None else self.ema.model.trained
         for name, net in trainer.model.trained.items():
             save_network(self.paths.network(iteration, name), net, averaged.get(name), net.block)
+
+
+class KeepBest:
+    """Saves the weights of the best validation.
+
+    Args:
+        metric: name of what is compared: the mean of its figures of all validation sets.
+        better: which values are.
+        checkpoints: what saves weights.
+    """
+
+    def __init__(self, metric: str, better: Literal["higher", "lower"], checkpoints: SaveCheckpoint) -> None:
+        self.metric = metric
+        self.better = better
+        self.checkpoints = checkpoints
+
+    def compare(self, trainer: Trainer, events: Iterable[Mapping[str, Any]]) -> None:
+        """Save, unless an earlier validation among the events was as good."""
+        figures: defaultdict[int, list[float]] = defaultdict(list)
+        for event in events:
+            if event["kind"] == "val" and event.get(self.metric) is not None:
+                figures[event["iter"]].append(event[self.metric])
+        sign = 1 if self.better == "higher" else -1
+        means = {iteration: sign * sum(values) / len(values) for iteration, values in figures.items()}
+        now = means.pop(trainer.iteration, None)
+        if now is not None and all(now > mean for mean in means.values()):
+            self.checkpoints.save_networks(trainer, "best")
+            logger().info(f"saved {self.checkpoints.paths.network('best')}: {self.metric} {sign * now:.4f}")
 
 
 class Validate(Hook):
@@ -246,6 +276,7 @@ class Validate(Hook):
         interruption: what ends a validation before its end.
         is_made_up: whether a validation that is due before the first step, and is not among the events, is
             made up: the run goes on from where another one was cut off.
+        best: what keeps the best weights; None keeps none.
     """
 
     def __init__(
@@ -260,6 +291,7 @@ class Validate(Hook):
         ranks: Ranks,
         interruption: Interruption | None = None,
         is_made_up: bool = False,
+        best: KeepBest | None = None,
     ) -> None:
         self.every = every
         self.loaders = loaders
@@ -271,6 +303,7 @@ class Validate(Hook):
         self.ranks = ranks
         self.interruption = interruption or Interruption()
         self.is_made_up = is_made_up
+        self.best = best
 
     def before_run(self, trainer: Trainer) -> None:
         if self.is_made_up and self.every is not None and trainer.is_due(self.every):
@@ -286,6 +319,8 @@ class Validate(Hook):
     def _validate(self, trainer: Trainer, names: Iterable[str]) -> None:
         with suppress(EvaluationStoppedError):  # the next run makes it up
             self._validate_all(trainer, names)
+            if self.best is not None and self.events is not None:
+                self.best.compare(trainer, self.events.read())
 
     def _validate_all(self, trainer: Trainer, names: Iterable[str]) -> None:
         model = self.ema.model if self.ema is not None else trainer.model

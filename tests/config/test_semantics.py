@@ -247,3 +247,10 @@ def test_names_that_become_folders_leave_room_for_what_is_appended(name: str, le
     assert mistakes.lines == [f"name: {what} (got {name!r})"]
     mistakes = Mistakes()
     assert convert("x" * 200, Name, "name", mistakes) == "x" * 200 and not mistakes.lines
+
+
+def test_the_best_is_chosen_by_a_metric_that_is_measured(small, write):
+    small["logger"] = {"keep_best": "lpips"}
+    assert places(write(small)) == ["logger.keep_best"]
+    small["logger"]["keep_best"] = "ssim"
+    assert load_config(write(small)).logger.keep_best == "ssim"

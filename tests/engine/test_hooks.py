@@ -17,7 +17,7 @@ from basicsr.checkpoints.weights import load_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import Evaluation
-from basicsr.engine.hooks import Ema, Log, SaveAndLeave, SaveCheckpoint, Validate, duration
+from basicsr.engine.hooks import Ema, KeepBest, Log, SaveAndLeave, SaveCheckpoint, Validate, duration
 from basicsr.engine.trainer import Hook, StepSettings, Trainer
 from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch
@@ -323,6 +323,24 @@ def test_the_window_of_the_log_goes_on_in_a_resumed_run(tmp_path, events):
         assert whole[name] == again[name]
     assert whole["loss"] == 4
     assert again["step_seconds"] == pytest.approx(5, abs=1), "20 seconds of four steps are from before"
+
+
+@pytest.mark.parametrize(("better", "best"), [("higher", 4), ("lower", 3)])
+def test_the_best_weights_are_those_of_the_best_validation(monkeypatch, tmp_path, events, better, best: int):
+    """By the mean of all sets; of equal ones the first. Each step takes 1 from the weight."""
+    figures = {1: (5.0, 3.0), 2: (3.0, 5.0), 3: (torch.nan, 1.0), 4: (2.0, 9.0), 5: (9.0, 2.0), 6: (3.0, 3.0)}
+    loaders = {"one": None, "two": None}
+
+    def look(model, loader, name, *_, **__) -> Evaluation:
+        value = figures[trainer.iteration][list(loaders).index(name)]
+        return Evaluation(name, [], {"psnr": Summary.of([value])})
+
+    monkeypatch.setattr("basicsr.engine.hooks.evaluate", look)
+    keep = KeepBest("psnr", better, saver(tmp_path, 9))
+    hook = Validate(1, loaders, {}, ValOptions(), None, tmp_path, events, Ranks(), best=keep)
+    trainer = trainer_of([0] * 6, hook, rate=1.0)
+    trainer.run(6)
+    assert load_contents(tmp_path / "models/net_g_best.pth")["params"]["weight"] == -best
 
 
 def test_a_run_that_is_asked_saves_after_its_step_and_leaves(tmp_path):
