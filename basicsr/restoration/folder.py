@@ -96,20 +96,27 @@ def restore_all(
         )
     images: list[ReportImage] = []
     broken: list[str] = []
-    for item in tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True):
-        try:
-            images.append(_restore_item(item, job, restorer, finder, ordering))
-        except UserError as error:
-            broken.append(str(error))
-        except Exception as error:
-            if job.debug:
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
-    logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
-    if job.is_folder and images:
-        facts = [*job.facts, *circumstances(restorer.device)]
-        _write_report(job.output / REPORT, Report("Restored photos", facts, [ReportSet("photos", images)]))
+    try:
+        for item in tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True):
+            try:
+                images.append(_restore_item(item, job, restorer, finder, ordering))
+            except UserError as error:
+                broken.append(str(error))
+            except Exception as error:
+                if job.debug:
+                    raise
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
+        logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
+    finally:  # a run that is interrupted has a report as well
+        if job.is_folder:
+            images += _not_yet_shown(sorted({*items} - {*missing}), job)
+            order = {item.key: number for number, item in enumerate(items)}
+            images.sort(key=lambda image: order[image.key])
+        if job.is_folder and images:
+            facts = [*job.facts, *circumstances(restorer.device)]
+            report = Report("Restored photos", facts, [ReportSet("photos", images)])
+            _write_report(job.output / REPORT, report)
     if broken:
         if len(items) == 1:
             raise UserError(broken[0])
@@ -149,6 +156,37 @@ def _restore_item(
         else {}
     )
     return ReportImage(item.key, thumbnails, notes=shown.notes, full=full)
+
+
+def _not_yet_shown(kept: Sequence[Item], job: RestoreJob) -> list[ReportImage]:
+    """The photos of an earlier run that was cut off before it could write its report."""
+    shown = _shown_keys(job.output / REPORT)
+    if shown is None:
+        return []
+    images = []
+    for item in kept:
+        if item.is_video or item.key in shown:
+            continue
+        try:
+            lq, restored = (read_photo_file(place).image for place in (item.source, item.target))
+        except UserError as error:
+            logger().warning(f"{error}; not in the report")
+            continue
+        if lq.shape[:2] == restored.shape[:2]:
+            full = {"lq": link(item.source, job.output), "restored": link(item.target, job.output)}
+            thumbnails = make_thumbnails(to_8_bit(lq), to_8_bit(restored))
+            images.append(ReportImage(item.key, thumbnails, notes=["restored by an earlier run"], full=full))
+    return images
+
+
+def _shown_keys(place: Path) -> set[str] | None:
+    """Keys of the images of a report; None where it is no report of ours."""
+    if not place.exists():
+        return set()
+    try:
+        return {image["key"] for item in read_page(place)["sets"] for image in item["images"]}
+    except UserError:
+        return None
 
 
 def _write_report(place: Path, report: Report) -> None:

@@ -175,6 +175,39 @@ class TestOneFile:
         assert self.restore(photos, tmp_path / "one.webp", Same()).is_file()
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_folder_restored_in_two_parts_has_a_report_of_all_its_photos(
+    photos, tmp_path, monkeypatch, is_killed: bool
+):
+    """Also when the first part was killed before it could write one."""
+    out = tmp_path / "out"
+
+    def keys() -> list[str]:
+        (shown,) = read_page(out / REPORT)["sets"]
+        return [image["key"] for image in shown["images"]]
+
+    with monkeypatch.context() as patched:
+        run, done = Restorer.run, []
+
+        def once(self: Restorer, *arguments: object) -> object:
+            if done:
+                raise KeyboardInterrupt
+            done.append(True)
+            return run(self, *arguments)
+
+        patched.setattr(Restorer, "run", once)
+        with pytest.raises(KeyboardInterrupt):
+            restore(photos, out)
+    assert keys() == ["a.png"]
+    if is_killed:
+        (out / REPORT).unlink()
+    restore(photos, out)
+    assert keys() == ["a.png", "b.png"]
+    (out / REPORT).unlink()
+    restore(photos, out)
+    assert keys() == ["a.png", "b.png"]
+
+
 def test_two_photos_do_not_share_a_folder(photos, tmp_path):
     (photos / "a.bmp").write_bytes(b"")
     items = find_items([photos], tmp_path / "out", True)
