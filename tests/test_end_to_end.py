@@ -184,6 +184,39 @@ def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
     assert torch.equal(before["random"][0]["torch"], after["random"][0]["torch"])
 
 
+def test_deterministic_runs_have_equal_losses(workplace):
+    losses = []
+    try:
+        for name in ("one", "two"):
+            train(
+                "SegNAFNet", "deterministic=true", "train.total_iter=4", f"name={name}", "val.val_freq=null"
+            )
+            lines = Path(f"experiments/{name}/events.jsonl").read_text().splitlines()
+            losses.append([json.loads(line)["loss"] for line in lines])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert losses[0] == losses[1] and len(set(losses[0])) == 4
+
+
+def test_a_damaged_checkpoint_is_put_aside_and_an_earlier_one_gone_on_from(workplace, capsys):
+    """To the same end as if nothing had been."""
+    how = ("logger.save_checkpoint_freq=2", "train.total_iter=6", "val.val_freq=null", "name=run")
+    train("NAFNet", *how)
+    whole = weights("run", 6)
+    folder = Path("experiments/run")
+    for place in ("training_states/6.state", "models/net_g_4.pth"):
+        harmed = bytearray((folder / place).read_bytes())
+        harmed[len(harmed) // 2 : len(harmed) // 2 + 64] = bytes(64)
+        (folder / place).write_bytes(harmed)
+    train("NAFNet", *how, auto_resume=True)
+    said = capsys.readouterr().out
+    assert "resuming from experiments/run/training_states/2.state" in said
+    aside = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.damaged"))
+    assert aside == ["models/net_g_4.pth.damaged", "training_states/6.state.damaged"]
+    assert all(f"{folder / place.removesuffix('.damaged')}: damaged" in said for place in aside)
+    assert_same_weights(whole, weights("run", 6))
+
+
 def test_auto_resume_prefers_what_this_experiment_has_reached(workplace):
     train("NAFNet", "train.total_iter=2", "name=first")
     start = "path.resume_state=experiments/first/training_states/2.state"

@@ -57,6 +57,16 @@ class ExperimentPaths:
         """Effective options; a resumed run keeps its own beside those of the first."""
         return self.root / ("config.yml" if iteration == 0 else f"config_from_{iteration}.yml")
 
+    def record(self, iteration: int) -> Path:
+        """What the run was made with; a resumed run keeps its own."""
+        return self.root / ("record.json" if iteration == 0 else f"record_from_{iteration}.json")
+
+    def recorded(self) -> list[int]:
+        """The iterations that there is a `record` of."""
+        names = re.compile(r"record(?:_from_([0-9]+))?\.json")
+        found = [names.fullmatch(path.name) for path in self.root.glob("record*.json")]
+        return sorted(int(match.group(1) or 0) for match in found if match is not None)
+
     def network(self, iteration: int | str, name: str = "g") -> Path:
         """Weights of a network after ``iteration`` steps, or ``"latest"``."""
         return self.root / "models" / f"net_{name}_{iteration}.pth"

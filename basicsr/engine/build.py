@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from basicsr.archs.base import Network
 from basicsr.checkpoints.weights import load_contents, load_network
+from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
@@ -22,6 +23,7 @@ from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, KeepBest, Log, SaveAndLeave, SaveCheckpoint, Validate
 from basicsr.engine.inference import windows_of
 from basicsr.engine.networks import start_network, weights_beside
+from basicsr.engine.record import Record
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
@@ -133,7 +135,11 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     if config.logger.keep_best is not None:
         name = config.logger.keep_best
         best = KeepBest(name, metrics[name].facts.better, checkpoints)
+    datasets = {"datasets.train": dataset}
+    datasets |= {f"datasets.{phase}": item for phase, item in _validated(config, validation).items()}
+    resumed = None if run.resume_state is None else ExperimentPaths(run.resume_state.parent.parent)
     hooks = [
+        Record(run.paths, resumed, config.manual_seed, datasets, run.ranks),
         ema,
         trouble,
         log,
@@ -215,6 +221,12 @@ def _restored(model: Model, apply: Apply, device: torch.device, image: Tensor) -
         restored = model.eval().predict({"lq": image[None].to(device)}, apply)[0]
     model.train(training)
     return restored.float().cpu()
+
+
+def _validated(config: Config, loaders: Mapping[str, DataLoader[Batch]]) -> dict[str, ImageDataset]:
+    """The data sets of validation by their key in the option file."""
+    sets = {phase: loaders[options.name].dataset for phase, options in config.phases("val").items()}
+    return {phase: item for phase, item in sets.items() if isinstance(item, ImageDataset)}
 
 
 def build_test_loaders(config: Config, run: Run, model: Model) -> dict[str, DataLoader[Batch]]:

@@ -18,6 +18,7 @@ import msgspec
 
 import basicsr
 from basicsr.utils.checksum import with_checksum, without_checksum
+from basicsr.utils.differences import differences
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, remove_dead, require_short_names, write_bytes
 from basicsr.utils.log import logger
@@ -64,7 +65,7 @@ def claim_folder(
     if manifest.exists() and not overwrite:
         before = _read(manifest)
         begun_with = before.pop(VERSION, None)
-        changes = list(_changes(before, parameters))
+        changes = list(differences(before, parameters))
         if changes:
             way_on = "take another folder, or --overwrite to make all files again"
             raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {way_on}")
@@ -131,13 +132,3 @@ def _read(manifest: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{manifest}: damaged ({error}); take another folder, or --overwrite") from error
     raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; take another folder")
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """``name: before -> now`` for each difference, in nested parameters too."""
-    for name in [*now, *(name for name in before if name not in now)]:
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _changes(old, new)
-        elif old != new:
-            yield f"{name}: {old} -> {new}"
