@@ -217,6 +217,27 @@ def test_a_damaged_checkpoint_is_put_aside_and_an_earlier_one_gone_on_from(workp
     assert_same_weights(whole, weights("run", 6))
 
 
+def test_a_run_that_blew_up_goes_on_from_before_with_the_advice_that_it_gave(workplace, capsys):
+    how = ("name=run", "logger.save_checkpoint_freq=2", "val.val_freq=null", "train.ema_decay=0.9")
+    train("NAFNet", *how, "train.total_iter=4")
+    before = weights("run", 4)
+    wild = ("train.optim_g.lr=1e30", "train.scheduler.eta_min=0", "train.use_grad_clip=false")
+    with pytest.raises(UserError, match=r"iteration 105: 100 steps in a row .*optim_g\.lr.*--auto_resume"):
+        train("NAFNet", *how, *wild, "train.total_iter=120", auto_resume=True)
+    assert_same_weights(before, weights("run", "latest"))
+    capsys.readouterr()
+    train("NAFNet", *how, "train.total_iter=8", auto_resume=True)
+    said = capsys.readouterr().out
+    assert (
+        "out of its usual range from iteration 6 on: going back to experiments/run/training_states/4" in said
+    )
+    train("NAFNet", *how, "train.total_iter=8", "name=undisturbed")
+    assert_same_weights(weights("undisturbed", 8), weights("run", 8))
+    states = {path.name for path in Path("experiments/run/training_states").iterdir()}
+    assert {"2.state", "4.state", "6.state", "8.state", "6.state.diverged"} <= states
+    assert not Path("experiments/run/trouble.json").exists()
+
+
 def test_auto_resume_prefers_what_this_experiment_has_reached(workplace):
     train("NAFNet", "train.total_iter=2", "name=first")
     start = "path.resume_state=experiments/first/training_states/2.state"
