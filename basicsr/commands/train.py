@@ -19,8 +19,9 @@ def train(arguments: Arguments) -> None:
     from basicsr.engine.build import build_model, build_trainer
     from basicsr.engine.run import open_training
     from basicsr.metrics.base import describe
-    from basicsr.reporting.curves import write_curves
+    from basicsr.reporting.curves import draw_curves
     from basicsr.utils.dist import wait_for_all
+    from basicsr.utils.errors import UserError
     from basicsr.utils.interruption import Interrupted
     from basicsr.utils.log import logger
 
@@ -37,9 +38,15 @@ def train(arguments: Arguments) -> None:
     except Interrupted as asked:
         logger().info(f"{asked}: saved, --auto_resume goes on from here")
         interrupted = asked
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        way_on = "go on with a smaller num_worker_per_gpu, and with --auto_resume"
+        what = "a process that loads data was killed, most likely since memory ran out"
+        raise UserError(f"{what}; {way_on}") from error
     finally:  # an interrupted run has its curves as well
-        if run.ranks.is_main and (drawn := write_curves(run.paths, describe(config.val.judged_by))):
-            logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
+        if run.ranks.is_main:
+            draw_curves(run.paths, describe(config.val.judged_by))
     wait_for_all()
     run.close()
     if interrupted is not None:

@@ -25,9 +25,12 @@ from basicsr.engine.trouble import Trouble
 from basicsr.metrics.base import Metric
 from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, any_process, gather_objects, mean_over_processes, wait_for_all
+from basicsr.utils.errors import UserError
 from basicsr.utils.interruption import Interrupted, Interruption
 from basicsr.utils.log import EventLog, logger
 from basicsr.utils.rng import capture_random_state
+
+_MOST_FAILED_IN_A_ROW = 3
 
 
 class Ema(Hook):
@@ -152,7 +155,8 @@ class SaveCheckpoint(Hook):
     """Saves weights and training state every ``every`` iterations and after the last one.
 
     It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
-    saved, as the latest. While there is trouble, the latest stay those from before, if there are any.
+    saved, as the latest. While there is trouble, the latest stay those from before, if there are any. Where
+    the disk takes none, training goes on; after the third time in a row it ends.
 
     Args:
         paths: of the experiment.
@@ -184,12 +188,14 @@ class SaveCheckpoint(Hook):
         self.keep_last = keep_last
         self.log = log
         self._saved_at: int | None = None
+        self._failed_in_a_row = 0
 
     def after_step(self, trainer: Trainer) -> None:
         if trainer.is_due(self.every):
             self.save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
-            self._save_latest(trainer)
+            with suppress(OSError):  # told by the next checkpoint
+                self._save_latest(trainer)
 
     def save(self, trainer: Trainer) -> None:
         """Save now, unless this iteration is saved already."""
@@ -200,6 +206,19 @@ class SaveCheckpoint(Hook):
         windows = gather_objects(self.log.state_dict(trainer)) if self.log else None
         if not self.ranks.is_main:
             return
+        try:
+            self._write(trainer, random_states, windows)
+        except OSError as error:
+            self._failed_in_a_row += 1
+            what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
+            if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
+                way_on = "mend that, and go on with --auto_resume"
+                raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {way_on}") from error
+            logger().warning(f"{what}, the earlier ones stay")
+        else:
+            self._failed_in_a_row = 0
+
+    def _write(self, trainer: Trainer, random_states: list[Any], windows: list[Any] | None) -> None:
         self.save_networks(trainer, trainer.iteration)
         self._save_latest(trainer)
         state = trainer.state_dict() | {

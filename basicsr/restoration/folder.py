@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,8 @@ from basicsr.utils.log import logger
 from basicsr.utils.photo_file import PhotoFile, read_photo_file, require_size, write_photo_file
 
 REPORT = "report.html"
+# What keeps one result from being written keeps all of them: a full disk, a folder that is read only.
+_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def restore_all(
             except UserError as error:
                 broken.append(str(error))
             except Exception as error:
-                if job.debug:
+                if job.debug or (isinstance(error, OSError) and error.errno in _ENDS_ALL):
                     raise
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
@@ -116,7 +120,8 @@ def restore_all(
         if job.is_folder and images:
             facts = [*job.facts, *circumstances(restorer.device)]
             report = Report("Restored photos", facts, [ReportSet("photos", images)])
-            _write_report(job.output / REPORT, report)
+            with suppress(OSError):  # what has kept the photos from being written is told by them
+                _write_report(job.output / REPORT, report)
     if broken:
         if len(items) == 1:
             raise UserError(broken[0])

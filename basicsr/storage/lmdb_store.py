@@ -172,8 +172,8 @@ def write_lmdb(
         entries = "".join(lines).encode()
         (temporary / CHECKSUMS).write_bytes(checksum(entries).encode() + b"\n" + entries)
         os.replace(temporary, path)
-    except lmdb.Error as error:
-        raise UserError(f"{path}: LMDB cannot write it ({error}); check keys and free space") from error
+    except (lmdb.Error, OSError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); check keys and free space") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -122,9 +122,15 @@ class EventLog:
         return read_events(self._path) if self._path.is_file() else []
 
     def write(self, kind: Literal["train", "val"], iteration: int, values: Mapping[str, float | str]) -> None:
-        """Append one line; numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``."""
+        """Append one line, if the disk takes it.
+
+        Numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``.
+        """
         line = {"kind": kind, "iter": iteration, "time": round(time.time(), 3), **values}
-        append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
+        try:
+            append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
+        except OSError as error:
+            logger().warning(f"{error.filename}: {error.strerror}; iteration {iteration} is missing there")
         prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
         numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
         if self._tensorboard is not None:

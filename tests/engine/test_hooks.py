@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork
-from basicsr.checkpoints.weights import load_contents
+from basicsr.checkpoints.weights import load_contents, save_contents
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import Evaluation
@@ -23,6 +24,7 @@ from basicsr.metrics.summary import Summary
 from basicsr.models.base import Batch
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.dist import Ranks
+from basicsr.utils.errors import UserError
 from basicsr.utils.interruption import RESUME_ME, Interrupted, Interruption
 from basicsr.utils.log import EventLog, logger
 
@@ -145,6 +147,35 @@ def test_old_checkpoints_go_where_only_some_are_to_be_kept(tmp_path):
     assert saved(tmp_path) == [4, 5]
     names = {path.name for path in (tmp_path / "models").iterdir()}
     assert names == {f"net_g_{name}.pth" for name in (4, 5, "latest")}
+
+
+def full_disk(monkeypatch, at: set[int]) -> None:
+    """Training states of these iterations cannot be written."""
+
+    def save(path: Path, contents: object) -> None:
+        if int(path.stem) in at:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save_contents(path, contents)
+
+    monkeypatch.setattr("basicsr.engine.hooks.save_contents", save)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(tmp_path, monkeypatch, caplog):
+    full_disk(monkeypatch, {2, 3, 5, 6})
+    logger().propagate = True
+    with caplog.at_level(logging.WARNING, "basicsr"):
+        trainer_of([1] * 7, saver(tmp_path, 1)).run(7)
+    assert saved(tmp_path) == [1, 4, 7]
+    state = tmp_path / "training_states" / "2.state"
+    told = f"{state}: No space left on device; the checkpoint of 2 is not written, the earlier ones stay"
+    assert caplog.messages[0] == told and len(caplog.messages) == 4
+
+
+def test_after_the_third_time_in_a_row_it_ends(tmp_path, monkeypatch):
+    full_disk(monkeypatch, {2, 3, 4})
+    with pytest.raises(UserError, match=r"4\.state: No space left .* 3 times in a row; .*--auto_resume"):
+        trainer_of([1] * 7, saver(tmp_path, 1)).run(7)
+    assert saved(tmp_path) == [1]
 
 
 def test_before_a_validation_the_weights_are_saved_as_the_latest(tmp_path):

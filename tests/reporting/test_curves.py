@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from basicsr.config.paths import ExperimentPaths
 from basicsr.metrics.base import MetricFacts, facts_of
-from basicsr.reporting.curves import panels_of, write_curves
+from basicsr.reporting.curves import draw_curves, panels_of, write_curves
 from basicsr.reporting.line_chart import WIDTH, Panel, round_ticks, to_png, to_svg
 from basicsr.utils.image import decode_rgb
-from basicsr.utils.log import read_events
+from basicsr.utils.log import logger, read_events
 
 METRICS = {"ssim": facts_of("calculate_ssim"), "psnr": facts_of("calculate_psnr")}
 TEAL = [15, 107, 117]
@@ -143,3 +144,16 @@ def test_ticks_are_round_and_inside(low: float, span: float):
     assert steps == pytest.approx(steps[0], rel=1e-3, abs=1e-11)
     mantissa = steps[0] / 10 ** np.floor(np.log10(steps[0]) + 1e-4)
     assert min(abs(mantissa - factor) for factor in (1, 2, 5)) < 1e-2
+
+
+def test_curves_that_cannot_be_written_end_no_run(tmp_path, monkeypatch, caplog):
+    paths = ExperimentPaths(tmp_path)
+    write(paths.events, train(1), train(2))
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("basicsr.reporting.curves.write_bytes", full)
+    logger().propagate = True
+    draw_curves(paths, {})
+    assert caplog.messages == [f"{paths.curves('svg')}: No space left on device; the curves are not drawn"]

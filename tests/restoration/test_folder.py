@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -206,6 +207,19 @@ def test_a_folder_restored_in_two_parts_has_a_report_of_all_its_photos(
     (out / REPORT).unlink()
     restore(photos, out)
     assert keys() == ["a.png", "b.png"]
+
+
+def test_a_full_disk_ends_a_folder_at_its_first_photo(photos, tmp_path, monkeypatch):
+    tried = []
+
+    def write(path: Path, *_: object) -> None:
+        tried.append(path)
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("basicsr.restoration.folder.write_photo_file", write)
+    with pytest.raises(OSError, match="No space left"):
+        restore(photos, tmp_path / "out")
+    assert len(tried) == 1
 
 
 def test_two_photos_do_not_share_a_folder(photos, tmp_path):

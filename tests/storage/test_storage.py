@@ -254,7 +254,7 @@ def test_an_existing_lmdb_is_not_written_over(database: Path):
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [(["a", "b", "a"], "the key 'a' occurs twice"), (["k" * 600], "LMDB cannot write it")],
+    [(["a", "b", "a"], "the key 'a' occurs twice"), (["k" * 600], "cannot be written")],
 )
 def test_what_fails_to_be_written_leaves_nothing(tmp_path: Path, keys: list[str], message: str):
     with pytest.raises(UserError, match=f"new: {message}"):

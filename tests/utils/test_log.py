@@ -135,6 +135,15 @@ def test_events_make_nothing_until_they_are_opened(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_line_that_the_disk_does_not_take_is_told_and_no_more(tmp_path, caplog):
+    log = EventLog(tmp_path / "gone" / "events.jsonl")
+    logger().propagate = True
+    log.write("train", 5, {"loss": 0.5})
+    assert caplog.messages == [
+        f"{tmp_path / 'gone' / 'events.jsonl'}: No such file or directory; iteration 5 is missing there"
+    ]
+
+
 def lines_in(path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
