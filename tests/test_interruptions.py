@@ -152,6 +152,17 @@ def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplac
     assert_same(whole, results())
 
 
+def test_a_start_that_is_cut_off_can_be_started_again(workplace):
+    process = start()
+    time.sleep(1)
+    process.terminate()
+    said = said_by(process)
+    # Before Python hears signals they end it as ever.
+    assert process.returncode in (RESUME_ME, -signal.SIGTERM), said
+    assert "Traceback" not in said
+    finish(resume=True)
+
+
 @pytest.mark.parametrize("to_all", [False, True])
 def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace, to_all: bool):
     finish(2)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import Arguments, parse_arguments, run_command
+from basicsr.utils.interruption import Interrupted
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur train") -> None:
     """Entry point."""
     arguments = parse_arguments("train", argv, called)
-    run_command(lambda: train(arguments), arguments.debug)
+
+    def command() -> None:
+        try:
+            train(arguments)
+        except Interrupted as interrupted:  # a start that is cut off can be started again as well
+            raise Interrupted(interrupted.number, is_saved=True) from None
+
+    run_command(command, arguments.debug)
 
 
 def train(arguments: Arguments) -> None:
@@ -22,7 +30,6 @@ def train(arguments: Arguments) -> None:
     from basicsr.reporting.curves import draw_curves
     from basicsr.utils.dist import wait_for_all
     from basicsr.utils.errors import UserError
-    from basicsr.utils.interruption import Interrupted
     from basicsr.utils.log import logger
 
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)

@@ -293,7 +293,8 @@ def broken_inputs(batch: Batch) -> list[str]:
     return [
         f"{name} of {key}"
         for name, value in batch.items()
-        if isinstance(value, Tensor) and value.is_floating_point() and len(value) == len(batch["key"])
+        if isinstance(value, Tensor) and value.is_floating_point()
+        if value.ndim and len(value) == len(batch["key"])
         for key, sample in zip(batch["key"], value, strict=True)
         if not sample.isfinite().all()
     ]

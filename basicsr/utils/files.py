@@ -75,10 +75,12 @@ def _is_dead(path: Path) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """This machine, or the container on it, among those that share a disk."""
-    processes = "/proc/self/ns/pid"
-    room = os.readlink(processes) if os.path.islink(processes) else ""
-    return hashlib.blake2b(f"{platform.node()} {room}".encode(), digest_size=4).hexdigest()
+    """This machine since it was started, or the container on it, among those that share a disk."""
+    facts = [platform.node()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8"))
+        facts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.blake2b(" ".join(facts).encode(), digest_size=4).hexdigest()
 
 
 def _started(pid: int) -> str:
@@ -90,12 +92,12 @@ def _started(pid: int) -> str:
         pass
     if Path("/proc/self/stat").exists():
         return _ENDED
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return _ENDED
-    except OSError:
-        pass
+    if os.name == "posix":
+        with suppress(PermissionError):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return _ENDED
     return "0"
 
 

@@ -35,6 +35,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int, is_saved: bool = False) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.number = number
         self.exit_code = RESUME_ME if is_saved else 128 + number
 
 
