@@ -154,7 +154,7 @@ def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplac
 
 def test_a_start_that_is_cut_off_can_be_started_again(workplace):
     process = start()
-    time.sleep(1)
+    time.sleep(random.Random().uniform(0.3, 3))
     process.terminate()
     said = said_by(process)
     # Before Python hears signals they end it as ever.

@@ -383,16 +383,15 @@ class SaveAndLeave(Hook):
         self.checkpoints = checkpoints
 
     def before_run(self, trainer: Trainer) -> None:
-        self._leave_if_asked(trainer)
+        if any_process(self.interruption.is_asked, trainer.device):
+            self._leave()
 
     def after_step(self, trainer: Trainer) -> None:
-        self._leave_if_asked(trainer)
-
-    def _leave_if_asked(self, trainer: Trainer) -> None:
-        if not any_process(self.interruption.is_asked, trainer.device):
-            return
-        if trainer.iteration > 0:
+        if any_process(self.interruption.is_asked, trainer.device):
             self.checkpoints.save(trainer)
+            self._leave()
+
+    def _leave(self) -> None:
         wait_for_all()  # or a launcher that sees the others leave would end the one that saves
         raise Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
 

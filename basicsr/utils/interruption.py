@@ -23,6 +23,7 @@ RESUME_ME = 75
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
 # A signal may reach a process twice: by itself, and passed on by torchrun, by timeout or by Slurm.
 _ECHOES_WITHIN = 1.0
+_AGAIN_AFTER = 0.1
 
 
 class Interrupted(BaseException):
@@ -76,6 +77,11 @@ class Interruption:
             return
         heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._hear) for number in heard}
+        for handler in before.values():
+            outer = getattr(handler, "__self__", None)
+            # What was raised there may have been lost in code that catches all.
+            if isinstance(outer, Interruption) and outer.number is not None:
+                self.number, self._came = outer.number, outer._came
         try:
             yield
         finally:
@@ -83,14 +89,27 @@ class Interruption:
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def _hear(self, number: int, _: FrameType | None) -> None:
+    def _hear(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.number is None:
+        if self.number is None and self._raises and _is_importing(frame):
+            # A library whose import is cut short may abort the process; the signal comes again.
+            again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+        elif self.number is None:
             self.number, self._came = number, now
             if self._raises:
                 raise Interrupted(number)
         elif now - self._came > _ECHOES_WITHIN:
             os._exit(128 + number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def serve_parent() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,25 @@ def test_no_handler_for_exceptions_takes_it():
             os.kill(os.getpid(), signal.SIGTERM)
         except Exception:
             pytest.fail("it is no mistake")
+
+
+def test_a_signal_whose_exception_got_lost_is_not_forgotten():
+    inner = Interruption()
+    with Interruption().raised():
+        with suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with inner.noted():
+            assert inner.number == signal.SIGTERM
+
+
+def test_an_import_is_finished_first(tmp_path, monkeypatch):
+    code = "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\ntotal = sum(range(1000))\n"
+    (tmp_path / "module_that_is_interrupted.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Interrupted), Interruption().raised():
+        module = importlib.import_module("module_that_is_interrupted")
+        assert module.total == 499500
+        time.sleep(10)
 
 
 def test_what_the_caller_ignores_stays_ignored(monkeypatch):
