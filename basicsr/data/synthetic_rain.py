@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from basicsr.config.schema import Whole
-from basicsr.data.fields import Field, image_field
+from basicsr.data.fields import Field, image_field, label_field
 from basicsr.data.paired import ImageDataset
 from basicsr.data.transforms import Arrays
 from basicsr.synthesis import RAIN, RainName, rain_layer
+from basicsr.utils.convert import ExistingFolder
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
 
@@ -28,6 +29,7 @@ class SyntheticRainDataset(ImageDataset):
     the same rain, whatever the seed is and whichever photos are beside it.
 
     Args:
+        dataroot_mask: folder (or LMDB) of label maps of the photos, which samples then hold as ``labels``.
         preset: how it rains, see `basicsr.synthesis.rain`. Of each option below, null is the preset's.
         layers: least and most layers of parallel streaks.
         density: streaks a layer, for 1000 pixels; least and most.
@@ -39,6 +41,7 @@ class SyntheticRainDataset(ImageDataset):
         ValueError: one of these pairs does not rise, or is outside of what it can be.
     """
 
+    dataroot_mask: ExistingFolder | None = None
     preset: RainName = "light"
     layers: tuple[Whole, Whole] | None = None
     density: tuple[float, float] | None = None
@@ -61,11 +64,15 @@ class SyntheticRainDataset(ImageDataset):
         super().__post_init__()
 
     def make_fields(self) -> list[Field]:
-        return [image_field("gt", self.dataroot_gt, self.io_backend.type)]
+        backend = self.io_backend.type
+        fields: list[Field] = [image_field("gt", self.dataroot_gt, backend)]
+        if self.dataroot_mask is not None:
+            fields.append(label_field("labels", self.dataroot_mask, backend))
+        return fields
 
     @property
     def delivers(self) -> tuple[str, ...]:
-        return ("gt", "lq")
+        return ("gt", "lq", "labels")[: 2 if self.dataroot_mask is None else 3]
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
         if not self.train:
@@ -73,4 +80,7 @@ class SyntheticRainDataset(ImageDataset):
         gt = self.field("gt").finish(arrays["gt"])
         height, width = gt.shape[-2:]
         rain = torch.from_numpy(rain_layer(height, width, self._rules, generator))
-        return {"gt": self.normalize(gt), "lq": self.normalize((gt + rain).clamp(max=1))}
+        sample = {"gt": self.normalize(gt), "lq": self.normalize((gt + rain).clamp(max=1))}
+        if "labels" in arrays:
+            sample["labels"] = self.field("labels").finish(arrays["labels"])
+        return sample

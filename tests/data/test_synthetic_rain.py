@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import torch
 
 from basicsr.data import SyntheticRainDataset
 from basicsr.data.paired import SampleIndex
+from basicsr.masks import write_label_map
 from basicsr.synthesis import RAIN, rain_layer
 from basicsr.utils.errors import OptionError
-from basicsr.utils.image import write_png
+from basicsr.utils.image import read_rgb, write_png
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
 
@@ -33,6 +35,22 @@ def test_lq_is_gt_and_streaks_clipped(folder) -> None:
     assert torch.equal(sample["lq"], (sample["gt"] + layer).clamp(0, 1))
     assert (layer > 0.3).any() and (sample["lq"] == 1).any()
     assert sample["lq"].min() >= 0 and sample["lq"].max() <= 1
+
+
+def test_label_maps_are_cropped_and_flipped_with_the_photo(folder, tmp_path_factory) -> None:
+    """Each photo is its own label map: what is bright in its red channel is a region."""
+    masks = tmp_path_factory.mktemp("masks")
+    for number in range(3):
+        red = read_rgb(Path(folder) / f"{number}.png")[..., 0]
+        write_label_map(masks / f"{number}.png", (red > 127).astype(np.int32))
+    root = str(masks)
+    dataset = SyntheticRainDataset(
+        dataroot_gt=folder, dataroot_mask=root, gt_size=16, use_flip=True, use_rot=True, train=True
+    )
+    assert dataset.delivers == ("gt", "lq", "labels")
+    for epoch in range(4):
+        sample = dataset[SampleIndex(0, epoch)]
+        assert torch.equal(sample["labels"], (sample["gt"][0] > 127.5 / 255).int())
 
 
 def test_without_streaks_the_photo_stays(folder) -> None:
