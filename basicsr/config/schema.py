@@ -293,7 +293,7 @@ def effective_options(options: Any) -> Any:
         plain = {
             item.name: effective_options(getattr(options, item.name))
             for item in msgspec.structs.fields(options)
-            if item.name != "options"
+            if item.name != "options" and (item.name != "type" or options.type)
         }
         known = options.registry.options(options.type) if options.type else {}
         plain |= {key: effective_options(item) for key, item in options.options.items() if not known}
