@@ -79,7 +79,9 @@ def _reflected(image: Tensor, dim: int, before: int, after: int) -> Tensor:
     if before == after == 0:
         return image
     last = image.shape[dim] - 1
-    steps = torch.arange(-before, last + 1 + after, device=image.device).remainder(max(2 * last, 1))
+    steps = torch.arange(-before, last + 1 + after, device=image.device)
+    # a tensor, since ONNX takes no length that is not known yet for a number
+    steps = steps.remainder(torch.full_like(steps, max(2 * last, 1)))
     return image.index_select(dim, last - (steps - last).abs())
 
 
