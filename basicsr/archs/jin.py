@@ -44,6 +44,8 @@ class Jin(RestorationNetwork):
         far_blocks: the same in those of frames 2, 6 and 1, 7.
         centre_global: channels of the layers of frame 4 that see three colours.
         side_global: the same of the others.
+        start_at_input: begin training with each frame the photo itself: the last layers start at zero. The
+            published networks start at random, far from any photo.
     """
 
     gives = "clip"
@@ -57,6 +59,7 @@ class Jin(RestorationNetwork):
         far_blocks: Count = 2,
         centre_global: Count = 64,
         side_global: Count = 32,
+        start_at_input: bool = False,
     ) -> None:
         super().__init__()
         if side_width % 4:
@@ -67,6 +70,10 @@ class Jin(RestorationNetwork):
         )
         self.f26 = nn.ModuleDict({"generateFrame2_6": _Side(side_width, far_blocks, side_global)})
         self.f17 = nn.ModuleDict({"generateFrame1_7": _Side(side_width, far_blocks, side_global)})
+        if start_at_input:
+            for module in self.modules():
+                if isinstance(module, _Colours):
+                    nn.init.zeros_(module.conv3.weight)
         self.size_rule = SizeRule(_CENTRE_SCALE * _SIDE_SCALE, "reflect")
         self._width = max(centre_width / _CENTRE_SCALE**2, side_width / _SIDE_SCALE**2)
         self.feature_points = (FeaturePoint("f4.GlobalGrad", centre_global, 1),)
@@ -85,8 +92,8 @@ class Jin(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # three colours; of a block its input, its output and two branches are alive beside the four sums
-        return int(4 * 3 * 8 * self._width) + 4 * 3 * FRAMES
+        # measured: three colours, each of some 25 copies of the features of a block
+        return int(4 * 3 * 25 * self._width) + 4 * 3 * FRAMES
 
     @classmethod
     def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from basicsr.archs.jin import Jin
 from basicsr.checkpoints.rebuild import rebuild_network
-from basicsr.checkpoints.weights import load_network
+from basicsr.checkpoints.weights import load_network, save_network
 from basicsr.losses import OrderInvariantLoss
+from basicsr.restoration.onnx_export import export_onnx
 from tests.sister_parity import FOLDER, distance, fixture, tolerance
 
 PUBLISHED = {"f4": "jin_center", "f35": "jin_f35", "f26": "jin_f26", "f17": "jin_f17"}
@@ -122,6 +123,24 @@ def test_padding_is_by_reflection_to_multiples_of_20():
     padded = torch.nn.functional.pad(x, (0, 18, 0, 3), mode="reflect")
     with torch.no_grad():
         torch.testing.assert_close(net(x), net(padded)[..., :37, :22])
+
+
+def test_training_may_begin_at_the_photo():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 25, 40)
+    with torch.no_grad():
+        assert torch.equal(
+            Jin(**TINY, start_at_input=True).eval()(x), x.unsqueeze(1).expand(-1, 7, -1, -1, -1)
+        )
+        assert not torch.allclose(Jin(**TINY).eval()(x)[:, 3], x, atol=0.1)
+
+
+@pytest.mark.slow
+def test_it_is_exported_for_any_size(tmp_path):
+    """`export_onnx` compares it with PyTorch at two sizes that were not traced."""
+    pytest.importorskip("onnxruntime", reason="ONNX needs the extra `export`")
+    save_network(tmp_path / "net.pth", Jin(**TINY), None, {"type": "Jin", **TINY})
+    export_onnx(tmp_path / "net.pth", tmp_path / "net.onnx")
 
 
 def test_some_steps_lower_the_loss():

@@ -12,6 +12,7 @@ from basicsr.checkpoints.weights import load_network, save_network
 from basicsr.layers.normalization import Normalization
 from basicsr.losses import ClipCharbonnierLoss
 from basicsr.models.base import inputs_of
+from basicsr.restoration.onnx_export import export_onnx
 from basicsr.utils.registry import ARCHS
 from tests.sister_parity import distance, fixture, tolerance
 
@@ -139,6 +140,15 @@ class TestMiddle:
             small(middle={"type": "Jin"})
         with pytest.raises(ValueError, match="middle: HyperCUTNet does not restore"):
             small(middle={"type": "HyperCUTNet"})
+
+
+@pytest.mark.slow
+def test_one_that_makes_its_middle_frame_is_exported_for_any_size(tmp_path):
+    """`export_onnx` compares it with PyTorch at two sizes that were not traced."""
+    pytest.importorskip("onnxruntime", reason="ONNX needs the extra `export`")
+    block = {"type": "Purohit", **TINY, "middle": NAFNET}
+    save_network(tmp_path / "net.pth", small(middle=NAFNET), None, block)
+    export_onnx(tmp_path / "net.pth", tmp_path / "net.onnx")
 
 
 def test_thirty_steps_lower_the_loss():
