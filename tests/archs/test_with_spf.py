@@ -29,6 +29,31 @@ def test_with_gamma_zero_it_is_the_network_inside():
         assert torch.equal(net(x, labels), net.net(x))
 
 
+NETWORKS = {
+    "RCDNet": ({"num_stages": 3, "num_maps": 4, "num_duals": 4, "num_blocks": 1}, 3),
+    "EfficientDerain": ({"width": 4}, 7),
+    "Uformer": ({"embed_dim": 4, "depths": [1] * 9, "win_size": 2}, 9),
+    "MIMOUNet": ({"width": 4, "num_res": 1}, 3),
+    "MSResNet": ({"width": 4, "blocks": 1}, 3),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_with_feature_points_can_be_fused(name: str):
+    """With gamma 0 it is the network inside; then masks matter, and every unit learns."""
+    options, units = NETWORKS[name]
+    net, (x, labels) = build(net={"type": name, **options}), example()
+    assert len(net.units) == units
+    with torch.no_grad():
+        torch.testing.assert_close(net(x, labels), net.net(x))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    with torch.no_grad():
+        assert not torch.equal(net(x, labels), net(x, labels.clamp(max=1)))
+    net(x, labels).square().mean().backward()
+    assert all(unit.gamma.grad.abs().sum() > 0 for unit in net.units)
+
+
 def test_masks_matter_once_gamma_is_not_zero():
     net, (x, labels) = build(), example()
     for unit in net.units:
