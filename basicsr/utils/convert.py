@@ -171,7 +171,7 @@ def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
         return _convert_union(value, kind, where, mistakes)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _convert_struct(value, kind, where, mistakes)
-    if get_origin(kind) is dict and _holds_struct(get_args(kind)[1]):
+    if get_origin(kind) is dict and (_holds_struct(get_args(kind)[1]) or _has_rules(get_args(kind)[1])):
         if not isinstance(value, Mapping):
             mistakes.add(where, "expected a block of `key: value` lines", value)
             return {}
@@ -198,7 +198,7 @@ def _convert_union(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any
     members = [member for member in get_args(kind) if member is not type(None)]
     if value is None and len(members) < len(get_args(kind)):
         return None
-    if any(get_origin(member) is list for member in members):
+    if len(members) > 1 and any(get_origin(member) is list for member in members):
         is_list = isinstance(value, (list, tuple))
         members = [member for member in members if (get_origin(member) is list) == is_list]
     if len(members) == 1:

@@ -249,7 +249,7 @@ def test_changed_parameters_are_refused_naming_them_unless_overwrite(photos: Pat
     def finer() -> Graph:
         return Graph(scale=50, min_size=20)
 
-    changes = r"scale: 400\.0 -> 50; min_size: None -> 20; rule: exact -> published"
+    changes = r"facts.scale: 400\.0 -> 50; facts.min_size: None -> 20; rule: exact -> published"
     with pytest.raises(UserError, match=rf"manifest\.json: made with other parameters \({changes}\); "):
         create_masks(MaskJob(photos, out, rule="published"), finer, "graph")
     with pytest.raises(UserError, match=r"segmenter: graph -> other; .*threshold: None -> 100"):

@@ -113,7 +113,7 @@ def test_a_second_run_makes_only_what_is_missing_or_damaged(folder):
 def test_changed_rules_are_refused_and_overwritten_on_request(folder):
     synthesize_blur(job(folder))
     other = msgspec.structs.replace(RULES, jpeg=None)
-    with pytest.raises(UserError, match=r"manifest.json: made with other parameters \(jpeg: \[85, 100\]"):
+    with pytest.raises(UserError, match=r"made with other parameters \(rules.jpeg: \[85, 100\]"):
         synthesize_blur(job(folder, rules=other))
     with pytest.raises(UserError, match="seed: 0 -> 5"):
         synthesize_blur(job(folder, seed=5))
