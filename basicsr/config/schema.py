@@ -362,10 +362,11 @@ def _check_networks(config: Config, mistakes: Mistakes) -> None:
         mistakes.add("network_g.weights", "cannot be combined with path.pretrain_network_g; keep one of them")
     if config.model_type not in MODELS.names():
         return  # told elsewhere
-    names = MODELS[config.model_type].network_names  # type: ignore[attr-defined]
+    model: Any = MODELS[config.model_type]
+    names, further = model.network_names, model.further_networks
     for name in config.networks:
-        if name not in names and name != "g":
-            known = ", ".join(names)
+        if name not in names and name != "g" and not (further and name.startswith(further)):
+            known = ", ".join([*names, *([f"{further}.."] if further else [])])
             mistakes.add(
                 f"networks.{name}", f"{config.model_type} works with no such network, but with {known}"
             )

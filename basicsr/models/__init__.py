@@ -4,10 +4,12 @@ from basicsr.models.clip_restoration import ClipRestorationModel
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.models.ordering import OrderingModel
 from basicsr.models.semantic_distillation import SemanticDistillationModel
+from basicsr.models.teacher_distillation import TeacherDistillationModel
 
 __all__ = [
     "ClipRestorationModel",
     "ImageRestorationModel",
     "OrderingModel",
     "SemanticDistillationModel",
+    "TeacherDistillationModel",
 ]

@@ -38,6 +38,8 @@ class Model(nn.Module, ABC):
     Attributes:
         network_names: names of the networks that the model works with, as in ``networks`` of an option file;
             ``g`` is ``network_g``.
+        further_networks: how the names of further networks begin, of which there may be any number; None
+            is none.
         network_kinds: by name, the class that a network has to be of, where that is not
             `RestorationNetwork`.
         predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
@@ -47,6 +49,7 @@ class Model(nn.Module, ABC):
     """
 
     network_names: ClassVar[tuple[str, ...]] = ("g",)
+    further_networks: ClassVar[str | None] = None
     network_kinds: ClassVar[Mapping[str, type[Network]]] = {}
     predicts_with: ClassVar[str] = "g"
     figure_names: ClassVar[tuple[str, ...]] = ()
