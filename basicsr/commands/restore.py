@@ -47,7 +47,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     parser.add_argument(
         "--weights", metavar="FILE",
         help="own checkpoint, published weights of a known network, .onnx; or a short name: NAFNet, "
-        "SegNAFNet (small and quick, they come along), maxim-deblurring (strong and slow) and others that "
+        "SegNAFNet (small and quick, bundled), maxim-deblurring (strong and slow) and others that "
         "'sam-deblur weights get' fetches, see 'sam-deblur weights list'; default: SegNAFNet",
     )  # fmt: skip
     masks = parser.add_argument_group("masks, for networks that want them")

