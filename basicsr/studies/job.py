@@ -30,8 +30,8 @@ alone while its results are newer than its weights and its options are the same.
 _EXAMPLE = """examples:
   {command} --seeds 0 \\
       --set train.total_iter=1000 train.scheduler.T_max=1000 datasets.train.gt_size=96
-  {command} --study options/studies/ablation_mask_dropout.yml --jobs 2
-  {command} --study options/studies/networks_deblur.yml"""
+  {command} options/studies/ablation_mask_dropout.yml --jobs 2
+  {command} options/studies/networks_deblur.yml"""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,12 @@ class StudyJob:
 def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study") -> StudyJob:
     """Read the command line; exits with 2 on a mistake."""
     parser = command_parser(called, _ABOUT, _EXAMPLE)
-    parser.add_argument(
-        "-s", "--study", type=typed_path, default=PAPER_ROWS, metavar="FILE",
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "file", nargs="?", type=typed_path, metavar="FILE",
         help=f"study file (default: {PAPER_ROWS}, the four rows of the paper)",
     )  # fmt: skip
+    which.add_argument("-s", "--study", type=typed_path, metavar="FILE", help="the same")
     parser.add_argument("--group", help="beginning of the runs' names, and {group} in the study's paths")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="some of the study's rows (default: all)")
     parser.add_argument(
@@ -92,7 +94,7 @@ def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study"
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)
     return StudyJob(
-        study=_found(typed.study),
+        study=_found(typed.file or typed.study or PAPER_ROWS),
         group=typed.group,
         rows=typed.rows,
         seeds=None if typed.seeds is None else list(dict.fromkeys(typed.seeds)),
