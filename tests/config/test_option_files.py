@@ -161,7 +161,7 @@ def test_without_the_data_every_missing_folder_is_named_at_once(tmp_path, monkey
     ]
 
 
-def test_recipes_of_maxim_are_those_of_the_paper(load_shipped):
+def test_recipes_of_maxim_train_all_stages_at_all_scales(load_shipped):
     for name, stages in (("GoPro", 3), ("Rain13k", 2), ("SIDD", 3), ("Mine", 3)):
         config = load_shipped(f"train/{name}/MAXIM.yml")
         net = config.network_g.build()
