@@ -25,6 +25,7 @@ VERBS: dict[str, dict[str, str]] = {
         "prepare synthesize": "pairs from sharp photos, by blur kernels and moving objects",
         "prepare film": "pairs from sharp photos, as if a moving camera had filmed them",
         "prepare average-frames": "pairs from sharp video frames",
+        "prepare frames": "the frames of videos, a folder for each",
         "prepare clips": "blurred photos with the frames of their exposure, from sharp video frames",
         "order-frames": "the frames of such clips in one direction of time, by an ordering network",
         "prepare gopro": "the download of GoPro in the standard layout",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from basicsr.restoration.guard import Findings
 from basicsr.restoration.items import Item, as_clips, frame_path, holds_clip
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
-from basicsr.restoration.video import first_pictures, restore_video
+from basicsr.restoration.video import restore_video, video_pictures
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
@@ -292,7 +293,7 @@ def _restore_video(
         return replace(restored, frames=chosen_frames(restored.frames, job.frames))
 
     if restorer.gives_clip:
-        beginning = [clip_of(frame).frames for frame in first_pictures(item.source, 2)]
+        beginning = [clip_of(frame).frames for frame in islice(video_pictures(item.source), 2)]
         continuity.begin(beginning)
         times = len(beginning[0])
     frames = 0

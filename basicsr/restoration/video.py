@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,17 +147,19 @@ def restore_video(
     return notes
 
 
-def first_pictures(path: Path, count: int) -> list[Picture]:
-    """The first frames of a video, upright uint8 (H, W, 3) RGB; fewer where it has fewer.
+def video_pictures(path: Path) -> Iterator[Picture]:
+    """The frames of a video, upright uint8 (H, W, 3) RGB, one at a time.
 
     Raises:
-        UserError: as `video_facts`.
+        UserError: as `video_facts`, or a frame is broken.
     """
     av = _import_av()
     conversion = FrameConversion(av, _first_frame(av, path))
     with _opened(av, path) as container:
-        frames = container.decode(_video_stream(container, path))
-        return [conversion.to_rgb(frame) for frame in itertools.islice(frames, count)]
+        video = _video_stream(container, path)
+        for frame, _ in _decoded(av, container, video, {}, path):
+            if frame is not None:
+                yield conversion.to_rgb(frame)
 
 
 def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> None:

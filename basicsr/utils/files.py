@@ -46,11 +46,15 @@ def remove_dead(folder: Path) -> list[Path]:
         return []
     dead = [path for path in map(folder.joinpath, os.listdir(folder)) if _is_dead(path)]
     for path in dead:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
     return dead
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -117,6 +121,8 @@ def require_short_names(paths: Iterable[Path]) -> None:
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call ``write(temporary)`` on a name beside ``path``, then rename it; parent folders are made.
 
+    What it writes may be a file or a folder; a folder only where none is at ``path``.
+
     Raises:
         OSError: with the name of ``path``, when the disk is full or the folder cannot be written; ``path`` is
             left as it was.
@@ -128,7 +134,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             write(temporary)
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = False) -> None:
