@@ -84,7 +84,7 @@ def _videos(paths: Sequence[Path]) -> list[Path]:
 def _extract(job: FrameExtraction, video: Path, folder: Path) -> None:
     folder.mkdir()
     kept = islice(video_pictures(video), 0, None if job.limit is None else job.limit * job.every, job.every)
-    for number, picture in enumerate(tqdm(kept, video.name, unit="frame"), start=1):
+    for number, picture in enumerate(tqdm(kept, video.name, unit="frame", disable=None), start=1):
         write_png(folder / f"{number:05d}.png", _at_height(picture, job.height))
 
 
