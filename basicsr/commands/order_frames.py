@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur order-fram
         "--weights", type=typed_path, required=True, metavar="FILE", help="of an ordering network"
     )
     parser.add_argument(
-        "--root", type=typed_path, metavar="DIR", help="that the paths are relative to (default: META's)"
+        "--root",
+        type=typed_path,
+        metavar="DIR",
+        help="folder or LMDB that the paths are relative to (default: META's)",
     )
     parser.add_argument(
         "--box_size", type=int, nargs=2, metavar="N",

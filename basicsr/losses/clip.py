@@ -14,7 +14,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.losses.pixel import difference
+from basicsr.losses.pixel import charbonnier_distance, difference
 from basicsr.utils.errors import require_choice
 from basicsr.utils.registry import LOSSES
 
@@ -81,8 +81,7 @@ class ClipCharbonnierLoss(ClipLoss):
         self.eps = eps
 
     def penalty(self, pred: Tensor, target: Tensor) -> Tensor:
-        error = difference(pred, target)
-        return pred.shape[1] * (error.square() + self.eps**2).sqrt().mean()
+        return pred.shape[1] * charbonnier_distance(pred, target, self.eps)
 
 
 @LOSSES.register

@@ -53,9 +53,14 @@ def spectral_difference(pred: Tensor, target: Tensor) -> Tensor:
     return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs()
 
 
+def spectral_distance(pred: Tensor, target: Tensor) -> Tensor:
+    """Mean of `spectral_difference`: a scalar."""
+    return spectral_difference(pred, target).mean()
+
+
 @LOSSES.register
 class MultiScaleFrequencyLoss(MultiScaleLoss):
     """`FrequencyLoss` at each scale (MIMO-UNet: ``loss_weight: 0.1`` and ``resize: bilinear``)."""
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        return spectral_difference(pred, target).mean()
+        return spectral_distance(pred, target)

@@ -13,9 +13,9 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from basicsr.losses.frequency import spectral_difference
+from basicsr.losses.frequency import spectral_distance
 from basicsr.losses.multi_scale import target_scales
-from basicsr.losses.pixel import difference
+from basicsr.losses.pixel import charbonnier_distance
 from basicsr.utils.registry import LOSSES
 
 
@@ -76,7 +76,7 @@ class MultiStageCharbonnierLoss(MultiStageLoss):
         self.eps = eps
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        return (difference(pred, target).square() + self.eps**2).sqrt().mean()
+        return charbonnier_distance(pred, target, self.eps)
 
 
 @LOSSES.register
@@ -91,4 +91,4 @@ class MultiStageFrequencyLoss(MultiStageLoss):
         super().__init__(loss_weight)
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        return spectral_difference(pred, target).mean()
+        return spectral_distance(pred, target)

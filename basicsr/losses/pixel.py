@@ -44,6 +44,11 @@ def difference(pred: Tensor, target: Tensor) -> Tensor:
     return pred.float() - target.float()
 
 
+def charbonnier_distance(pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    """Mean of sqrt(d^2 + eps^2), in float32: a scalar; ValueError when the shapes differ."""
+    return (difference(pred, target).square() + eps**2).sqrt().mean()
+
+
 def weighted(penalty: Tensor, weight: Tensor | None) -> Tensor:
     """``weight * penalty``, in the shape and type of ``penalty``; None weighs all values alike.
 

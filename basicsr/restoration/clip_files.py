@@ -18,7 +18,7 @@ _MOST_RATE = 240
 _CLOCK = 1000  # pictures count milliseconds
 
 
-def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: int = 95) -> None:
+def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: int = 95) -> list[str]:
     """Write a clip, beside ``path``, and rename it.
 
     Args:
@@ -28,6 +28,9 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
         crf: of video.
         quality: of WebP, 0 to 100.
 
+    Returns:
+        What is not as in the frames, for notes.
+
     Raises:
         UserError: a rate that is not possible, PyAV is missing, or another suffix.
     """
@@ -35,8 +38,7 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
         raise OptionError("--fps", [f"--fps: expected above 0, at most {_MOST_RATE} (got {fps:g})"])
     suffix = path.suffix.lower()
     if suffix not in MOVING:
-        write_video(path, frames, Fraction(fps).limit_denominator(1001), crf)
-        return
+        return write_video(path, frames, Fraction(fps).limit_denominator(1001), crf)
     first, *others = (Image.fromarray(frame) for frame in frames)
 
     def write(temporary: Path) -> None:
@@ -51,6 +53,7 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
         )
 
     write_atomically(path, write)
+    return []
 
 
 def chosen_frames(frames: Array, count: int | None) -> Array:

@@ -233,10 +233,10 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     if restorer.gives_clip:
         restored = replace(restored, frames=chosen_frames(restored.frames, job.frames))
     seconds = time.perf_counter() - started
-    dropped: list[str] = []
+    dropped: list[str]
     if is_one_clip:
-        write_clip(item.target, to_8_bit(restored.frames), job.fps, job.crf, job.quality)
         place = item.target
+        dropped = write_clip(place, to_8_bit(restored.frames), job.fps, job.crf, job.quality)
     elif restorer.gives_clip:
         place, dropped = _write_frames(item.target.parent, file, restored)
     else:

@@ -162,7 +162,7 @@ def video_pictures(path: Path) -> Iterator[Picture]:
                 yield conversion.to_rgb(frame)
 
 
-def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> None:
+def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> list[str]:
     """Write frames as a video without sound, beside ``path``, and rename it.
 
     Args:
@@ -170,6 +170,9 @@ def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> No
         frames: uint8 (T, H, W, 3) RGB; odd sides repeat their last row or column.
         fps: frames a second.
         crf: as in `restore_video`.
+
+    Returns:
+        What is not as in the frames, for notes.
 
     Raises:
         UserError: PyAV is missing, or another suffix.
@@ -196,6 +199,14 @@ def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> No
             output.mux(stream.encode())
 
     write_atomically(path, write)
+    if not (height % 2 or width % 2):
+        return []
+    return [_evened(frames.shape[2], frames.shape[1], width, height)]
+
+
+def _evened(width: int, height: int, known_width: int, known_height: int) -> str:
+    size = f"{width} x {height} for {known_width} x {known_height}"
+    return f"size {size}: H.264 needs even sides, the last row or column is repeated"
 
 
 def require_video_suffix(target: Path) -> None:
@@ -262,10 +273,7 @@ class _FrameEncoder:
         self._stream = stream
         self.notes = list(self._conversion.notes)
         if any(self._pad):
-            self.notes.append(
-                f"size {stream.width} x {stream.height} for {width} x {height}: H.264 needs even sides, the"
-                " last row or column is repeated"
-            )
+            self.notes.append(_evened(stream.width, stream.height, width, height))
 
     def write(self, frame: VideoFrame, restore: Callable[[Picture], Picture], source: Path) -> None:
         """Restore, encode and store one decoded frame."""

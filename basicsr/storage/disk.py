@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from basicsr.storage.base import as_key
+from basicsr.storage.lmdb_store import is_lmdb
 from basicsr.utils.errors import UserError
 from basicsr.utils.folders import find_files
 
@@ -33,8 +34,8 @@ class DiskStorage:
                 raise UserError(f"{self._paths[key]} and {path} have one key, '{key}'{why}; keep one of them")
             self._paths[key] = path
         if not self._paths:
-            is_lmdb = (self.folder / "data.mdb").is_file()
-            way_on = "it is an LMDB, choose the backend lmdb" if is_lmdb else "check the path"
+            packed = is_lmdb(self.folder)
+            way_on = "it is an LMDB, choose the backend lmdb" if packed else "check the path"
             wanted = ", ".join(sorted({suffix.lower() for suffix in suffixes}))
             raise UserError(f"{self.folder}: no {wanted} file in it; {way_on}")
 

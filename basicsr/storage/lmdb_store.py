@@ -134,6 +134,11 @@ def _environment(path: Path) -> lmdb.Environment:
     return environment
 
 
+def is_lmdb(folder: Path) -> bool:
+    """Whether a folder holds an LMDB."""
+    return (folder / DATA).is_file()
+
+
 def write_lmdb(
     path: str | Path, items: Iterable[tuple[str, bytes, tuple[int, int, int]]], level: int = 1
 ) -> None:

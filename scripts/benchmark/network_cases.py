@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,37 +23,13 @@ from network_references import (
     srn,
     srn_shapes,
 )
+from sides import Case, Sides
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork, build_network
 from basicsr.utils.extras import optional_import
 
 State = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Two networks with the same weights."""
-
-    ours: nn.Module
-    reference: nn.Module
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network.
-
-    Args:
-        network: its registered name.
-        size: what of it is run, in words.
-        reference: the other implementation, in words.
-        prepare: builds both.
-    """
-
-    network: str
-    size: str
-    reference: str
-    prepare: Callable[[], Sides]
 
 
 def nafnet() -> Sides:
@@ -78,31 +53,31 @@ def mimo_plus() -> Sides:
 
 
 def deepdeblur() -> Sides:
-    net = _build("MSResNet", {"blocks": 4})
-    return _beside_plain(net, _drawn(net.state_dict()), lambda state, x, _: msresnet(state, _pyramid(x))[0])
+    net = build("MSResNet", {"blocks": 4})
+    return beside_plain(net, drawn(net.state_dict()), lambda state, x, _: msresnet(state, _pyramid(x))[0])
 
 
 def srn_color() -> Sides:
-    state = _drawn({name: torch.empty(shape) for name, shape in srn_shapes().items()})
-    return _beside_plain(_build("SRN", {"tf_compat": True}), state, lambda state, x, _: srn(state, x)[-1])
+    state = drawn({name: torch.empty(shape) for name, shape in srn_shapes().items()})
+    return beside_plain(build("SRN", {"tf_compat": True}), state, lambda state, x, _: srn(state, x)[-1])
 
 
 def rain_dictionary() -> Sides:
     state = rcdnet_state(4, torch.Generator().manual_seed(0))
-    net = _build("RCDNet", {"num_stages": 4})
-    return _beside_plain(net, state, lambda state, x, training: rcdnet(state, x, training)[0][-1])
+    net = build("RCDNet", {"num_stages": 4})
+    return beside_plain(net, state, lambda state, x, training: rcdnet(state, x, training)[0][-1])
 
 
 def efficient() -> Sides:
-    net = _build("EfficientDerain", {"width": 32})
-    state = _drawn(net.state_dict(), gain=math.sqrt(2))
-    return _beside_plain(net, state, lambda state, x, _: efficient_derain(state, x)[0])
+    net = build("EfficientDerain", {"width": 32})
+    state = drawn(net.state_dict(), gain=math.sqrt(2))
+    return beside_plain(net, state, lambda state, x, _: efficient_derain(state, x)[0])
 
 
 def filtering() -> Sides:
     from basicsr.layers.pixel_kernels import filter_with_pixel_kernels
 
-    state = _drawn(nn.Conv2d(3, 27, 1).state_dict())
+    state = drawn(nn.Conv2d(3, 27, 1).state_dict())
 
     def filters(how: Callable[[Tensor, Tensor], Sequence[Tensor]]) -> Plain:
         def formulation(state: Mapping[str, Tensor], image: Tensor, training: bool) -> Tensor:
@@ -132,11 +107,11 @@ CASES = {
 
 
 def _mimo(kind: str, blocks: int) -> Sides:
-    net = _build(kind, {"num_res": blocks, "drop_out_rate": 0.0})
-    return _beside_plain(net, _drawn(net.state_dict()), lambda state, x, _: mimo_unet(state, x)[-1])
+    net = build(kind, {"num_res": blocks, "drop_out_rate": 0.0})
+    return beside_plain(net, drawn(net.state_dict()), lambda state, x, _: mimo_unet(state, x)[-1])
 
 
-def _build(kind: str, options: Mapping[str, Any]) -> RestorationNetwork:
+def build(kind: str, options: Mapping[str, Any]) -> RestorationNetwork:
     return build_network({"type": kind, **options})
 
 
@@ -144,12 +119,12 @@ def _beside_spandrel(kind: str, options: Mapping[str, Any], others: Mapping[str,
     """A network and that of the package spandrel, which has the same name, each with its options."""
     module = optional_import(f"spandrel.architectures.{kind}", "the comparison", "pip install spandrel")
     reference = getattr(module, kind)(**others)
-    state = _drawn(reference.state_dict())
+    state = drawn(reference.state_dict())
     reference.load_state_dict(state)
-    return Sides(_with_weights(_build(kind, options), state), reference)
+    return Sides(_with_weights(build(kind, options), state), reference)
 
 
-def _beside_plain(
+def beside_plain(
     net: RestorationNetwork, state: State, formulation: Callable[[Mapping[str, Tensor], Tensor, bool], Tensor]
 ) -> Sides:
     return Sides(_with_weights(net, state), Plain(formulation, state))
@@ -161,7 +136,7 @@ def _with_weights(net: RestorationNetwork, state: State) -> RestorationNetwork:
     return net
 
 
-def _drawn(state: State, gain: float = 1.0) -> State:
+def drawn(state: State, gain: float = 1.0) -> State:
     """Random weights that keep the scale of features, and of which none is 0 and hides what it multiplies."""
     generator = torch.Generator().manual_seed(0)
     drawn = {}

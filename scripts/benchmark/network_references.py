@@ -52,7 +52,7 @@ def efficient_derain(state: State, image: Tensor) -> tuple[Tensor, list[Tensor],
 
     def block(number: int, x: Tensor) -> Tensor:
         for layer in (0, 2, 4):
-            x = _convolved(state, f"conv{number}.conv1.{layer}", x).relu()
+            x = convolved(state, f"conv{number}.conv1.{layer}", x).relu()
         return x
 
     def twice(x: Tensor) -> Tensor:
@@ -65,9 +65,9 @@ def efficient_derain(state: State, image: Tensor) -> tuple[Tensor, list[Tensor],
     x = block(5, functional.avg_pool2d(fourth, 2))
     for number, skip in ((6, fourth), (7, third), (8, second)):
         x = block(number, torch.cat([skip, twice(x)], dim=1))
-    core = _convolved(state, "outc", twice(x))
+    core = convolved(state, "outc", twice(x))
     filtered = pixel_filtered(image, core.unflatten(1, (image.shape[1], -1)))
-    return _convolved(state, "conv_final", torch.cat(filtered, dim=1)), filtered, core
+    return convolved(state, "conv_final", torch.cat(filtered, dim=1)), filtered, core
 
 
 def pixel_filtered(image: Tensor, kernels: Tensor) -> list[Tensor]:
@@ -87,10 +87,10 @@ def mimo_unet(state: State, image: Tensor) -> list[Tensor]:
     """
 
     def conv(name: str, x: Tensor, stride: int = 1) -> Tensor:
-        return _convolved(state, f"{name}.main.0", x, stride)
+        return convolved(state, f"{name}.main.0", x, stride)
 
     def blocks(name: str, x: Tensor) -> Tensor:
-        for block in _numbered(state, f"{name}.layers"):
+        for block in numbered(state, f"{name}.layers"):
             x = x + conv(f"{block}.main.1", conv(f"{block}.main.0", x).relu())
         return x
 
@@ -137,17 +137,17 @@ def msresnet(state: State, pyramid: list[Tensor]) -> list[Tensor]:
     """
 
     def body(scale: int, x: Tensor) -> Tensor:
-        first, *blocks, last = _numbered(state, f"body_models.{scale}.body")
-        x = _convolved(state, first, x)
+        first, *blocks, last = numbered(state, f"body_models.{scale}.body")
+        x = convolved(state, first, x)
         for block in blocks:
-            x = x + _convolved(state, f"{block}.body.2", _convolved(state, f"{block}.body.0", x).relu())
-        return _convolved(state, last, x)
+            x = x + convolved(state, f"{block}.body.2", convolved(state, f"{block}.body.0", x).relu())
+        return convolved(state, last, x)
 
     restored: list[Tensor] = []
     for scale in reversed(range(len(pyramid))):
         x = 255 * pyramid[scale] - 127.5
         if restored:
-            coarse = _convolved(state, f"conv_end_models.{scale + 1}.uppath.0", restored[0])
+            coarse = convolved(state, f"conv_end_models.{scale + 1}.uppath.0", restored[0])
             x = torch.cat([x, functional.pixel_shuffle(coarse, 2)], dim=1)
         restored.insert(0, body(scale, x))
     return [(x + 127.5) / 255 for x in restored]
@@ -240,8 +240,8 @@ def rcdnet(state: State, image: Tensor, training: bool = False) -> tuple[list[Te
 
     def proximal(name: str, kind: str, x: Tensor) -> Tensor:
         for block in (f"{name}.res{kind}{number}" for number in range(1, 5)):
-            y = normed(f"{block}.1", _convolved(state, f"{block}.0", x)).relu()
-            x = (x + normed(f"{block}.4", _convolved(state, f"{block}.3", y))).relu()
+            y = normed(f"{block}.1", convolved(state, f"{block}.0", x)).relu()
+            x = (x + normed(f"{block}.4", convolved(state, f"{block}.3", y))).relu()
         return x
 
     def maps(name: str, x: Tensor) -> Tensor:
@@ -310,13 +310,14 @@ def rcdnet_state(stages: int, generator: torch.Generator) -> dict[str, Tensor]:
     return state
 
 
-def _convolved(state: State, name: str, x: Tensor, stride: int = 1) -> Tensor:
-    """By an odd square kernel, with zeros around the image."""
+def convolved(state: State, name: str, x: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+    """By an odd square kernel, with zeros around the image; with a bias where there is one."""
     weight = state[f"{name}.weight"]
-    return functional.conv2d(x, weight, state[f"{name}.bias"], stride, padding=weight.shape[-1] // 2)
+    padding = dilation * (weight.shape[-1] // 2)
+    return functional.conv2d(x, weight, state.get(f"{name}.bias"), stride, padding, dilation)
 
 
-def _numbered(state: State, name: str) -> list[str]:
+def numbered(state: State, name: str) -> list[str]:
     """``name.0``, ``name.1``, .. as far as there are weights."""
     there = {key[: key.find(".", len(name) + 1)] for key in state if key.startswith(f"{name}.")}
     return list(takewhile(there.__contains__, (f"{name}.{number}" for number in count())))

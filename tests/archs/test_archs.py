@@ -16,42 +16,12 @@ from basicsr.layers.map_unit import PUBLISHED_MASK_VALUE
 from basicsr.masks.label_map import read_label_map
 from basicsr.utils.image import decode_single, read_rgb, to_chw, to_tensor
 from basicsr.utils.registry import ARCHS
+from tests.archs.small_networks import SMALL_OPTIONS, SMALL_UNET
 
-SMALL = {"width": 4, "enc_blk_nums": [1, 1], "middle_blk_num": 1, "dec_blk_nums": [1, 1]}
-SMALLER = {
-    "Baseline": SMALL,
-    "MAXIM": {
-        "width": 4,
-        "num_stages": 2,
-        "num_blocks": 1,
-        "num_bottlenecks": 1,
-        "block_size": 2,
-        "low_block_size": 2,
-    },
-    "NAFNet": SMALL,
-    "BaselineLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
-    "NAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
-    "Jin": {
-        "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-        "centre_global": 4, "side_global": 4,
-    },
-    "Purohit": {"frames": 3, "width": 4, "flow_widths": [3, 4, 5]},
-    "SegNAFNet": {**SMALL, "mask_dropout": 0.5},
-    "SegNAFNetLocal": {**SMALL, "train_size": [1, 3, 16, 16]},
-    "MSResNet": {"width": 4, "blocks": 1},
-    "SRN": {"width": 4, "blocks": 1},
-    "EfficientDerain": {"width": 4},
-    "MIMOUNet": {"width": 4, "num_res": 1},
-    "MIMOUNetPlus": {"width": 4, "num_res": 1},
-    "RCDNet": {"num_stages": 2, "num_maps": 4, "num_duals": 4, "num_blocks": 1},
-    "Uformer": {"embed_dim": 4, "depths": [1, 2, 1, 1, 2, 1, 1, 2, 1], "win_size": 2},
-    "WithMAP": {"net": {"type": "Baseline", **SMALL}, "mask_dropout": 0.5},
-    "WithSPF": {"net": {"type": "Baseline", **SMALL}, "regions": 3, "prior_channels": 4},
-}  # fmt: skip
 # Networks that are not in the table are tested as they are by default; those that are built of weights have
 # a file of their own, and so have those that restore nothing.
 OPTIONS = {
-    name: SMALLER.get(name, {})
+    name: SMALL_OPTIONS.get(name, {})
     for name in ARCHS.names()
     if issubclass(network_class(name), RestorationNetwork) and not network_class(name).needs_state
 }
@@ -205,7 +175,7 @@ def test_published_numbers_of_parameters(name: str, options: dict, parameters: i
 
 def test_a_nafnet_that_was_just_made_changes_blocks_not_at_all():
     """beta and gamma start at 0, so every block is the identity."""
-    net = ARCHS.build("NAFNet", SMALL)
+    net = ARCHS.build("NAFNet", SMALL_UNET)
     x = torch.rand(1, 4, 8, 8)
     assert torch.equal(net.encoders[0](x), x)
 
@@ -219,7 +189,7 @@ def test_labels_matter_to_networks_that_take_them():
 
 def test_the_defaults_of_segnafnet_are_the_published_ones():
     """Where a published option file is silent; the rows of the paper say 2 channels, and MAP no dropout."""
-    net = ARCHS.build("SegNAFNet", SMALL)
+    net = ARCHS.build("SegNAFNet", SMALL_UNET)
     assert net.pre_seg.out_channels == 3 and net.pool.mask_dropout == 0.5
 
 
@@ -227,44 +197,44 @@ class TestMaskValue:
     """Published SegNAFNet weights were trained on masks of 1/255; those trained here on masks of 1."""
 
     def test_new_networks_use_masks_at_full_strength(self):
-        assert ARCHS.build("SegNAFNet", SMALL).pool.mask_value == 1
+        assert ARCHS.build("SegNAFNet", SMALL_UNET).pool.mask_value == 1
 
     def test_published_weights_bring_theirs(self, tmp_path):
-        torch.save({"params": ARCHS.build("SegNAFNet", SMALL).state_dict()}, tmp_path / "published.pth")
-        net = ARCHS.build("SegNAFNet", SMALL)
+        torch.save({"params": ARCHS.build("SegNAFNet", SMALL_UNET).state_dict()}, tmp_path / "published.pth")
+        net = ARCHS.build("SegNAFNet", SMALL_UNET)
         assert "0.00392157 (published" in load_network(net, tmp_path / "published.pth")
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
 
     def test_weights_trained_here_bring_theirs_even_after_tuning_published_ones(self, tmp_path):
-        tuned = ARCHS.build("SegNAFNet", SMALL | {"mask_value": PUBLISHED_MASK_VALUE})
+        tuned = ARCHS.build("SegNAFNet", SMALL_UNET | {"mask_value": PUBLISHED_MASK_VALUE})
         save_network(tmp_path / "tuned.pth", tuned, None)
-        net = ARCHS.build("SegNAFNet", SMALL)
+        net = ARCHS.build("SegNAFNet", SMALL_UNET)
         assert "said by the checkpoint" in load_network(net, tmp_path / "tuned.pth")
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
 
     def test_plain_loading_recognises_published_state_dicts_as_well(self, tmp_path):
-        published = ARCHS.build("SegNAFNet", SMALL).state_dict()
+        published = ARCHS.build("SegNAFNet", SMALL_UNET).state_dict()
         for metadata in published._metadata.values():
             metadata["version"] = 1
         torch.save({"params": published}, tmp_path / "published.pth")
-        net = ARCHS.build("SegNAFNet", SMALL)
+        net = ARCHS.build("SegNAFNet", SMALL_UNET)
         net.load_state_dict(torch.load(tmp_path / "published.pth", weights_only=True)["params"])
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
-        own = ARCHS.build("SegNAFNet", SMALL)
+        own = ARCHS.build("SegNAFNet", SMALL_UNET)
         own.load_state_dict({key: value.clone() for key, value in own.state_dict().items()})
         assert own.pool.mask_value == 1
 
     def test_weights_of_a_network_without_regions_leave_it_alone(self, tmp_path):
-        torch.save({"params": ARCHS.build("NAFNet", SMALL).state_dict()}, tmp_path / "published.pth")
-        save_network(tmp_path / "own.pth", ARCHS.build("NAFNet", SMALL), None)
+        torch.save({"params": ARCHS.build("NAFNet", SMALL_UNET).state_dict()}, tmp_path / "published.pth")
+        save_network(tmp_path / "own.pth", ARCHS.build("NAFNet", SMALL_UNET), None)
         for name in ("published.pth", "own.pth"):
-            net = ARCHS.build("SegNAFNet", SMALL)
+            net = ARCHS.build("SegNAFNet", SMALL_UNET)
             load_network(net, tmp_path / name, strict=False)
             assert net.pool.mask_value == 1
 
     def test_the_option_forces_either(self, tmp_path):
-        torch.save({"params": ARCHS.build("SegNAFNet", SMALL).state_dict()}, tmp_path / "published.pth")
-        net = ARCHS.build("SegNAFNet", SMALL | {"mask_value": 1.0})
+        torch.save({"params": ARCHS.build("SegNAFNet", SMALL_UNET).state_dict()}, tmp_path / "published.pth")
+        net = ARCHS.build("SegNAFNet", SMALL_UNET | {"mask_value": 1.0})
         assert "forced" in load_network(net, tmp_path / "published.pth")
         assert net.pool.mask_value == 1
 
@@ -289,7 +259,7 @@ class TestMaskValue:
 def test_parity_with_the_published_networks(shared, key: str, name: str, file: str, extra: dict):
     folder = shared / "parity"
     network = json.loads((folder / "network.json").read_text())
-    options = {key: network[key] for key in SMALL} | extra
+    options = {key: network[key] for key in SMALL_UNET} | extra
     if "train_size" in extra:
         options["train_size"] = network["local_train_size"]
     net = ARCHS.build(name, options).eval()
@@ -307,7 +277,7 @@ def test_parity_with_the_published_networks(shared, key: str, name: str, file: s
 
 def test_state_dict_keys_are_the_published_ones():
     """Weights that people have are a contract: these names may never change."""
-    keys = set(ARCHS.build("SegNAFNet", SMALL).state_dict())
+    keys = set(ARCHS.build("SegNAFNet", SMALL_UNET).state_dict())
     block = [f"conv{i}.{kind}" for i in range(1, 6) for kind in ("weight", "bias")]
     block += [f"{name}.{kind}" for name in ("sca.1", "norm1", "norm2") for kind in ("weight", "bias")]
     block += ["beta", "gamma"]

@@ -10,7 +10,6 @@ from basicsr.archs.base import build_network
 from basicsr.archs.rcdnet import RCDNet, line_kernels
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_network, save_network
-from basicsr.losses import RCDNetLoss
 from tests.sister_parity import distance, fixture, tolerance
 
 SMALL = {"num_stages": 3, "num_maps": 4, "num_duals": 5, "num_blocks": 2}
@@ -177,25 +176,6 @@ def test_dual_channels_may_be_read_and_replaced():
             assert not torch.equal(net(image), plain), point.name
             hook.remove()
             assert seen == [(2, point.channels, 9, 11)]
-
-
-def test_training_lowers_the_loss():
-    torch.manual_seed(0)
-    net = RCDNet(**SMALL).train()
-    target = torch.nn.functional.interpolate(torch.rand(4, 3, 4, 4), (24, 24), mode="bicubic").clamp(0, 0.7)
-    rain = torch.zeros(4, 1, 24, 24)
-    rain[..., 3::6] = 0.3
-    lq = target + rain
-    loss, optimizer = RCDNetLoss(), torch.optim.Adam(net.parameters(), 1e-2)
-    losses = []
-    for _ in range(30):
-        stages = net.stages(lq)
-        optimizer.zero_grad()
-        value = loss(stages["restored"], target, lq, stages["backgrounds"], stages["rain_layers"])
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 @pytest.mark.slow

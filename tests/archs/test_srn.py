@@ -200,22 +200,6 @@ def test_further_channels_stand_beside_each_channel(model: str):
     assert torch.equal(seen[-1][:, -2:], extra)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_thirty_steps_lower_the_loss(model: str):
-    net = build(model=model).train()
-    target = image(16, 16, batch=2)
-    x = (target + 0.2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(2))).clamp(0, 1)
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    losses = []
-    for _ in range(30):
-        loss = (net(x) - target).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0] / 2
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["color", "lstm"])
 @pytest.mark.parametrize("tf_compat", [False, True])

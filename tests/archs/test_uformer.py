@@ -20,7 +20,6 @@ from basicsr.archs.uformer import (
 )
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_network, save_network
-from basicsr.losses import CharbonnierLoss
 from tests.sister_parity import distance, fixture, tolerance
 
 SMALL = {"embed_dim": 4, "depths": [1, 2, 1, 1, 2, 1, 1, 2, 1], "win_size": 2}
@@ -252,22 +251,6 @@ def test_stochastic_depth_rises_to_the_bottleneck_and_falls_behind_it():
     assert sorted(rates) == pytest.approx(expected)
     assert net.encoderlayer_0.blocks[0].drop_path.rate == net.decoderlayer_3.blocks[0].drop_path.rate == 0
     assert net.conv.blocks[0].drop_path.rate == 0.4
-
-
-def test_training_lowers_the_loss():
-    torch.manual_seed(0)
-    net = Uformer(**{**SMALL, "depths": [1] * 9}).train()
-    target = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8), (32, 32), mode="nearest")
-    lq = torch.nn.functional.avg_pool2d(target, 5, 1, 2)
-    loss, optimizer = CharbonnierLoss(eps=1e-6), torch.optim.AdamW(net.parameters(), 2e-3)
-    losses = []
-    for _ in range(30):
-        optimizer.zero_grad()
-        value = loss(net(lq), target)
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
 def test_half_precision_trains():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from basicsr.restoration.clip_files import chosen_frames, write_clip
+from basicsr.restoration.video import video_facts
 from basicsr.utils.errors import OptionError, UserError
 
 FRAMES = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((7, 8, 10, 3), np.uint8)
@@ -38,3 +39,12 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="no video is written as '.avi'"):
         write_clip(tmp_path / "clip.avi", FRAMES, 10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sides_of_videos_become_even_which_is_told(tmp_path):
+    assert write_clip(tmp_path / "even.mp4", FRAMES, 10) == []
+    (said,) = write_clip(tmp_path / "odd.mp4", FRAMES[:, :7, :9], 10)
+    assert said.startswith("size 10 x 8 for 9 x 7: H.264 needs even sides")
+    facts = video_facts(tmp_path / "odd.mp4")
+    assert (facts.width, facts.height) == (10, 8)
+    assert write_clip(tmp_path / "odd.gif", FRAMES[:, :7, :9], 10) == []

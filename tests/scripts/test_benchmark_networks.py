@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -17,23 +16,19 @@ from tests.sister_parity import distance, fixture, tolerance
 FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "benchmark"
 
 
-@pytest.fixture(scope="module")
-def references():
-    spec = importlib.util.spec_from_file_location("references", FOLDER / "network_references.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def references(benchmark_module):
+    return benchmark_module("network_references")
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    """The frame of the benchmark; what it imports from its folder is forgotten afterwards."""
-    monkeypatch.syspath_prepend(FOLDER)
-    before = set(sys.modules)
-    yield importlib.import_module("networks")
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) == str(FOLDER / f"{name}.py"):
-            del sys.modules[name]
+def benchmark(benchmark_module):
+    return benchmark_module("networks")
+
+
+@pytest.fixture
+def sides(benchmark_module):
+    return benchmark_module("sides")
 
 
 def check(found, expected, name):
@@ -96,16 +91,14 @@ def test_efficient_derain(references):
         check(found, arrays[f"out_pred{number}"], "efficientderain")
 
 
-def test_results_that_differ_are_not_compared(benchmark):
-    sides = benchmark.CASES["nafnet"].prepare()
-    image = benchmark.example(32)
-    assert re.fullmatch(
-        r"max difference \S+ of the largest value \(≤ 0.0001\)", benchmark.agree(sides, image)
-    )
+def test_results_that_differ_are_not_compared(benchmark, sides):
+    pair = benchmark.CASES["nafnet"].prepare()
+    image = sides.example(32)
+    assert re.fullmatch(r"max difference \S+ of the largest value \(≤ 0.0001\)", sides.agree(pair, image))
     with torch.no_grad():
-        sides.ours.ending.bias += 0.1
+        pair.ours.ending.bias += 0.1
     with pytest.raises(UserError, match=r"results differ by .*: nothing to compare"):
-        benchmark.agree(sides, image)
+        sides.agree(pair, image)
 
 
 def test_weights_are_drawn_so_that_none_hides_what_it_multiplies(benchmark):
@@ -117,13 +110,13 @@ def test_weights_are_drawn_so_that_none_hides_what_it_multiplies(benchmark):
 
 
 @pytest.mark.slow
-def test_all_networks_agree_with_their_references(benchmark):
+def test_all_networks_agree_with_their_references(benchmark, sides):
     """Those that are registered; 128 is the smallest side of Uformer."""
-    image = benchmark.example(128)
+    image = sides.example(128)
     there = [case for case in benchmark.CASES.values() if case.network in ARCHS.names()]
     assert there
     for case in there:
-        benchmark.agree(case.prepare(), image)
+        sides.agree(case.prepare(), image)
 
 
 @pytest.mark.slow

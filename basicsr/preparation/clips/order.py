@@ -17,6 +17,8 @@ from basicsr.archs.ordering import OrderingNetwork, directions, mirror_scores
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.data.clip_metadata import PARTITIONS, Clip, ClipMetadata, Order, read_clip_metadata
 from basicsr.data.clips import ClipDataset
+from basicsr.data.paired import IoBackend
+from basicsr.storage import is_lmdb
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
@@ -36,7 +38,7 @@ class OrderJob:
         output: the same clips with ``reverse``, ``keep``, or ``ignore`` where the pairs of a clip do not
             agree. The scores go to ``<output>.scores.csv`` beside it.
         weights: of an ordering network.
-        root: folder that the paths are relative to; None is that of ``metadata``.
+        root: folder (or LMDB) that the paths are relative to; None is that of ``metadata``.
         box_size: see `basicsr.data.clips.ClipDataset`.
         device: as PyTorch writes it; ``auto`` is a GPU where there is one.
         dry_run: say what would be written.
@@ -89,12 +91,14 @@ def _scores(job: OrderJob, net: OrderingNetwork, metadata: ClipMetadata) -> dict
     device = choose_device(job.device)
     net.to(device)
     scores: dict[str, list[float]] = {}
+    root = job.root or job.metadata.parent
     with tqdm(total=len(metadata.clips), desc="ordering", unit="clip", disable=None) as bar:
         for partition in PARTITIONS:
             if not metadata.of(partition):
                 continue
             dataset = ClipDataset(
-                dataroot_gt=str(job.root or job.metadata.parent),
+                dataroot_gt=str(root),
+                io_backend=IoBackend("lmdb" if is_lmdb(root) else "disk"),
                 metadata=str(job.metadata),
                 partition=partition,
                 order="stored",

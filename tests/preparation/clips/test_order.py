@@ -15,6 +15,7 @@ from basicsr.archs.nafnet import NAFNet
 from basicsr.checkpoints.weights import save_network
 from basicsr.data.clip_metadata import Clip, ClipMetadata, read_clip_metadata
 from basicsr.preparation.clips.order import OrderJob, order_frames
+from basicsr.preparation.layouts.make_lmdb import make_lmdb
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
 
@@ -76,6 +77,13 @@ def test_running_it_twice_changes_nothing(job):
     again = dataclasses.replace(job, metadata=job.output, output=job.output.parent / "twice.json")
     order_frames(again)
     assert orders(again.output) == orders(job.output), "orders of the input are not looked at"
+
+
+def test_frames_may_lie_in_an_lmdb(job, tmp_path):
+    make_lmdb(job.metadata.parent, tmp_path / "set.lmdb", workers=1)
+    packed = dataclasses.replace(job, root=tmp_path / "set.lmdb", output=tmp_path / "packed.json")
+    assert order_frames(packed) == order_frames(job)
+    assert orders(packed.output) == orders(job.output)
 
 
 def test_a_dry_run_writes_nothing(job):
