@@ -19,6 +19,7 @@ from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import EvaluationStoppedError, evaluate
+from basicsr.engine.remarks import Remarks
 from basicsr.engine.resume import remove_old
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.engine.trouble import Trouble
@@ -166,6 +167,7 @@ class SaveCheckpoint(Hook):
         trouble: None never sees any.
         keep_last: checkpoints that stay; None keeps all.
         log: what it has summed up is stored too.
+        remarks: so are these.
     """
 
     def __init__(
@@ -178,6 +180,7 @@ class SaveCheckpoint(Hook):
         trouble: Trouble | None = None,
         keep_last: int | None = None,
         log: Log | None = None,
+        remarks: Remarks | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
@@ -187,6 +190,7 @@ class SaveCheckpoint(Hook):
         self.trouble = trouble
         self.keep_last = keep_last
         self.log = log
+        self.remarks = remarks
         self._saved_at: int | None = None
         self._failed_in_a_row = 0
 
@@ -204,10 +208,11 @@ class SaveCheckpoint(Hook):
         self._saved_at = trainer.iteration
         random_states = gather_objects(capture_random_state())
         windows = gather_objects(self.log.state_dict(trainer)) if self.log else None
+        remarks = self.remarks.state_dict() if self.remarks else None
         if not self.ranks.is_main:
             return
         try:
-            self._write(trainer, random_states, windows)
+            self._write(trainer, {"random": random_states, "log": windows, "remarks": remarks})
         except OSError as error:
             self._failed_in_a_row += 1
             what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
@@ -218,15 +223,12 @@ class SaveCheckpoint(Hook):
         else:
             self._failed_in_a_row = 0
 
-    def _write(self, trainer: Trainer, random_states: list[Any], windows: list[Any] | None) -> None:
+    def _write(self, trainer: Trainer, of_all: dict[str, Any]) -> None:
+        """Write weights and state; ``of_all`` is what all processes have given to the latter."""
         self.save_networks(trainer, trainer.iteration)
         self._save_latest(trainer)
-        state = trainer.state_dict() | {
-            "random": random_states,
-            "ema": self.ema.state_dict() if self.ema else None,
-            "log": windows,
-        }
-        save_contents(self.paths.state(trainer.iteration), state)
+        average = self.ema.state_dict() if self.ema else None
+        save_contents(self.paths.state(trainer.iteration), trainer.state_dict() | of_all | {"ema": average})
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
         if self.keep_last is not None:
             names = list(trainer.model.trained)
