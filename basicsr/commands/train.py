@@ -30,7 +30,6 @@ def train(arguments: Arguments) -> None:
     from basicsr.reporting.curves import draw_curves
     from basicsr.utils.dist import wait_for_all
     from basicsr.utils.errors import UserError
-    from basicsr.utils.log import logger
 
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
     run = open_training(config, arguments.launcher, arguments.auto_resume)
@@ -43,7 +42,6 @@ def train(arguments: Arguments) -> None:
         with run.interruption.noted():
             trainer.run(config.train.total_iter)
     except Interrupted as asked:
-        logger().info(f"{asked}: saved, --auto_resume goes on from here")
         interrupted = asked
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
