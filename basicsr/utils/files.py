@@ -128,7 +128,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             write(temporary)
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk refuses that, too, and has told already
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = False) -> None:
