@@ -184,6 +184,25 @@ def test_three_and_three_iterations_equal_six_bit_for_bit(workplace):
     assert torch.equal(before["random"][0]["torch"], after["random"][0]["torch"])
 
 
+def test_a_run_that_skips_what_it_cannot_read_can_be_cut_in_two_as_well(workplace, capsys):
+    """And with another number of workers; at the end the file is listed, with what came before the cut."""
+    damaged = workplace / "datasets/Demo/train/input/photo_2.png"
+    damaged.write_bytes(b"no image")
+    skip = (*RESUMED, "datasets.train.unreadable=skip")
+    train("SegNAFNet", *skip, "name=straight", "train.total_iter=6")
+    listed = capsys.readouterr().out.splitlines()[-20:]
+    train("SegNAFNet", *skip, "name=halves", "train.total_iter=3", "train.scheduler.T_max=120")
+    first = capsys.readouterr().out
+    no_worker = "datasets.train.num_worker_per_gpu=0"
+    train("SegNAFNet", *skip, no_worker, "name=halves", "train.total_iter=6", auto_resume=True)
+    assert_same_weights(weights("straight", 6), weights("halves", 6))
+    assert f"WARNING: datasets/Demo/train/input/{damaged.name}: not an image" in first
+    (count,) = (line for line in listed if line.startswith(f"  datasets/Demo/train/input/{damaged.name}: "))
+    assert count in capsys.readouterr().out.splitlines()
+    with pytest.raises(UserError, match=r"^datasets/Demo/train/input/photo_2\.png: not an image"):
+        train("SegNAFNet", *RESUMED, "name=stopped", "train.total_iter=6")
+
+
 def test_deterministic_runs_have_equal_losses(workplace):
     losses = []
     try:

@@ -129,7 +129,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
     A signal that asks to leave ends in that of `basicsr.utils.interruption.Interrupted`.
     """
     try:
-        with Interruption().raised(), _named_disk_errors():
+        with Interruption().raised(), _named_disk_errors(), _named_ends_of_workers():
             command()
         if "RANK" in os.environ:
             sys.stdout.flush()
@@ -160,13 +160,29 @@ def _named_disk_errors() -> Iterator[None]:
         if error.errno is None or error.filename is None:
             raise
         kinds = (way for kind, way in _WAYS_ON.items() if isinstance(error, kind))
-        is_long = error.errno == errno.ENAMETOOLONG
-        way_on = "shorten the name" if is_long else next(kinds, "free some space")
+        way_on = _WAYS_ON_BY_NUMBER.get(error.errno) or next(kinds, "free some space")
         raise UserError(f"{error.filename}: {error.strerror}; {way_on}") from error
 
 
+@contextmanager
+def _named_ends_of_workers() -> Iterator[None]:
+    """PyTorch raises this wherever the program happens to be when a process that loads data ends."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # a mapping that has no page left ends in a bus error
+        memory = "shared memory (/dev/shm)" if "Bus error" in str(error) else "memory"
+        what = f"a process that loads data was killed, most likely since {memory} ran out"
+        way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
+        raise UserError(f"{what}; {way_on}") from error
+
+
+_OTHER_PLACE = "choose a place that you may read and write"
+_WAYS_ON_BY_NUMBER = {errno.ENAMETOOLONG: "shorten the name", errno.EROFS: _OTHER_PLACE}
 _WAYS_ON: dict[type[OSError], str] = {
-    PermissionError: "choose a place that you may read and write",
+    PermissionError: _OTHER_PLACE,
     FileNotFoundError: "check the path",
     NotADirectoryError: "a file stands where a folder is needed, move it or choose another folder",
     IsADirectoryError: "a folder stands where a file is needed, move it or choose another name",

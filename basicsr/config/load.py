@@ -20,6 +20,9 @@ from basicsr.utils.plugins import absolute, load_plugins
 from basicsr.utils.registry import MODELS
 from basicsr.utils.typed_path import typed_path
 
+# Blocks whose names a file chooses, and which of those may be taken away without being there.
+_NAMED = {"datasets": ("train", "val", "test"), "networks": (), "train.losses": (), "val.metrics": ()}
+
 
 def load_config(
     path: str | Path, overrides: Sequence[str] = (), command: Command = "train", plugins: Sequence[str] = ()
@@ -178,5 +181,10 @@ def _apply_override(options: dict[str, Any], override: str) -> None:
         place = place[block]
     if value is None and name in place:
         del place[name]
+    elif value is None and name not in _NAMED.get(".".join(blocks), (name,)):
+        mistakes = Mistakes()
+        known = dict.fromkeys([*map(str, place), *_NAMED[".".join(blocks)]])
+        mistakes.unknown(key, "nothing of this name is there to be taken away", name, known)
+        raise OptionError("--set", mistakes.lines)
     else:
         place[name] = value

@@ -114,6 +114,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random numbers.
     With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and copying them to the GPU
     does not stop it; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
+    ``unreadable``: a training sample that cannot be read ends the run (``stop``), or another one takes its
+    place (``skip``), and the file is listed at the end.
     """
 
     registry = DATASETS
@@ -127,6 +129,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     prefetch_mode: Literal["cpu", "cuda"] | None = None
     num_prefetch_queue: Count = 2
     pin_memory: bool = True
+    unreadable: Literal["stop", "skip"] = "stop"
 
 
 class PathOptions(Options, frozen=True, kw_only=True):
@@ -318,9 +321,12 @@ def effective_options(options: Any) -> Any:
 def semantic_mistakes(config: Config, command: Command) -> list[str]:
     """Mistakes that only show when several keys are seen together, a line each."""
     mistakes = Mistakes()
-    for key in config.datasets:
+    for key, dataset in config.datasets.items():
         if not key.startswith(("train", "val", "test")) or (key.startswith("train") and key != "train"):
             mistakes.add(f"datasets.{key}", "a data set is called train, val, val_2.., test, test_2..")
+        if key != "train" and dataset.unreadable == "skip":
+            what = "evaluation needs every image; leave it out"
+            mistakes.add(f"datasets.{key}.unreadable", what, dataset.unreadable)
     evaluated = config.phases("val") if command == "train" else config.tested()
     names = [dataset.name for dataset in evaluated.values()]
     for key, dataset in evaluated.items():

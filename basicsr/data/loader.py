@@ -8,11 +8,12 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from basicsr.config.schema import DatasetOptions
 from basicsr.data.paired import ImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
+from basicsr.data.training_samples import TrainingSamples, collate
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
@@ -52,7 +53,10 @@ def train_loader(
     seed: int,
     samples_done: int = 0,
 ) -> DataLoader[Batch]:
-    """Endless training batches of this process, from position ``samples_done`` of the common stream on."""
+    """Endless training batches of this process, from position ``samples_done`` of the common stream on.
+
+    A batch may hold ``remarks``, see `basicsr.data.training_samples.collate`.
+    """
     sampler = TrainSampler(
         len(dataset) * options.dataset_enlarge_ratio,
         batch_size,
@@ -62,10 +66,12 @@ def train_loader(
         options.use_shuffle,
         samples_done,
     )
+    samples: Dataset[Any] = TrainingSamples(dataset, options.unreadable)
     workers = _workers(options, ranks)
     return DataLoader(
-        dataset,
+        samples,
         batch_sampler=sampler,
+        collate_fn=collate,
         num_workers=workers,
         prefetch_factor=options.num_prefetch_queue if workers else None,
         pin_memory=_pin(options),

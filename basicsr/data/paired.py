@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from basicsr.data.fields import Field, image_field, label_field, mask_field
 from basicsr.data.pairing import require_same, templated
+from basicsr.data.remarks import Remark
 from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
@@ -136,16 +137,26 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return len(self.keys)
 
     def __getitem__(self, which: SampleIndex | int) -> dict[str, Any]:
+        return self.read(which)[0]
+
+    def read(self, which: SampleIndex | int) -> tuple[dict[str, Any], list[Remark]]:
+        """The sample, and what is odd of it, in training.
+
+        Raises:
+            UserError: a file cannot be read, or does not belong to the others; it is named.
+        """
         number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
         key = self.keys[number % len(self.keys)]
         arrays = {field.name: field.load(self.field_key(field, key), epoch) for field in self.fields}
         self._check_sizes(key, arrays)
         generator = sample_generator(self.seed, epoch, number)
+        remarks = self._without_regions(key, arrays) if self.train else []
         arrays = self.arrange(arrays, key, generator)
         if self.train:
             for transform in self._transforms:
+                remarks += self._smaller_than(transform.least_side, key, arrays)
                 arrays = transform(arrays, generator)
-        return self.finish(arrays, key, generator) | {"key": key}
+        return self.finish(arrays, key, generator) | {"key": key}, remarks
 
     def arrange(self, arrays: Arrays, key: str, generator: np.random.Generator) -> Arrays:
         """What is done to the arrays of a sample before the transforms, also in evaluation; here nothing.
@@ -211,6 +222,17 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
             if array.shape[-2:] != (height, width):
                 found = f"{array.shape[-1]}x{array.shape[-2]} pixels, {self.reference} {width}x{height}"
                 raise UserError(f"{self.places(key)[name]}: {name} has {found}; make them the same size")
+
+    def _without_regions(self, key: str, arrays: Arrays) -> list[Remark]:
+        empty = [field.name for field in self.fields if not field.is_image and not arrays[field.name].any()]
+        return [Remark("empty", f"{self.places(key)[name]}: no region in it") for name in empty]
+
+    def _smaller_than(self, side: int, key: str, arrays: Arrays) -> list[Remark]:
+        height, width = arrays[self.reference].shape[-2:]
+        if min(height, width) >= side:
+            return []
+        what = f"{width}x{height} pixels, less than the crop of {side}x{side}"
+        return [Remark("small", f"{self.places(key)[self.reference]}: {what}")]
 
 
 @DATASETS.register

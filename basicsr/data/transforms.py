@@ -28,9 +28,11 @@ class Transform(ABC):
 
     Attributes:
         one_size: whether all samples have the same size afterwards, as those of one batch must.
+        least_side: pixels of height and width that it expects; of samples with fewer the user is told.
     """
 
     one_size: bool = False
+    least_side: int = 0
 
     @abstractmethod
     def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
@@ -54,10 +56,10 @@ class RandomCrop(Transform):
     one_size = True
 
     def __init__(self, size: Count, margin: int = 0) -> None:
-        self.side = size + margin
+        self.least_side = size + margin
 
     def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
-        side = self.side
+        side = self.least_side
         arrays = {name: _reflect_to(array, side) for name, array in arrays.items()}
         height, width = next(iter(arrays.values())).shape[-2:]
         top = int(generator.integers(height - side + 1))

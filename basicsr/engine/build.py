@@ -24,6 +24,7 @@ from basicsr.engine.hooks import Ema, KeepBest, Log, SaveAndLeave, SaveCheckpoin
 from basicsr.engine.inference import windows_of
 from basicsr.engine.networks import start_network, weights_beside
 from basicsr.engine.record import Record
+from basicsr.engine.remarks import Remarks
 from basicsr.engine.run import Run, TestingRun, TrainingRun
 from basicsr.engine.schedules import warmed_up
 from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
@@ -121,6 +122,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
 
     trouble = Trouble(run.paths, run.ranks)
     log = Log(config.logger.print_freq, epoch_size, run.events)
+    remarks = Remarks(run.ranks)
     checkpoints = SaveCheckpoint(
         config.logger.save_checkpoint_freq,
         run.paths,
@@ -130,6 +132,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         trouble,
         config.logger.keep_last,
         log,
+        remarks,
     )
     metrics, best = build_metrics(config.val.judged_by), None
     if config.logger.keep_best is not None:
@@ -143,6 +146,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         ema,
         trouble,
         log,
+        remarks,
         checkpoints,
         Validate(
             config.val.val_freq,
@@ -167,7 +171,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         dataset.begin_epoch(epoch, midway, restore, run.ranks)
 
     samples = batch_size * processes
-    stream = with_epochs(batches(loader), begin_epoch, samples, epoch_size, samples_done)
+    stream = with_epochs(remarks.taken_from(batches(loader)), begin_epoch, samples, epoch_size, samples_done)
     settings = StepSettings(
         options.accumulate,
         options.amp,
@@ -184,7 +188,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         [hook for hook in hooks if hook is not None],
     )
     if state is not None:
-        _resume(trainer, ema, log, state, run)
+        _resume(trainer, ema, log, remarks, state, run)
     return trainer
 
 
@@ -276,7 +280,9 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _resume(trainer: Trainer, ema: Ema | None, log: Log, state: dict[str, Any], run: TrainingRun) -> None:
+def _resume(
+    trainer: Trainer, ema: Ema | None, log: Log, remarks: Remarks, state: dict[str, Any], run: TrainingRun
+) -> None:
     assert run.resume_state is not None
     try:
         trainer.load_state_dict(state)
@@ -289,6 +295,8 @@ def _resume(trainer: Trainer, ema: Ema | None, log: Log, state: dict[str, Any], 
         for name, net in ema.model.trained.items():
             load_network(net, weights_beside(run.resume_state, name), param_key="params_ema")
         ema.load_state_dict(state["ema"])
+    if run.continues:
+        remarks.load_state_dict(state.get("remarks") or ())
     if len(state["random"]) == run.ranks.world_size:
         restore_random_state(state["random"][run.ranks.rank])
         if run.continues and state.get("log") is not None:

@@ -26,6 +26,7 @@ from basicsr.utils.dist import Ranks, gather_objects
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names
 from basicsr.utils.image import to_uint8, write_png
+from basicsr.utils.log import logger
 
 Image = NDArray[Any]
 
@@ -128,6 +129,7 @@ def evaluate(
     picture: Callable[[str], Path] | None = None,
     keep: Callable[[Judged], Any] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    needs_pictures: bool = True,
 ) -> Evaluation:
     """Evaluate this process's share of a data set and gather all shares.
 
@@ -139,6 +141,8 @@ def evaluate(
         picture: where the picture of a key is written, of a clip as `picture_of_frame`; None writes none.
         keep: what else is kept of an image, small and picklable (pictures are not kept in memory).
         stop: asked before each image.
+        needs_pictures: whether a picture that cannot be written is an error; else it is a warning, and no
+            further ones are written.
 
     Returns:
         The same on every process. ``model`` is left in the mode it was in.
@@ -146,6 +150,7 @@ def evaluate(
     Raises:
         UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data
             set does not deliver; both are named.
+        OSError: a picture cannot be written.
         EvaluationStoppedError: in every process, when ``stop`` said so in one.
     """
     dataset = loader.dataset
@@ -190,7 +195,16 @@ def evaluate(
                 metric: _judge(metric, item, f"{name}, image {key}", offered)
                 for metric, item in metrics.items()
             }
-            written = _write(picture(key), pictures["restored"]) if picture is not None else None
+            written = None
+            if picture is not None:
+                try:
+                    written = _write(picture(key), pictures["restored"])
+                except OSError as error:
+                    if needs_pictures:
+                        raise
+                    what = "no further pictures of this validation are written"
+                    logger().warning(f"{error.filename}: {error.strerror}; {what}")
+                    picture = None
             kept = None
             if keep is not None:
                 places = dataset.places(key)

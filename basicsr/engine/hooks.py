@@ -19,6 +19,7 @@ from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
 from basicsr.engine.evaluator import EvaluationStoppedError, evaluate
+from basicsr.engine.remarks import Remarks
 from basicsr.engine.resume import remove_old
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.engine.trouble import Trouble
@@ -27,7 +28,7 @@ from basicsr.models.base import Batch, Model
 from basicsr.utils.dist import Ranks, any_process, gather_objects, mean_over_processes, wait_for_all
 from basicsr.utils.errors import UserError
 from basicsr.utils.interruption import Interrupted, Interruption
-from basicsr.utils.log import EventLog, logger
+from basicsr.utils.log import EventLog, logger, unwritten_is_told
 from basicsr.utils.rng import capture_random_state
 
 _MOST_FAILED_IN_A_ROW = 3
@@ -156,7 +157,8 @@ class SaveCheckpoint(Hook):
 
     It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
     saved, as the latest. While there is trouble, the latest stay those from before, if there are any. Where
-    the disk takes none, training goes on; after the third time in a row it ends.
+    the disk takes none, training goes on; after the third time in a row it ends, and so it does after the
+    last iteration.
 
     Args:
         paths: of the experiment.
@@ -166,6 +168,7 @@ class SaveCheckpoint(Hook):
         trouble: None never sees any.
         keep_last: checkpoints that stay; None keeps all.
         log: what it has summed up is stored too.
+        remarks: so are these.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class SaveCheckpoint(Hook):
         trouble: Trouble | None = None,
         keep_last: int | None = None,
         log: Log | None = None,
+        remarks: Remarks | None = None,
     ) -> None:
         self.every = every
         self.paths = paths
@@ -187,6 +191,7 @@ class SaveCheckpoint(Hook):
         self.trouble = trouble
         self.keep_last = keep_last
         self.log = log
+        self.remarks = remarks
         self._saved_at: int | None = None
         self._failed_in_a_row = 0
 
@@ -197,40 +202,58 @@ class SaveCheckpoint(Hook):
             with suppress(OSError):  # told by the next checkpoint
                 self._save_latest(trainer)
 
-    def save(self, trainer: Trainer) -> None:
-        """Save now, unless this iteration is saved already."""
+    def save(self, trainer: Trainer) -> bool:
+        """Save now, unless this iteration is saved already; returns whether the main process could write it.
+
+        Raises:
+            UserError: it could not, for the third time in a row or after the last iteration.
+        """
         if self._saved_at == trainer.iteration:
-            return
+            return self._failed_in_a_row == 0
         self._saved_at = trainer.iteration
         random_states = gather_objects(capture_random_state())
         windows = gather_objects(self.log.state_dict(trainer)) if self.log else None
+        remarks = self.remarks.state_dict() if self.remarks else None
         if not self.ranks.is_main:
-            return
+            return True
+        files = self.paths.checkpoint(trainer.iteration, list(trainer.model.trained))
+        new = [path for path in files if not path.exists()]
         try:
-            self._write(trainer, random_states, windows)
+            self._write(trainer, {"random": random_states, "log": windows, "remarks": remarks})
         except OSError as error:
             self._failed_in_a_row += 1
-            what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
-            if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
-                way_on = "mend that, and go on with --auto_resume"
-                raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {way_on}") from error
-            logger().warning(f"{what}, the earlier ones stay")
-        else:
-            self._failed_in_a_row = 0
+            for path in new:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)  # half a checkpoint would only take room
+            self._fail(trainer, error)
+            return False
+        self._failed_in_a_row = 0
+        self._remove_old(trainer)
+        return True
 
-    def _write(self, trainer: Trainer, random_states: list[Any], windows: list[Any] | None) -> None:
+    def _fail(self, trainer: Trainer, error: OSError) -> None:
+        """Warn, or end the run where nothing is to be hoped for."""
+        what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
+        way_on = "mend that, and go on with --auto_resume"
+        if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
+            raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {way_on}") from error
+        if trainer.iteration == trainer.total_iter:
+            raise UserError(f"{what}, and it is the last one; {way_on}") from error
+        logger().warning(f"{what}, the earlier ones stay")
+
+    def _write(self, trainer: Trainer, of_all: dict[str, Any]) -> None:
+        """Write weights and state; ``of_all`` is what all processes have given to the latter."""
         self.save_networks(trainer, trainer.iteration)
         self._save_latest(trainer)
-        state = trainer.state_dict() | {
-            "random": random_states,
-            "ema": self.ema.state_dict() if self.ema else None,
-            "log": windows,
-        }
-        save_contents(self.paths.state(trainer.iteration), state)
+        average = self.ema.state_dict() if self.ema else None
+        save_contents(self.paths.state(trainer.iteration), trainer.state_dict() | of_all | {"ema": average})
         logger().info(f"saved {self.paths.network(trainer.iteration)}")
-        if self.keep_last is not None:
-            names = list(trainer.model.trained)
-            gone = remove_old(self.paths, names, self.keep_last, self._since())
+
+    def _remove_old(self, trainer: Trainer) -> None:
+        if self.keep_last is None:
+            return
+        with unwritten_is_told("older checkpoints stay"):
+            gone = remove_old(self.paths, list(trainer.model.trained), self.keep_last, self._since())
             if gone:
                 shown = ", ".join(path.name for path in gone)
                 logger().info(f"removed {shown} and their weights (logger.keep_last {self.keep_last})")
@@ -278,8 +301,10 @@ class KeepBest:
         means = {iteration: sign * sum(values) / len(values) for iteration, values in figures.items()}
         now = means.pop(trainer.iteration, None)
         if now is not None and all(now > mean for mean in means.values()):
-            self.checkpoints.save_networks(trainer, "best")
-            logger().info(f"saved {self.checkpoints.paths.network('best')}: {self.metric} {sign * now:.4f}")
+            with unwritten_is_told("these would be the best weights so far"):
+                self.checkpoints.save_networks(trainer, "best")
+                place = self.checkpoints.paths.network("best")
+                logger().info(f"saved {place}: {self.metric} {sign * now:.4f}")
 
 
 class Validate(Hook):
@@ -358,6 +383,7 @@ class Validate(Hook):
                 self.ranks,
                 picture if self.options.save_img else None,
                 stop=lambda: self.interruption.is_asked,
+                needs_pictures=False,
             )
             if self.events is not None:
                 summaries = result.summaries
@@ -384,16 +410,18 @@ class SaveAndLeave(Hook):
 
     def before_run(self, trainer: Trainer) -> None:
         if any_process(self.interruption.is_asked, trainer.device):
-            self._leave()
+            self._leave(is_saved=True)
 
     def after_step(self, trainer: Trainer) -> None:
         if any_process(self.interruption.is_asked, trainer.device):
-            self.checkpoints.save(trainer)
-            self._leave()
+            self._leave(self.checkpoints.save(trainer))
 
-    def _leave(self) -> None:
+    def _leave(self, is_saved: bool) -> None:
         wait_for_all()  # or a launcher that sees the others leave would end the one that saves
-        raise Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
+        asked = Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
+        saved = "saved, --auto_resume goes on from here"
+        logger().info(f"{asked}: {saved if is_saved else '--auto_resume goes on from an earlier checkpoint'}")
+        raise asked
 
 
 def _is_validation(event: Mapping[str, Any], iteration: int) -> bool:

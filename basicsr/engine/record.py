@@ -24,7 +24,7 @@ from basicsr.utils.cores import usable_cores
 from basicsr.utils.differences import differences
 from basicsr.utils.dist import Ranks
 from basicsr.utils.files import write_bytes
-from basicsr.utils.log import logger
+from basicsr.utils.log import logger, unwritten_is_told
 
 _ROOT = Path(basicsr.__file__).resolve().parents[1]
 
@@ -71,7 +71,9 @@ class Record(Hook):
                 what = "; ".join(changes)
                 logger().warning(f"resumed with what differs from before, so results may too: {what}")
         content = json.dumps(with_checksum(record), indent=2, ensure_ascii=False)
-        write_bytes(self.paths.record(trainer.iteration), (content + "\n").encode(errors="backslashreplace"))
+        with unwritten_is_told("the record of this run is missing"):
+            data = (content + "\n").encode(errors="backslashreplace")
+            write_bytes(self.paths.record(trainer.iteration), data)
 
 
 def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None:

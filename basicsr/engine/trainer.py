@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -252,8 +253,11 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         limit = self.settings.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
-        is_finite = bool(torch.isfinite(norm))
-        self.last_norm, self.last_loss = float(norm), float(self.last_losses["loss"])
+        # In one transfer, as each waits for the device.
+        self.last_norm, self.last_loss = torch.stack(
+            [norm.double(), self.last_losses["loss"].double()]
+        ).tolist()
+        is_finite = math.isfinite(self.last_norm)
         if is_finite:
             self.scaler.step(self.optimizer)
             self._skipped_in_a_row = 0

@@ -9,7 +9,7 @@ from basicsr.config.paths import ExperimentPaths
 from basicsr.engine.resume import write_trouble
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.utils.dist import Ranks
-from basicsr.utils.log import logger
+from basicsr.utils.log import logger, unwritten_is_told
 
 _WINDOW = 100
 _FEWEST = 20  # values that make a range
@@ -68,15 +68,19 @@ class Trouble(Hook):
 
     def _begin(self, trainer: Trainer, what: str) -> None:
         self.since = trainer.iteration
-        write_trouble(self.paths, self.since)
+        self._note("a run that ends now would be resumed from its newest checkpoint")
         way_on = "checkpoints from before are kept, and resumed from until it is over"
         logger().warning(f"iteration {trainer.iteration}: {what}; {way_on}")
 
     def _end(self, trainer: Trainer) -> None:
         if self.since is not None:
             logger().info(f"iteration {trainer.iteration}: the trouble since iteration {self.since} is over")
-            write_trouble(self.paths, None)
             self.since = None
+            self._note("a run that ends now would be resumed from before the trouble")
+
+    def _note(self, if_not: str) -> None:
+        with unwritten_is_told(if_not):
+            write_trouble(self.paths, self.since)
 
     def _out_of_range(self, trainer: Trainer) -> str | None:
         """What is not as usual, in words."""

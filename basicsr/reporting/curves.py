@@ -10,20 +10,17 @@ from basicsr.config.paths import ExperimentPaths
 from basicsr.metrics.base import RATE, MetricFacts, headline_of
 from basicsr.reporting.line_chart import Panel, to_png, to_svg
 from basicsr.utils.files import write_bytes
-from basicsr.utils.log import logger, read_events
+from basicsr.utils.log import logger, read_events, unwritten_is_told
 
 Event = dict[str, Any]
 
 
 def draw_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> None:
     """`write_curves`, and a line of the log; a full disk is a warning, as the run is not about its curves."""
-    try:
+    with unwritten_is_told("the curves are not drawn"):
         drawn = write_curves(paths, metrics)
-    except OSError as error:
-        logger().warning(f"{error.filename}: {error.strerror}; the curves are not drawn")
-        return
-    if drawn:
-        logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
+        if drawn:
+            logger().info(f"training curves: {' and '.join(str(path) for path in drawn)}")
 
 
 def write_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> list[Path]:

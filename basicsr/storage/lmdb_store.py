@@ -150,7 +150,7 @@ def write_lmdb(
 
     Raises:
         UserError: ``path`` exists, a key occurs twice or cannot stand in a line of ``meta_info.txt``, or LMDB
-            refuses a key or finds the disk full.
+            refuses a key, or the disk is full or read-only.
     """
     import lmdb
 
@@ -158,8 +158,8 @@ def write_lmdb(
     if path.exists():
         raise UserError(f"{path}: exists already; delete it or choose another name")
     temporary = temporary_beside(path)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         with (
             lmdb.open(str(temporary), lock=False, sync=False) as environment,
             open(temporary / META, "w", encoding="utf-8") as meta,
@@ -178,7 +178,8 @@ def write_lmdb(
         (temporary / CHECKSUMS).write_bytes(checksum(entries).encode() + b"\n" + entries)
         os.replace(temporary, path)
     except (lmdb.Error, OSError) as error:
-        raise UserError(f"{path}: cannot be written ({error}); check keys and free space") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be written ({reason}); check keys and free space") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -245,9 +245,16 @@ def _check_jpeg_end(data: bytes, name: str) -> None:
 def _decode_bmp(data: bytes, name: str) -> _Stored:
     """Pillow reads all kinds; OpenCV looks up OS/2 palettes, scales 5 bits and reads alpha in other ways."""
     is_plain = int.from_bytes(data[14:18], "little") >= 40 and data[28:30] == b"\x18\0"  # 24 bits a pixel
-    return _Stored(
-        _by_opencv(data, name) if is_plain else _pixels_of(_by_pillow(BmpImageFile, data, name), name)
-    )
+    if is_plain:
+        return _Stored(_by_opencv(data, name))
+    try:
+        picture = _by_pillow(BmpImageFile, data, name)
+    except OSError as error:
+        if "bitfields" not in str(error):
+            raise
+        what = "its colors have a number of bits that is not read (5-5-5, 5-6-5 and 8-8-8 are)"
+        raise UserError(f"{name}: {what}; save it as PNG") from error
+    return _Stored(_pixels_of(picture, name))
 
 
 def _decode_gif(data: bytes, name: str) -> _Stored:

@@ -134,7 +134,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             write(temporary)
             os.replace(temporary, path)
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # a read-only disk refuses that, too, and has told already
+            _remove(temporary)
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = False) -> None:

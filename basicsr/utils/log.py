@@ -7,9 +7,10 @@ import logging
 import logging.handlers
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import append_line, write_bytes
@@ -28,7 +29,7 @@ def open_log(is_main: bool) -> None:
     close_log()
     log.setLevel(logging.INFO if is_main else logging.WARNING)
     log.propagate = False
-    _add_handler(logging.StreamHandler(sys.stdout))
+    _add_handler(_ConsoleHandler(sys.stdout))
     # Keeps what is said until there is a file for it.
     _add_handler(logging.handlers.MemoryHandler(capacity=10_000, flushLevel=sys.maxsize, flushOnClose=False))
 
@@ -45,9 +46,17 @@ def log_to_file(file: Path) -> None:
             logger().removeHandler(waiting)
 
 
-class _FileHandler(logging.FileHandler):
+class _Silent:
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
         """A full disk is said by what writes results; the log itself stays silent."""
+
+
+class _ConsoleHandler(_Silent, logging.StreamHandler[TextIO]):
+    """The console may be a file."""
+
+
+class _FileHandler(_Silent, logging.FileHandler):
+    """The log of a run."""
 
 
 def _add_handler(handler: logging.Handler) -> None:
@@ -59,6 +68,19 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """File names may have bytes that are no text; those are shown as ``\\udcff``."""
         return super().format(record).encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def unwritten_is_told(consequence: str) -> Iterator[None]:
+    """Inside, a file that cannot be written (the disk is full, or read-only) is a warning and no error.
+
+    Args:
+        consequence: the end of the warning.
+    """
+    try:
+        yield
+    except OSError as error:
+        logger().warning(f"{error.filename}: {error.strerror}; {consequence}")
 
 
 def close_log() -> None:
@@ -127,22 +149,28 @@ class EventLog:
         Numbers also go to TensorBoard and Weights & Biases as ``<kind>/<name>``.
         """
         line = {"kind": kind, "iter": iteration, "time": round(time.time(), 3), **values}
-        try:
+        with unwritten_is_told(f"iteration {iteration} is missing there"):
             append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
-        except OSError as error:
-            logger().warning(f"{error.filename}: {error.strerror}; iteration {iteration} is missing there")
         prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
         numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
         if self._tensorboard is not None:
-            for name, value in numbers.items():
-                self._tensorboard.add_scalar(name, value, iteration)
+            try:
+                for name, value in numbers.items():
+                    self._tensorboard.add_scalar(name, value, iteration)
+            except OSError as error:  # of its thread that writes, which has ended
+                self._tensorboard = None
+                what = f"{error.strerror}; from iteration {iteration} on TensorBoard gets no numbers"
+                logger().warning(f"{self._folder}: {what}")
         if self._wandb is not None:
             self._wandb.log(numbers, step=iteration)
 
     def close(self) -> None:
         """Flush what is buffered."""
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            try:
+                self._tensorboard.close()
+            except OSError as error:
+                logger().warning(f"{self._folder}: {error.strerror}; the last numbers are missing there")
         if self._wandb is not None:
             self._wandb.finish()
 

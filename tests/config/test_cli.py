@@ -97,6 +97,11 @@ def raises(error: BaseException):
             "error: x/: Permission denied; choose a place that you may read and write\n",
         ),
         (
+            OSError(errno.EROFS, "Read-only file system", "x/"),
+            1,
+            "error: x/: Read-only file system; choose a place that you may read and write\n",
+        ),
+        (
             OSError(errno.ENOSPC, "No space left on device", "1.state"),
             1,
             "error: 1.state: No space left on device; free some space\n",
@@ -119,7 +124,25 @@ def test_mistake_of_the_user_ends_in_one_message_and_a_code(error, code, said, c
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("bug"), OSError("bug"), PermissionError(errno.EPERM, "not a file")]
+    ("said", "ran_out"),
+    [
+        ("DataLoader worker (pid 7) is killed by signal: Killed. ", "memory ran out"),
+        ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "memory ran out"),
+        ("DataLoader worker (pid 7) is killed by signal: Bus error. ", "shared memory (/dev/shm) ran out"),
+    ],
+)
+def test_a_killed_worker_is_one_line_with_its_likely_cause(said: str, ran_out: str, capsys, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        run_command(raises(RuntimeError(said)), debug=False)
+    told = capsys.readouterr().err
+    assert caught.value.code == 1 and told.count("\n") == 1
+    assert f"was killed, most likely since {ran_out}" in told and "num_worker_per_gpu" in told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("bug"), RuntimeError("bug"), OSError("bug"), PermissionError(errno.EPERM, "not a file")],
 )
 def test_other_errors_are_not_hidden(error):
     with pytest.raises(type(error)) as caught:

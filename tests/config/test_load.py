@@ -125,6 +125,29 @@ def flat(options, where=""):
             yield f"{where}{key}", value
 
 
+@pytest.mark.parametrize(
+    ("override", "mistake"),
+    [
+        ("datasets.vall=null", "nothing of this name is there to be taken away. Did you mean 'val'?"),
+        ("val.metrics.pnsr=null", "nothing of this name is there to be taken away. Did you mean 'psnr'?"),
+        ("train.losses.edge=null", "nothing of this name is there to be taken away. Known: none"),
+        ("networks.teacher=null", "nothing of this name is there to be taken away. Known: none"),
+        ("val.metrcis=null", "unknown key. Did you mean 'metrics'? (got None)"),
+        (
+            "datasets.train.gt_sise=null",
+            "PairedImageDataset has no such option. Did you mean 'gt_size'? (got None)",
+        ),
+    ],
+)
+def test_null_under_a_name_that_nothing_has_given_is_a_mistake(override: str, mistake: str, small, write):
+    small["val"] = {"metrics": {"psnr": {"type": "calculate_psnr"}}}
+    assert mistakes_of(write(small), [override]) == [f"{override.removesuffix('=null')}: {mistake}"]
+
+
+def test_usual_data_sets_may_be_taken_away_without_being_there(small, write):
+    assert list(load_config(write(small), ["datasets.test=null"]).datasets) == ["train", "val"]
+
+
 def test_what_is_taken_away_and_is_required_is_missing(small, write):
     write(small, "under.yml")
     over = {"name": None, "datasets": None, "train": {"scheduler": None, "optim_g": {"lr": None}}}

@@ -17,6 +17,7 @@ from basicsr.config.schema import Config
 from basicsr.engine.build import build_model, build_trainer
 from basicsr.engine.hooks import Ema, Log, SaveAndLeave, SaveCheckpoint, Validate
 from basicsr.engine.record import Record
+from basicsr.engine.remarks import Remarks
 from basicsr.engine.run import TrainingRun
 from basicsr.engine.trainer import StepSettings, Trainer
 from basicsr.engine.trouble import Trouble
@@ -99,8 +100,8 @@ def test_steps_are_made_as_the_options_say(tmp_path, options, given: dict, norm:
 
 
 @pytest.mark.parametrize(("decay", "kinds"), [
-    (0.0, [Record, Trouble, Log, SaveCheckpoint, Validate, SaveAndLeave]),
-    (0.9, [Record, Ema, Trouble, Log, SaveCheckpoint, Validate, SaveAndLeave]),
+    (0.0, [Record, Trouble, Log, Remarks, SaveCheckpoint, Validate, SaveAndLeave]),
+    (0.9, [Record, Ema, Trouble, Log, Remarks, SaveCheckpoint, Validate, SaveAndLeave]),
 ])  # fmt: skip
 def test_an_average_is_kept_where_it_has_a_decay(tmp_path, options, decay: float, kinds: list[type]):
     trainer = trainer_of(tmp_path, load(tmp_path, options, ema_decay=decay))

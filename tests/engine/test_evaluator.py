@@ -36,7 +36,7 @@ from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
-from basicsr.utils.log import EventLog
+from basicsr.utils.log import EventLog, logger
 
 CPU = torch.device("cpu")
 PLAIN = ValOptions()
@@ -124,6 +124,21 @@ def test_networks_of_bgr_are_written_and_judged_with_channels_in_reverse(pairs, 
     restored, gt, _ = seen[2]
     assert (gt[..., 0] == 20).all()
     assert np.array_equal(read_rgb(tmp_path / "photo_2.png"), restored)
+
+
+def test_pictures_that_cannot_be_written_end_a_validation_only_where_they_are_needed(pairs, tmp_path, caplog):
+    (tmp_path / "taken").touch()  # where a folder is needed
+    logger().propagate = True
+    result = run(
+        pairs, {"count": spy([])}, picture=lambda key: tmp_path / "taken" / f"{key}.png", needs_pictures=False
+    )
+    assert len(result.rows) == 6
+    (told,) = caplog.messages
+    assert str(tmp_path / "taken") in told and told.endswith(
+        "no further pictures of this validation are written"
+    )
+    with pytest.raises(OSError):
+        run(pairs, {"count": spy([])}, picture=lambda key: tmp_path / "taken" / f"{key}.png")
 
 
 def test_pictures_are_what_metrics_saw(pairs, tmp_path):

@@ -178,6 +178,31 @@ def test_after_the_third_time_in_a_row_it_ends(tmp_path, monkeypatch):
     assert saved(tmp_path) == [1]
 
 
+def test_after_the_last_iteration_there_is_nothing_to_go_on_with(tmp_path, monkeypatch):
+    full_disk(monkeypatch, {4})
+    with pytest.raises(UserError, match=r"4\.state: No space left .* the last one; .*--auto_resume"):
+        trainer_of([1] * 4, saver(tmp_path, 2)).run(4)
+    assert saved(tmp_path) == [2]
+
+
+def test_of_a_checkpoint_that_cannot_be_written_nothing_stays(tmp_path, monkeypatch):
+    full_disk(monkeypatch, {2})
+    trainer_of([1] * 3, saver(tmp_path, 1)).run(3)
+    names = {path.name for path in (tmp_path / "models").iterdir()}
+    assert names == {f"net_g_{name}.pth" for name in (1, 3, "latest")}
+
+
+def test_older_checkpoints_that_cannot_be_removed_stay(tmp_path, monkeypatch, caplog):
+    def remove(*_: object) -> list[Path]:
+        raise OSError(errno.EROFS, "Read-only file system", "1.state")
+
+    monkeypatch.setattr("basicsr.engine.hooks.remove_old", remove)
+    logger().propagate = True
+    trainer_of([1] * 3, SaveCheckpoint(1, ExperimentPaths(tmp_path), None, Ranks(), keep_last=1)).run(3)
+    assert saved(tmp_path) == [1, 2, 3]
+    assert caplog.messages == ["1.state: Read-only file system; older checkpoints stay"] * 3
+
+
 def test_before_a_validation_the_weights_are_saved_as_the_latest(tmp_path):
     """So that they are there should it fail; training states come as often as asked."""
     hook = SaveCheckpoint(4, ExperimentPaths(tmp_path), None, Ranks(), validated_every=2)
@@ -245,7 +270,7 @@ def test_a_checkpoint_has_weights_averages_and_all_that_a_resumed_run_needs(tmp_
 def test_validations_come_as_often_as_asked_and_at_the_end_but_not_twice(monkeypatch, tmp_path, events):
     judged: list[tuple] = []
 
-    def look(model, loader, name, metrics, options, device, ranks, picture, stop):
+    def look(model, loader, name, metrics, options, device, ranks, picture, **_):
         judged.append((trainer.iteration, name, model, picture and picture("k")))
         return result
 
@@ -374,6 +399,19 @@ def test_the_best_weights_are_those_of_the_best_validation(monkeypatch, tmp_path
     assert load_contents(tmp_path / "models/net_g_best.pth")["params"]["weight"] == -best
 
 
+def test_best_weights_that_cannot_be_written_end_no_run(tmp_path, monkeypatch, events, caplog):
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("basicsr.engine.hooks.save_network", full)
+    logger().propagate = True
+    keep = KeepBest("psnr", "higher", saver(tmp_path, 9))
+    trainer = trainer_of([])
+    keep.compare(trainer, [{"kind": "val", "iter": 0, "psnr": 30.0}])
+    best = tmp_path / "models/net_g_best.pth"
+    assert caplog.messages == [f"{best}: No space left on device; these would be the best weights so far"]
+
+
 def test_a_run_that_is_asked_saves_after_its_step_and_leaves(tmp_path):
     interruption = Interruption()
 
@@ -392,6 +430,23 @@ def test_a_run_that_is_asked_saves_after_its_step_and_leaves(tmp_path):
     with pytest.raises(Interrupted):
         trainer_of([1] * 9, *hooks[:2], SaveAndLeave(interruption, hooks[1])).run(9)
     assert saved(tmp_path / "b") == [2]
+
+
+def test_a_run_that_is_asked_says_whether_it_could_save(tmp_path, monkeypatch, caplog):
+    full_disk(monkeypatch, {1})
+    interruption = Interruption()
+    interruption.number = signal.SIGTERM
+    checkpoints = saver(tmp_path, 5)
+    leave = SaveAndLeave(interruption, checkpoints)
+    logger().propagate = True
+    trainer = trainer_of([1] * 9, checkpoints)
+    trainer.total_iter = 9
+    for iteration, said in ((1, "an earlier checkpoint"), (2, "saved, --auto_resume goes on from here")):
+        trainer.iteration = iteration
+        with caplog.at_level(logging.INFO, "basicsr"), pytest.raises(Interrupted):
+            leave.after_step(trainer)
+        assert caplog.messages[-1].startswith("interrupted by SIGTERM: ") and said in caplog.messages[-1]
+    assert saved(tmp_path) == [2]
 
 
 def test_a_run_that_is_asked_before_its_first_step_has_nothing_to_save(tmp_path):

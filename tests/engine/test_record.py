@@ -62,6 +62,15 @@ def test_a_record_says_versions_seed_code_machine_and_data(write, paired_set):
     assert without_checksum(record).keys() == {"seed", "versions", "code", "machine", "data"}
 
 
+def test_a_record_that_cannot_be_written_ends_no_run(write, caplog):
+    write.paths.root.touch()  # where a folder is needed
+    logger().propagate = True
+    with pytest.raises(OSError):  # of this test, which reads it
+        write(0)
+    (told,) = caplog.messages
+    assert told.startswith(str(write.paths.root)) and told.endswith("; the record of this run is missing")
+
+
 def test_a_resumed_run_names_what_differs_and_nothing_else(write, paired_set, caplog):
     logger().propagate = True
     with caplog.at_level(logging.WARNING, "basicsr"):

@@ -105,6 +105,16 @@ def test_a_run_that_stays_where_it_went_has_a_new_range(tmp_path, monkeypatch):
     assert seen == [None] * 40 + [41] * 30 + [None] * 40
 
 
+def test_a_note_that_cannot_be_written_ends_no_run(tmp_path, caplog):
+    (tmp_path / "run").touch()  # where a folder is needed
+    logger().propagate = True
+    trouble = Trouble(ExperimentPaths(tmp_path / "run"), Ranks())
+    trainer_of([*USUAL, 900.0, 1.0], trouble).run(42)
+    assert trouble.since is None
+    said = [line for line in caplog.messages if line.startswith(f"{tmp_path / 'run'}")]
+    assert len(said) == 2 and "would be resumed from its newest checkpoint" in said[0]
+
+
 class RootOf(nn.Module):
     def forward(self, restored: Tensor) -> Tensor:
         return restored.mean().sqrt()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -142,6 +147,45 @@ def test_a_line_that_the_disk_does_not_take_is_told_and_no_more(tmp_path, caplog
     assert caplog.messages == [
         f"{tmp_path / 'gone' / 'events.jsonl'}: No such file or directory; iteration 5 is missing there"
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_console_that_is_a_file_on_a_full_disk_is_no_error(tmp_path, monkeypatch, capsys):
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        open_log(is_main=True)
+        log_to_file(tmp_path / "train.log")
+        logger().info("said")
+        close_log()
+        monkeypatch.undo()
+    assert capsys.readouterr().err == "" and "said" in (tmp_path / "train.log").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are a matter of POSIX")
+def test_a_disk_that_is_full_for_tensorboard_is_told_once_and_no_error(tmp_path):
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    code = (
+        "import resource; from contextlib import suppress; from pathlib import Path\n"
+        "from basicsr.utils.log import EventLog, open_log\n"
+        "open_log(True); log = EventLog(Path('events.jsonl'), Path('tb')); log.open()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "board = log._tensorboard\n"
+        "for number in range(60):\n"
+        "    log.write('train', number, {'loss': 0.5})\n"
+        "    with suppress(OSError): board.flush()\n"
+        "log.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (told,) = [line for line in done.stdout.splitlines() if "WARNING: tb: " in line]
+    assert "TensorBoard gets no numbers" in told
 
 
 def lines_in(path) -> list[bytes]:

@@ -315,6 +315,22 @@ def test_straight_alpha_of_tiff_leaves_colours_alone(tmp_path):
         np.testing.assert_array_equal(photo.image, colours)
 
 
+@pytest.mark.parametrize(("masks", "is_read"), [((0xF800, 0x7E0, 0x1F), True), ((0xF80, 0x60, 0x1F), False)])
+def test_bits_of_a_bmp_that_are_not_read_are_the_cause(tmp_path, masks, is_read: bool):
+    """Bit fields 5-6-5 and 5-2-5 of white pixels."""
+    pixels = np.full((4, 6), masks[0] | masks[1] | masks[2], "<u2")
+    head = struct.pack("<IiiHHIIiiII", 40, 6, -4, 1, 16, 3, pixels.nbytes, 0, 0, 0, 0) + struct.pack(
+        "<3I", *masks
+    )
+    start = struct.pack("<2sIHHI", b"BM", 66 + pixels.nbytes, 0, 0, 66)
+    (tmp_path / "a.bmp").write_bytes(start + head + pixels.tobytes())
+    if is_read:
+        assert (read_photo_file(tmp_path / "a.bmp").image == 255).all()
+    else:
+        with pytest.raises(UserError, match="a.bmp: its colors have a number of bits .*; save it as PNG"):
+            read_photo_file(tmp_path / "a.bmp")
+
+
 def test_alpha_that_a_bmp_declares_is_read(tmp_path):
     pixels = noise(3, 5, 4)
     masks = struct.pack("<4I", 0xFF, 0xFF00, 0xFF0000, 0xFF000000)  # red, green, blue, alpha

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 from basicsr.masks.legacy import read_published_npz
@@ -34,11 +35,12 @@ def make_lmdb(source: Path, target: Path, workers: int | None = None) -> int:
     if target.exists():
         raise UserError(f"{target}: exists already; delete it or choose another name")
     storage = DiskStorage(source, (*READABLE, ".npz"))
-    write_lmdb(target, _entries(storage, workers))
+    with closing(_entries(storage, workers)) as entries:  # on an error the bar ends before it is said
+        write_lmdb(target, entries)
     return len(storage.keys())
 
 
-def _entries(storage: DiskStorage, workers: int | None) -> Iterator[tuple[str, bytes, Shape]]:
+def _entries(storage: DiskStorage, workers: int | None) -> Generator[tuple[str, bytes, Shape], None, None]:
     keys = storage.keys()
     paths = [Path(storage.describe(key)) for key in keys]
     files = in_parallel(_read_verified, list(zip(keys, paths, strict=True)), "writing", workers, threads=True)
