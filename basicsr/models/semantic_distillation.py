@@ -88,6 +88,10 @@ class SemanticDistillationModel(Model):
         self.priors = nn.ModuleDict(
             {name: LOSSES.build(*split_type(block)) for name, block in terms.items() if block is not None}
         )
+        given = dict(zip(terms, (lambda_spd, lambda_sgr), strict=True))
+        preset = dict(zip(terms, _WEIGHTS.get(weighting, (None, None)), strict=True))
+        self._weights = {name: preset[name] if given[name] is None else given[name] for name in self.priors}
+        self.slow_steps = probe_steps if None in self._weights.values() else 0
         self.probe_ratio = probe_ratio
         self.probe_steps = probe_steps
         self.detach_cascade = detach_cascade
@@ -95,9 +99,6 @@ class SemanticDistillationModel(Model):
         self._segmenter: Segmenter | None = None
         if segmenter is not None:
             self._segmenter = SEGMENTERS.build(*split_type(segmenter))
-        given = dict(zip(terms, (lambda_spd, lambda_sgr), strict=True))
-        preset = dict(zip(terms, _WEIGHTS.get(weighting, (None, None)), strict=True))
-        self._weights = {name: preset[name] if given[name] is None else given[name] for name in self.priors}
         # Gradient norms of the reconstruction and of each prior, summed over the steps of the probe, and
         # their number.
         self.register_buffer("_norms", torch.zeros(2 + len(self.priors)))

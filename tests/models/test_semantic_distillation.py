@@ -126,6 +126,19 @@ def test_the_probe_makes_each_gradient_the_wanted_share_and_is_then_over(sgr):
     assert other["l_spd_weight"] == losses["l_spd_weight"] and other["l_sgr_weight"] == losses["l_sgr_weight"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"spd": SPD, "probe_steps": 7}, 7),
+        ({"spd": SPD, "weighting": "paper"}, 0),
+        ({"spd": SPD, "lambda_spd": 1.0}, 0),
+        ({}, 0),
+    ],
+)
+def test_steps_are_slow_while_there_is_something_to_measure(options, expected):
+    assert build(**options).slow_steps == expected
+
+
 def test_a_resumed_probe_goes_on_where_it_was():
     model, other = (build(spd=SPD, probe_steps=3) for _ in range(2))
     first, *rest = [batch() | {"gt": batch()["gt"] * share} for share in (1.0, 0.7, 0.5, 0.2)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from basicsr.config.load import load_config
+from basicsr.models import ImageRestorationModel
 from basicsr.studies import probe
 from basicsr.studies.probe import Probe, read_probe
 from basicsr.studies.runs import decisive_options
@@ -65,6 +66,21 @@ def test_what_the_model_is_made_of_decides_as_well(options, change):
     before = decisive_options(load_config(options, words))
     assert before == decisive_options(load_config(options, [*words, "name=other"]))
     assert before != decisive_options(load_config(options, [*words, change]))
+
+
+def test_slow_steps_at_the_start_are_not_timed(options, monkeypatch):
+    step, begun = ImageRestorationModel.training_step, []
+
+    def noted(model, batch):
+        begun.append(time.perf_counter())
+        return step(model, batch)
+
+    monkeypatch.setattr(ImageRestorationModel, "training_step", noted)
+    monkeypatch.setattr(ImageRestorationModel, "slow_steps", 5)
+    probe.main(str(options), "result.json", [])
+    assert len(begun) == 5 + probe.TIMED
+    timed = probe.TIMED * read_probe(Path("result.json")).seconds_per_step
+    assert begun[-1] - begun[5] < timed < time.perf_counter() - begun[4]
 
 
 def test_minutes_make_iterations():
