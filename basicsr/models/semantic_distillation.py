@@ -185,13 +185,16 @@ class SemanticDistillationModel(Model):
         return self._probe_is_over
 
     def _probe(self, losses: Sequence[Tensor]) -> None:
-        """Add the norms of the gradients of ``losses`` in the weights of ``g``, where all are finite."""
+        """Add the norms of the gradients of ``losses`` in the weights of ``g``, where all are finite.
+
+        The gradients are those of the whole batch, over all processes.
+        """
         parameters = [item for item in self.network("g").parameters() if item.requires_grad]
         norms = []
         for loss in losses:
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-            norms.append(nn.utils.get_total_norm([item for item in gradients if item is not None]))
-        found = mean_over_processes(torch.stack(norms)).to(self._norms)
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+            norms.append(torch.cat([mean_over_processes(item).flatten() for item in gradients]).norm())
+        found = torch.stack(norms).to(self._norms)
         if found.isfinite().all():
             self._norms += torch.cat([found, found.new_ones(1)])
 
