@@ -8,16 +8,12 @@ with them have to say so.
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import get_args
 
-import torch
-from torch import Tensor
-
 from basicsr.checkpoints.weights import save_contents
 from basicsr.config.cli import run_command
-from basicsr.layers.pretrained import WIDTHS, VggType, layer_names
+from basicsr.layers.pretrained import VggType, random_vgg
 from basicsr.utils.errors import UserError
 from basicsr.utils.typed_path import typed_path
 
@@ -47,29 +43,8 @@ def command(output: Path, vgg_type: VggType, layer: str, seed: int) -> None:
     """
     if output.exists():
         raise UserError(f"{output}: is there already; remove it, or take another name")
-    save_contents(output, random_weights(vgg_type, layer, seed))
+    save_contents(output, random_vgg(vgg_type, layer, seed))
     print(f"{output}: random weights of {vgg_type} up to {layer}, seed {seed}")
-
-
-def random_weights(vgg_type: VggType, layer: str, seed: int) -> dict[str, Tensor]:
-    """``features.N.weight`` (C, C', 3, 3) and ``features.N.bias`` (C) of the convolutions up to ``layer``.
-
-    Raises:
-        UserError: there is no such layer.
-    """
-    names = layer_names(vgg_type)
-    if layer not in names:
-        raise UserError(f"--layer: {vgg_type} has no layer '{layer}'. Known: {', '.join(names)}")
-    generator = torch.Generator().manual_seed(seed)
-    state, channels = {}, 3
-    for number, name in enumerate(names[: names.index(layer) + 1]):
-        if name.startswith("conv"):
-            width = WIDTHS[int(name[4]) - 1]
-            drawn = torch.randn(width, channels, 3, 3, generator=generator)
-            state[f"features.{number}.weight"] = math.sqrt(2 / (9 * channels)) * drawn
-            state[f"features.{number}.bias"] = torch.zeros(width)
-            channels = width
-    return state
 
 
 if __name__ == "__main__":

@@ -60,12 +60,17 @@ def map_growth(regions: int) -> int:
 
 def _cells(regions: int) -> list[str]:
     dense = torch.empty(BATCH, regions, SIZE, SIZE, device="meta").nbytes
-    command = [sys.executable, __file__, "--growth", str(regions)]
-    growth = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    growth = growth_elsewhere(__file__, "--growth", str(regions))
     return [
         str(regions),
         *(f"{size / 1e6:,.1f} MB" for size in (batch_labels(regions).nbytes, dense, growth)),
     ]
+
+
+def growth_elsewhere(script: str, *words: str) -> int:
+    """The growth in bytes that a script prints for these words, in a fresh process."""
+    command = [sys.executable, script, *words]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def reset_peak() -> int:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import torch
 from inputs import photo
-from memory import peak_memory, reset_peak
+from memory import growth_elsewhere, peak_memory, reset_peak
 from network_cases import CASES, Case, Sides
 from report import circumstances, replace_block, table
 from timing import Goal, interleave
@@ -82,7 +81,8 @@ def measure(name: str, rounds: int, side: int) -> list[list[str]]:
     for what, (ours, reference) in times.items():
         ratio = statistics.median(map(GOAL.ratio, ours, reference))
         lines.append(line(what, statistics.median(ours), statistics.median(reference), ratio, "ms"))
-    peaks = [_growth_elsewhere(name, kind, side) / 1e6 for kind in SIDES]
+    words = ("--only", name, "--size", str(side), "--growth")
+    peaks = [growth_elsewhere(__file__, *words, kind) / 1e6 for kind in SIDES]
     lines.append(line("memory of a training step", *peaks, GOAL.ratio(*peaks), "MB"))
     return lines
 
@@ -143,11 +143,6 @@ def growth(sides: Sides, kind: str, side: int) -> int:
     before = reset_peak()
     training_step(net, image)
     return peak_memory() - before
-
-
-def _growth_elsewhere(name: str, kind: str, side: int) -> int:
-    command = [sys.executable, __file__, "--only", name, "--growth", kind, "--size", str(side)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 if __name__ == "__main__":
