@@ -26,14 +26,9 @@ def references():
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    """The frame of the benchmark; what it imports from its folder is forgotten afterwards."""
-    monkeypatch.syspath_prepend(FOLDER)
-    before = set(sys.modules)
-    yield importlib.import_module("networks")
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) == str(FOLDER / f"{name}.py"):
-            del sys.modules[name]
+def benchmark(load_benchmark):
+    """The frame of the benchmark."""
+    return load_benchmark("networks")
 
 
 def check(found, expected, name):
