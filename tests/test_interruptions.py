@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,19 @@ def assert_same(one: object, other: object, place: str = "") -> None:
         assert one == other, place
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL for a process and all that came of it: torchrun starts its workers in sessions of their own."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    family = [process.pid]
+    for member in family:
+        family += [pid for pid, parent in parents if parent == member]
+    for pid in family:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
 def wait_until_reached(iteration: int, process: subprocess.Popen[str]) -> None:
     """Return when the run has written an event of this iteration, or later."""
     file = Path("experiments/run/events.jsonl")
@@ -221,8 +235,7 @@ def test_kills_at_random_moments_change_nothing(workplace, processes: int):
         process = start(processes, resume=turn > 0)
         wait_until_reached(7 + 16 * turn, process)
         time.sleep(generator.uniform(0, 0.3))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
     finish(processes, resume=True)
     assert_same(whole, results())
 
@@ -243,18 +256,15 @@ def test_kills_around_refreshed_masks_change_nothing(distillation, processes: in
 
     process = start(processes)
     wait_until_reached(14, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     process = start(processes, resume=True)
     while not (distillation / "10").is_dir():
         assert process.poll() is None, said_by(process)
         time.sleep(0.0005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     process = start(processes, resume=True)
     wait_until_reached(35, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     finish(processes, resume=True)
     assert_same(whole, results())
     assert maps_of(distillation) == maps
