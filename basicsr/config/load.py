@@ -53,6 +53,8 @@ def load_config(
         mistakes.unknown("model_type", what, str(merged["model_type"]), MODELS.names())
     elif config is not None:
         MODELS.check(config.model_type, config.model_opt, "model_opt", mistakes)
+    elif "model_type" in merged and isinstance(merged.get("model_opt"), dict):
+        MODELS.check(merged["model_type"], merged["model_opt"], "model_opt", mistakes)
     lines = mistakes.lines + (semantic_mistakes(config, command) if config is not None else [])
     if lines:
         raise OptionError(str(path), lines)
