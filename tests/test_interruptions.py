@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,35 @@ def workplace(paired_set, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def distillation(request, workplace, run_script) -> Path:
+    """Distillation with label maps that are made anew before steps 16, 31 and 46; returns their folder.
+
+    The parameter of the fixture is whether both networks share their weights.
+    """
+    layer = {"vgg_type": "vgg11", "layer": "relu1_1"}
+    words = (word for name, value in layer.items() for word in (f"--{name}", value))
+    assert run_script("random_vgg.py", "weights/vgg.pth", *words).returncode == 0
+    options = yaml.safe_load(Path("run.yml").read_text())
+    net = {"type": "NAFNet", "width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]}
+    masks = Path("experiments/run/masks")
+    relation = {"type": "SemanticRelationLoss", "vgg_weights": "weights/vgg.pth", **layer}
+    options |= {
+        "model_type": "SemanticDistillationModel",
+        "model_opt": {"spd": {"type": "SmoothL1Loss"}, "sgr": relation, "share_weights": request.param},
+        "network_g": net,
+        "networks": {"second": {"type": "WithSPF", "net": net, "regions": 3, "prior_channels": 4}},
+    }
+    options["train"]["accumulate"] = 1
+    options["datasets"]["train"] |= {
+        "type": "PairedImageRefreshedMaskDataset", "dataroot_refreshed": str(masks), "refresh_every": 5,
+        "segmenter": {"type": "Graph", "min_size": 20}, "batch_size_per_gpu": None, "batch_size_total": 2,
+    }  # fmt: skip
+    del options["datasets"]["val"]
+    Path("run.yml").write_text(yaml.safe_dump(options))
+    return masks
+
+
 def start(processes: int = 1, *, resume: bool = False) -> subprocess.Popen[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     program = [*(launcher if processes > 1 else []), str(ROOT / "basicsr/train.py"), "-opt", "run.yml"]
@@ -85,17 +115,16 @@ def events() -> list[dict]:
 
 
 def results() -> tuple[dict, dict, list[dict]]:
-    """Weights, training state and events of the finished run."""
-    paths = (
-        Path("experiments/run") / place
-        for place in ("models/net_g_60.pth", "models/net_g_latest.pth", "training_states/60.state")
-    )
-    weights, latest, state = (torch.load(path, weights_only=True) for path in paths)
-    for each in (weights, latest):
+    """Weights of all networks, training state and events of the finished run."""
+    folder = Path("experiments/run")
+    paths = [path for which in ("60", "latest") for path in sorted(folder.glob(f"models/net_*_{which}.pth"))]
+    weights = {path.stem: torch.load(path, weights_only=True) for path in paths}
+    for each in weights.values():
         del each["basicsr"]
+    state = torch.load(folder / "training_states/60.state", weights_only=True)
     for window in state["log"]:
         del window["step_seconds"], window["data_seconds"]
-    return {"weights": weights, "latest": latest}, state, events()
+    return weights, state, events()
 
 
 def assert_same(one: object, other: object, place: str = "") -> None:
@@ -112,6 +141,19 @@ def assert_same(one: object, other: object, place: str = "") -> None:
             assert_same(*pair, f"{place}/{number}")
     else:
         assert one == other, place
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL for a process and all that came of it: torchrun starts its workers in sessions of their own."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    family = [process.pid]
+    for member in family:
+        family += [pid for pid, parent in parents if parent == member]
+    for pid in family:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
 
 
 def wait_until_reached(iteration: int, process: subprocess.Popen[str]) -> None:
@@ -193,7 +235,36 @@ def test_kills_at_random_moments_change_nothing(workplace, processes: int):
         process = start(processes, resume=turn > 0)
         wait_until_reached(7 + 16 * turn, process)
         time.sleep(generator.uniform(0, 0.3))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
     finish(processes, resume=True)
     assert_same(whole, results())
+
+
+def maps_of(masks: Path) -> dict[str, bytes]:
+    """All label maps that were made while training, by epoch and name."""
+    return {path.relative_to(masks).as_posix(): path.read_bytes() for path in masks.rglob("*.png")}
+
+
+@pytest.mark.parametrize(("distillation", "processes"), [(False, 1), (True, 2)], indirect=["distillation"])
+def test_kills_around_refreshed_masks_change_nothing(distillation, processes: int):
+    """Before masks are made anew, while they are, and after."""
+    finish(processes)
+    whole, maps = results(), maps_of(distillation)
+    assert {name.partition("/")[0] for name in maps} == {"5", "10", "15"}
+    assert {"net_g_60", "net_second_60", "net_g_latest", "net_second_latest"} == whole[0].keys()
+    shutil.move("experiments/run", "experiments/whole")
+
+    process = start(processes)
+    wait_until_reached(14, process)
+    kill(process)
+    process = start(processes, resume=True)
+    while not (distillation / "10").is_dir():
+        assert process.poll() is None, said_by(process)
+        time.sleep(0.0005)
+    kill(process)
+    process = start(processes, resume=True)
+    wait_until_reached(35, process)
+    kill(process)
+    finish(processes, resume=True)
+    assert_same(whole, results())
+    assert maps_of(distillation) == maps

@@ -37,7 +37,8 @@ def load_config(
             file says.
         plugins: files or modules that are loaded beside those that the option file names; they become part
             of the options.
-        command: paths of data sets that the command does not use need not exist; ``demo`` uses none.
+        command: paths of data sets that the command does not use need not exist; ``demo`` uses none, and no
+            network beside ``network_g``.
 
     Raises:
         OptionError: with all mistakes at once.
@@ -55,6 +56,8 @@ def load_config(
         mistakes.unknown("model_type", what, str(merged["model_type"]), MODELS.names())
     elif config is not None:
         MODELS.check(config.model_type, config.model_opt, "model_opt", mistakes)
+    elif "model_type" in merged and isinstance(merged.get("model_opt"), dict):
+        MODELS.check(merged["model_type"], merged["model_opt"], "model_opt", mistakes)
     lines = mistakes.lines + (semantic_mistakes(config, command) if config is not None else [])
     if lines:
         raise OptionError(str(path), lines)
@@ -77,13 +80,14 @@ def read_options(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:
     """Beginnings of the keys whose paths have to exist."""
-    if command == "train":
-        return ("datasets.train", "datasets.val", "path")
     if command == "demo":
         return ("path",)
+    always = ("path", "networks.", "model_opt.")
+    if command == "train":
+        return ("datasets.train", "datasets.val", *always)
     named = datasets.items() if isinstance(datasets, dict) else ()
     has_test = any(str(phase).startswith("test") for phase, block in named if block is not None)
-    return ("datasets.test" if has_test else "datasets.val", "path")
+    return ("datasets.test" if has_test else "datasets.val", *always)
 
 
 def dump_config(config: Config) -> str:

@@ -6,6 +6,7 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -33,6 +34,29 @@ def layer_names(vgg_type: VggType) -> list[str]:
             names += [f"conv{block}_{index}", f"relu{block}_{index}"]
         names.append(f"pool{block}")
     return names
+
+
+def random_vgg(vgg_type: VggType, layer: str, seed: int) -> dict[str, Tensor]:
+    """Weights of a VGG that was never trained, by torchvision's names, up to the layer of that name.
+
+    Normal numbers of variance 2 / inputs, which keep the scale of features (He et al., ICCV 2015); biases 0.
+
+    Raises:
+        UserError: there is no such layer.
+    """
+    names = layer_names(vgg_type)
+    if layer not in names:
+        raise UserError(f"layer: {vgg_type} has no layer '{layer}'. Known: {', '.join(names)}")
+    generator = torch.Generator().manual_seed(seed)
+    state, channels = {}, 3
+    for number, name in enumerate(names[: names.index(layer) + 1]):
+        if name.startswith("conv"):
+            width = WIDTHS[int(name[4]) - 1]
+            drawn = torch.randn(width, channels, 3, 3, generator=generator)
+            state[f"features.{number}.weight"] = math.sqrt(2 / (9 * channels)) * drawn
+            state[f"features.{number}.bias"] = torch.zeros(width)
+            channels = width
+    return state
 
 
 class Frozen(nn.Module):

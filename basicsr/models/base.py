@@ -44,6 +44,8 @@ class Model(nn.Module, ABC):
             `RestorationNetwork`.
         predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
         figure_names: what `figures` gives.
+        slow_steps: the first steps of a run that take longer than all later ones; whoever measures a step
+            leaves them out.
         needs_losses: whether training without any loss of the option file is a mistake.
         reference: field of a batch that predictions are compared with; data sets name it.
     """
@@ -53,6 +55,7 @@ class Model(nn.Module, ABC):
     network_kinds: ClassVar[Mapping[str, type[Network]]] = {}
     predicts_with: ClassVar[str] = "g"
     figure_names: ClassVar[tuple[str, ...]] = ()
+    slow_steps: int = 0
     needs_losses: ClassVar[bool] = True
     reference: str = "gt"
 

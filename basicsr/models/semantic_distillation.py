@@ -11,6 +11,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from basicsr.archs.base import RestorationNetwork
+from basicsr.archs.wrapper import Wrapper
 from basicsr.layers.normalization import IDENTITY
 from basicsr.masks import Overlap
 from basicsr.models.base import Apply, Batch, Model, gather_inputs, inputs_of, run_whole
@@ -47,6 +48,8 @@ class SemanticDistillationModel(Model):
         probe_ratio: see ``weighting``.
         probe_steps: see ``weighting``.
         detach_cascade: the losses of ``second`` do not reach ``g`` through its image; saves memory.
+        share_weights: ``second``, or the network that it wraps, has the parameters of ``g``: the same ones,
+            trained by the losses of both. Its SPF units and its running means stay its own.
         segmenter: makes the masks of each batch from the image of ``g``; null takes the label maps of the
             data set.
         overlap: of the masks of ``segmenter``, see `basicsr.masks.from_stack`.
@@ -68,11 +71,15 @@ class SemanticDistillationModel(Model):
         probe_ratio: Annotated[float, Meta(gt=0)] = 0.25,
         probe_steps: Count = 20,
         detach_cascade: bool = False,
+        share_weights: bool = False,
         segmenter: Annotated[dict[str, Any], Nested(SEGMENTERS)] | None = None,
         overlap: Overlap = "exact",
         second_losses: dict[str, Annotated[dict[str, Any], Nested(LOSSES)]] | None = None,
     ) -> None:
         super().__init__(networks)
+        if share_weights:
+            second_net = networks["second"]
+            _share(networks["g"], second_net.net if isinstance(second_net, Wrapper) else second_net)
         self.losses = Terms(losses)
         own = second_losses or {}
         second = {name: LOSSES.build(*split_type(block)) for name, block in own.items()}
@@ -81,6 +88,10 @@ class SemanticDistillationModel(Model):
         self.priors = nn.ModuleDict(
             {name: LOSSES.build(*split_type(block)) for name, block in terms.items() if block is not None}
         )
+        given = dict(zip(terms, (lambda_spd, lambda_sgr), strict=True))
+        preset = dict(zip(terms, _WEIGHTS.get(weighting, (None, None)), strict=True))
+        self._weights = {name: preset[name] if given[name] is None else given[name] for name in self.priors}
+        self.slow_steps = probe_steps if None in self._weights.values() else 0
         self.probe_ratio = probe_ratio
         self.probe_steps = probe_steps
         self.detach_cascade = detach_cascade
@@ -88,9 +99,6 @@ class SemanticDistillationModel(Model):
         self._segmenter: Segmenter | None = None
         if segmenter is not None:
             self._segmenter = SEGMENTERS.build(*split_type(segmenter))
-        given = dict(zip(terms, (lambda_spd, lambda_sgr), strict=True))
-        preset = dict(zip(terms, _WEIGHTS.get(weighting, (None, None)), strict=True))
-        self._weights = {name: preset[name] if given[name] is None else given[name] for name in self.priors}
         # Gradient norms of the reconstruction and of each prior, summed over the steps of the probe, and
         # their number.
         self.register_buffer("_norms", torch.zeros(2 + len(self.priors)))
@@ -177,13 +185,16 @@ class SemanticDistillationModel(Model):
         return self._probe_is_over
 
     def _probe(self, losses: Sequence[Tensor]) -> None:
-        """Add the norms of the gradients of ``losses`` in the weights of ``g``, where all are finite."""
+        """Add the norms of the gradients of ``losses`` in the weights of ``g``, where all are finite.
+
+        The gradients are those of the whole batch, over all processes.
+        """
         parameters = [item for item in self.network("g").parameters() if item.requires_grad]
         norms = []
         for loss in losses:
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-            norms.append(nn.utils.get_total_norm([item for item in gradients if item is not None]))
-        found = mean_over_processes(torch.stack(norms)).to(self._norms)
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+            norms.append(torch.cat([mean_over_processes(item).flatten() for item in gradients]).norm())
+        found = torch.stack(norms).to(self._norms)
         if found.isfinite().all():
             self._norms += torch.cat([found, found.new_ones(1)])
 
@@ -194,3 +205,21 @@ class SemanticDistillationModel(Model):
         photos = (rgb.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         labels = [self._segmenter.labels(as_seen(photo, self.overlap), self.overlap) for photo in photos]
         return torch.from_numpy(np.stack(labels)).to(image.device)
+
+
+def _share(net: nn.Module, other: nn.Module) -> None:
+    """Put the parameters of ``net`` in place of those of ``other``.
+
+    Raises:
+        ValueError: they differ in names or shapes, or in whether they are trained.
+    """
+    given, replaced = dict(net.named_parameters()), dict(other.named_parameters())
+    for name in sorted(given.keys() | replaced.keys()):
+        if name not in given or name not in replaced or given[name].shape != replaced[name].shape:
+            what = f"network_g and the network in networks.second differ in {name}"
+            raise ValueError(f"share_weights: {what}; give both the same type and options")
+        if given[name].requires_grad != replaced[name].requires_grad:
+            raise ValueError("share_weights: one of the two networks is frozen; set frozen of both to false")
+    for name, parameter in given.items():
+        place, _, last = name.rpartition(".")
+        setattr(other.get_submodule(place), last, parameter)

@@ -201,9 +201,7 @@ async def _probe(
             # another experiment, since that of the row may be there already
             words = [first.words[0], str(file), *first.words[1:], f"name={first.name}-probe"]
             program, log = Path(probe.__file__), logs / f"{first.name}.log"
-            await run_file(
-                program, f"{name}, {probe.WARM_UP + probe.TIMED} steps", words, log, threads_of_one(jobs)
-            )
+            await run_file(program, f"{name}, {probe.TIMED} timed steps", words, log, threads_of_one(jobs))
             known = read_probe(file)
         assert known is not None
         probes[name] = known

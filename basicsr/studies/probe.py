@@ -36,8 +36,8 @@ class Probe:
     """What was measured of a row.
 
     Args:
-        seconds_per_step: mean of `TIMED` steps after `WARM_UP`, waiting for samples included; without
-            validation and checkpoints.
+        seconds_per_step: mean of `TIMED` steps after `WARM_UP` others, or after the model's slow ones where
+            these are more; waiting for samples included, without validation and checkpoints.
         device: ``cpu`` or the name of the GPU.
         threads: of PyTorch.
         options: of the training, on which its weights depend.
@@ -75,13 +75,15 @@ def main(file: str, result: str, overrides: Sequence[str]) -> None:
     """Measure the training of an option file, and write a `Probe` to ``result``. Nothing is trained."""
     config = load_config(file, overrides, "train")
     assert config.train is not None
-    shortened = load_config(file, [*overrides, *stretched(config.train, WARM_UP + TIMED)], "train")
-    run = open_training(shortened, "none", auto_resume=False)
-    trainer = build_trainer(shortened, run, build_model(shortened, run))
-    watch = _Stopwatch()
+    run = open_training(config, "none", auto_resume=False)
+    model = build_model(config, run)
+    warm_up = max(WARM_UP, model.slow_steps)
+    shortened = load_config(file, [*overrides, *stretched(config.train, warm_up + TIMED)], "train")
+    trainer = build_trainer(shortened, run, model)
+    watch = _Stopwatch(warm_up)
     # the average costs time at each step; what else is done around steps would write files
     trainer.hooks = [*(hook for hook in trainer.hooks if isinstance(hook, Ema)), watch]
-    trainer.run(WARM_UP + TIMED)
+    trainer.run(warm_up + TIMED)
     is_gpu = run.device.type == "cuda"
     device = torch.cuda.get_device_name(run.device) if is_gpu else run.device.type
     options = _plain(decisive_options(config))
@@ -91,10 +93,13 @@ def main(file: str, result: str, overrides: Sequence[str]) -> None:
 
 
 class _Stopwatch(Hook):
+    def __init__(self, warm_up: int) -> None:
+        self._warm_up = warm_up
+
     def after_step(self, trainer: Trainer) -> None:
-        if trainer.iteration == WARM_UP:
+        if trainer.iteration == self._warm_up:
             self._started = time.perf_counter()
-        if trainer.iteration == WARM_UP + TIMED:
+        if trainer.iteration == self._warm_up + TIMED:
             self.seconds_per_step = (time.perf_counter() - self._started) / TIMED
 
 

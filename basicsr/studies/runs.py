@@ -257,10 +257,12 @@ def decisive_options(config: Config) -> dict[str, Any]:
     blocks = {
         "network_g": config.network_g,
         "train": config.train,
+        "networks": config.networks,
+        "model_opt": config.model_opt,
         "datasets.train": config.datasets["train"],
         "path": config.path,
     }
-    return {
+    return {"model_type": config.model_type} | {
         f"{block}.{key}": value
         for block, options in blocks.items()
         for key, value in effective_options(options).items()

@@ -60,12 +60,20 @@ def map_growth(regions: int) -> int:
 
 def _cells(regions: int) -> list[str]:
     dense = torch.empty(BATCH, regions, SIZE, SIZE, device="meta").nbytes
-    command = [sys.executable, __file__, "--growth", str(regions)]
-    growth = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    growth = printed_bytes([__file__, "--growth", str(regions)])
     return [
         str(regions),
         *(f"{size / 1e6:,.1f} MB" for size in (batch_labels(regions).nbytes, dense, growth)),
     ]
+
+
+def printed_bytes(words: Sequence[str]) -> int:
+    """What a script prints in a process of its own.
+
+    Args:
+        words: path of the script and its words.
+    """
+    return int(subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True).stdout)
 
 
 def reset_peak() -> int:

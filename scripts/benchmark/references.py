@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 
@@ -33,6 +34,20 @@ def dense_mask_average_pool(features: Tensor, masks: Tensor) -> Tensor:
     remainder = 1 - masks.sum(0).clamp(0, 1)
     remainder_mean = (features * remainder).sum((1, 2), keepdim=True) / (remainder.sum() + 1e-8)
     return (means * masks).sum(0) + remainder_mean * remainder
+
+
+def dense_region_relations(features: Tensor, ranks: Tensor, regions: int) -> Tensor:
+    """Distances (B, regions, regions) between the mean features of regions, with a plane of masks a region.
+
+    Args:
+        features: (B, C, h, w).
+        ranks: (B, H, W), below ``regions`` for the regions, ``regions`` for what is left.
+    """
+    planes = functional.one_hot(ranks, regions + 1).permute(0, 3, 1, 2)[:, :regions].float()
+    planes = functional.interpolate(planes, size=features.shape[-2:], mode="nearest-exact")
+    sums = torch.einsum("bkhw,bchw->bkc", planes, features)
+    means = sums / planes.sum((2, 3)).clamp(min=1)[:, :, None]
+    return ((means[:, :, None] - means[:, None]).square().sum(3) + 1e-6).sqrt()
 
 
 def dense_ssim(restored: NDArray[Any], gt: NDArray[Any], dtype: torch.dtype = torch.float32) -> float:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from inputs import photo
-from memory import peak_memory, reset_peak
+from memory import peak_memory, printed_bytes, reset_peak
 from timing import Goal, interleave
 from torch import Tensor, nn
 
@@ -121,12 +119,3 @@ def growth(net: nn.Module, x: Tensor, what: str) -> int:
     before = reset_peak()
     STEPS[what](net, x)
     return peak_memory() - before
-
-
-def printed_bytes(words: Sequence[str]) -> int:
-    """What a script prints in a process of its own.
-
-    Args:
-        words: path of the script and its words.
-    """
-    return int(subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True).stdout)

@@ -405,6 +405,18 @@ def test_absent_files_below_path_are_named(small, write):
     assert state == "path.resume_state: no such file (got '1.state')"
 
 
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_absent_files_of_other_networks_and_of_the_model_are_named(command, small, write):
+    """A teacher, and the VGG of a loss inside the model."""
+    small["datasets"]["test"] = small["datasets"]["train"] | {"name": "test"}
+    small["model_type"] = "SemanticDistillationModel"
+    small["networks"] = {"second": {"type": "NAFNet", "weights": "second.pth"}}
+    small["model_opt"] = {"sgr": {"type": "SemanticRelationLoss", "vgg_weights": "vgg.pth"}}
+    weights, vgg = mistakes_of(write(small), command=command)
+    assert weights.startswith("networks.second.weights: no such file")
+    assert vgg == "model_opt.sgr.vgg_weights: no such file (got 'vgg.pth')"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

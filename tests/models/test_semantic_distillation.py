@@ -126,6 +126,19 @@ def test_the_probe_makes_each_gradient_the_wanted_share_and_is_then_over(sgr):
     assert other["l_spd_weight"] == losses["l_spd_weight"] and other["l_sgr_weight"] == losses["l_sgr_weight"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"spd": SPD, "probe_steps": 7}, 7),
+        ({"spd": SPD, "weighting": "paper"}, 0),
+        ({"spd": SPD, "lambda_spd": 1.0}, 0),
+        ({}, 0),
+    ],
+)
+def test_steps_are_slow_while_there_is_something_to_measure(options, expected):
+    assert build(**options).slow_steps == expected
+
+
 def test_a_resumed_probe_goes_on_where_it_was():
     model, other = (build(spd=SPD, probe_steps=3) for _ in range(2))
     first, *rest = [batch() | {"gt": batch()["gt"] * share} for share in (1.0, 0.7, 0.5, 0.2)]
@@ -173,3 +186,64 @@ def test_export_is_the_plain_network(tmp_path: Path):
     """The file of ``g`` has the names of a plain network, and nothing of the second."""
     plain = ARCHS.build("NAFNet", NAFNET)
     assert build().network("g").state_dict().keys() == plain.state_dict().keys()
+
+
+def tied(**options) -> SemanticDistillationModel:
+    return build(share_weights=True, **options)
+
+
+def are_same(net: nn.Module, other: nn.Module) -> bool:
+    names = dict(other.named_parameters())
+    return all(names.pop(name) is parameter for name, parameter in net.named_parameters()) and not names
+
+
+def test_shared_weights_are_there_once_and_units_are_the_second_network_s_own():
+    model = tied()
+    net, second = model.network("g"), model.network("second")
+    own = [name for name, _ in second.named_parameters() if not name.startswith("net.")]
+    assert are_same(net, second.net)
+    assert own and len(list(model.networks.parameters())) == len(list(net.parameters())) + len(own)
+    assert not any(module._forward_hooks for module in net.modules()), "no unit is in the way of the first"
+
+
+def test_shared_weights_get_the_gradients_of_both_places(sgr):
+    """Those that two networks with equal weights get, added up."""
+    model, apart = (
+        build(spd=SPD, sgr=sgr, weighting="paper", share_weights=share) for share in (True, False)
+    )
+    apart.network("g").load_state_dict(model.network("g").state_dict())
+    apart.network("second").load_state_dict(model.network("second").state_dict())
+    first = gradients(apart, "g")
+    second = [parameter.grad for parameter in apart.network("second").net.parameters()]
+    # a sum of the same float32 numbers in another order; what cancels leaves an error of the larger ones
+    for found, one, other in zip(gradients(model, "g"), first, second, strict=True):
+        bound = 1e-5 * float(one.abs().max() + other.abs().max())
+        torch.testing.assert_close(found, one + other, rtol=0, atol=bound)
+    assert model.training_step(batch())["loss"] == apart.training_step(batch())["loss"]
+
+
+def test_weights_stay_shared_in_a_copy_and_in_another_layout():
+    """As the average of weights is made, and `train.channels_last`."""
+    model = copy.deepcopy(tied()).to(memory_format=torch.channels_last).double()
+    assert are_same(model.network("g"), model.network("second").net)
+
+
+def test_a_plain_second_network_may_share_as_well():
+    nets = {name: ARCHS.build("NAFNet", NAFNET) for name in ("g", "second")}
+    model = SemanticDistillationModel(nets, {"l_pix": L1Loss()}, share_weights=True)
+    assert len(list(model.networks.parameters())) == len(list(nets["g"].parameters()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "frozen", "said"),
+    [
+        ({"width": 8}, False, "differ in .*same type and options"),
+        ({"middle_blk_num": 0}, False, "differ in middle_blks.0"),
+        ({}, True, "one of the two networks is frozen"),
+    ],
+)
+def test_weights_that_cannot_be_shared(changes, frozen, said):
+    nets = {"g": ARCHS.build("NAFNet", NAFNET | changes), "second": ARCHS.build("WithSPF", WITH_SPF)}
+    nets["second"].requires_grad_(not frozen)
+    with pytest.raises(ValueError, match=f"share_weights: .*{said}"):
+        SemanticDistillationModel(nets, {"l_pix": L1Loss()}, share_weights=True)

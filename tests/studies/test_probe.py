@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from basicsr.config.load import load_config
+from basicsr.models import ImageRestorationModel
 from basicsr.studies import probe
 from basicsr.studies.probe import Probe, read_probe
+from basicsr.studies.runs import decisive_options
 from basicsr.utils.errors import UserError
 
 OPTIONS = """
@@ -55,6 +57,30 @@ def test_it_measures_more_steps_than_the_recipe_has_and_leaves_nothing_else(opti
     assert found.is_of(load_config(options, ["manual_seed=4", "name=other"]))
     assert not found.is_of(load_config(options, ["train.optim_g.lr=2e-3"]))
     assert not found.is_of(load_config(options, ["train.total_iter=1"]))
+
+
+@pytest.mark.parametrize("change", ["model_opt.weight=2", "networks.teacher.width=4"])
+def test_what_the_model_is_made_of_decides_as_well(options, change):
+    teacher = "networks.teacher={type: NAFNet, width: 2, frozen: true}"
+    words = [teacher, "model_type=TeacherDistillationModel", "model_opt.imitation={type: L1Loss}"]
+    before = decisive_options(load_config(options, words))
+    assert before == decisive_options(load_config(options, [*words, "name=other"]))
+    assert before != decisive_options(load_config(options, [*words, change]))
+
+
+def test_slow_steps_at_the_start_are_not_timed(options, monkeypatch):
+    step, begun = ImageRestorationModel.training_step, []
+
+    def noted(model, batch):
+        begun.append(time.perf_counter())
+        return step(model, batch)
+
+    monkeypatch.setattr(ImageRestorationModel, "training_step", noted)
+    monkeypatch.setattr(ImageRestorationModel, "slow_steps", 5)
+    probe.main(str(options), "result.json", [])
+    assert len(begun) == 5 + probe.TIMED
+    timed = probe.TIMED * read_probe(Path("result.json")).seconds_per_step
+    assert begun[-1] - begun[5] < timed < time.perf_counter() - begun[4]
 
 
 def test_minutes_make_iterations():
