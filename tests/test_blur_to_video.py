@@ -18,6 +18,7 @@ QUICK = [
 ]  # fmt: skip
 STEPS = ["train.scheduler.T_max=3", "train.warmup_iter=-1"]
 CROPS = ["datasets.train.gt_size=40"]
+WINDOWS = ["datasets.train.transforms=[{type: RandomCrop, size: 40}]"]
 ORDERING = ["network_g.out_dim=8", "network_g.width=4", "network_g.num_blocks=1"]
 TINY = ["network_g.centre_width=8", "network_g.side_width=8"]
 TESTED = ["num_gpu=0", "datasets.test.num_worker_per_gpu=0", "val.report=true"]
@@ -27,10 +28,13 @@ TESTED = ["num_gpu=0", "datasets.test.num_worker_per_gpu=0", "val.report=true"]
 def workplace(tmp_path, monkeypatch) -> Path:
     """Three clips of seven frames in which a pattern moves."""
     generator = np.random.default_rng(0)
-    for clip in range(3):
+    for clip in ("train/0", "train/1", "test/0"):
         wide = np.kron(generator.integers(0, 256, (6, 14, 3)), np.ones((8, 8, 1))).astype(np.uint8)
         for number in range(7):
-            write_png(tmp_path / f"frames/clip_{clip}/{number}.png", wide[:, 3 * number : 3 * number + 56])
+            write_png(
+                tmp_path / f"datasets/SmallClips/frames/{clip}/{number}.png",
+                wide[:, 3 * number : 3 * number + 56],
+            )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,8 +44,8 @@ def run(command, *words: object) -> None:
 
 
 def test_from_sharp_frames_to_the_clip_of_a_photo(workplace):
-    run(clips, "frames", "datasets/SmallClips", "--workers", 1)
-    run(train, "-opt", "SmallClips/HyperCUT", "--set", *QUICK, *STEPS, *CROPS, *ORDERING)
+    run(clips, "datasets/SmallClips/frames", "datasets/SmallClips", "--workers", 1)
+    run(train, "-opt", "SmallClips/HyperCUT", "--set", *QUICK, *STEPS, *WINDOWS, *ORDERING)
     ordering = "experiments/SmallClips-HyperCUT/models/net_g_latest.pth"
     run(test, "-opt", "SmallClips/HyperCUT", "--set", *TESTED, *ORDERING)
     means = json.loads(Path("results/SmallClips-HyperCUT/metrics.json").read_text())["SmallClips"]["mean"]
@@ -59,7 +63,7 @@ def test_from_sharp_frames_to_the_clip_of_a_photo(workplace):
     assert len(image["ppsnr"]) == 7 and len(image["flow_error"]) == 6 and image["con_3"] in (0, 1)
     assert '"gt_frames"' in (results / "report.html").read_text()
 
-    photo = next(meta.glob("clip_0/blur/*.png"))
+    photo = next(meta.glob("train/0/blur/*.png"))
     run(restore, "-i", photo, "-o", "clip.gif", "--frames", 7, "--weights", weights, "--device", "cpu")
     assert Path("clip.gif").stat().st_size > 0
     run(restore, "-i", photo, "-o", "out/", "--frames", 3, "--weights", weights, "--device", "cpu")

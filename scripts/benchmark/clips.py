@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from clip_cases import SIZES, cases, lengths, of_photos
 from inputs import photo
+from memory import printed_bytes
 from report import circumstances, replace_block, table
-from sides import HEAD, SIDES, STEPS, growth, measure, printed_bytes
+from sides import HEAD, SIDES, STEPS, growth, measure
 from timing import median_time
 from tqdm import tqdm
 
