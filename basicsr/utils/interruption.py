@@ -126,6 +126,14 @@ def serve_parent() -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
+def end_workers() -> None:
+    """Kill the worker processes of this one before it ends, as a stopped one would be waited for."""
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch raises an error there
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 def _end_when_told(parent: int | None) -> None:
     if sys.platform == "linux":
         while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
