@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.interruption import Interrupted, Interruption
+from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.interruption import Interrupted, Interruption, end_workers
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,9 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         if debug:
             raise
         sys.stdout.flush()
-        found_by_all = isinstance(error, OptionError)
-        if not found_by_all or os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
+        # what all find is said once on each machine
+        is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        if not is_said and not isinstance(error, SaidError):
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:
@@ -180,6 +181,8 @@ def _leave(code: int) -> None:
     There, after an error, other processes may wait for this one in a collective; after success, threads of
     the process group that is gone can abort the process while Python tears it down.
     """
+    if code != 0:
+        end_workers()
     if "RANK" in os.environ:
         sys.stderr.flush()
         os._exit(code)
