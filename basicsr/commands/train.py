@@ -29,32 +29,25 @@ def train(arguments: Arguments) -> None:
     from basicsr.metrics.base import describe
     from basicsr.reporting.curves import draw_curves
     from basicsr.utils.dist import wait_for_all
-    from basicsr.utils.errors import UserError
     from basicsr.utils.log import logger
 
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
     run = open_training(config, arguments.launcher, arguments.auto_resume)
-    model = build_model(config, run)
-    trainer = build_trainer(config, run, model)
-    run.start_records(config)
-    assert config.train is not None
-    interrupted = None
-    try:
-        with run.interruption.noted():
-            trainer.run(config.train.total_iter)
-    except Interrupted as asked:
-        logger().info(f"{asked}: saved, --auto_resume goes on from here")
-        interrupted = asked
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        way_on = "go on with a smaller num_worker_per_gpu, and with --auto_resume"
-        what = "a process that loads data was killed, most likely since memory ran out"
-        raise UserError(f"{what}; {way_on}") from error
-    finally:  # an interrupted run has its curves as well
-        if run.ranks.is_main:
-            draw_curves(run.paths, describe(config.val.judged_by))
-    wait_for_all()
+    with run.going_on():
+        trainer = build_trainer(config, run, build_model(config, run))
+        run.start_records(config)
+        assert config.train is not None
+        interrupted = None
+        try:
+            with run.interruption.noted():
+                trainer.run(config.train.total_iter)
+        except Interrupted as asked:
+            logger().info(f"{asked}: saved, --auto_resume goes on from here")
+            interrupted = asked
+        finally:  # an interrupted run has its curves as well
+            if run.ranks.is_main:
+                draw_curves(run.paths, describe(config.val.judged_by))
+        wait_for_all()
     run.close()
     if interrupted is not None:
         raise interrupted
