@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -84,13 +85,20 @@ def distillation(request, workplace, run_script) -> Path:
     return masks
 
 
-def start(processes: int = 1, *, resume: bool = False) -> subprocess.Popen[str]:
+def start(
+    processes: int = 1,
+    *more: str,
+    resume: bool = False,
+    restarts: int = 0,
+    slurm: dict[str, str] | None = None,
+) -> subprocess.Popen[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    launcher += [f"--max-restarts={restarts}"]
     program = [*(launcher if processes > 1 else []), str(ROOT / "basicsr/train.py"), "-opt", "run.yml"]
     clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
     return subprocess.Popen(
-        [sys.executable, *program, *(["--auto_resume"] if resume else [])],
-        env=clean | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, *program, *more, *(["--auto_resume"] if resume else [])],
+        env=clean | {"OMP_NUM_THREADS": "1"} | (slurm or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -99,7 +107,7 @@ def start(processes: int = 1, *, resume: bool = False) -> subprocess.Popen[str]:
 
 
 def said_by(process: subprocess.Popen[str]) -> str:
-    return process.communicate(timeout=90)[0]
+    return process.communicate(timeout=280)[0]
 
 
 def finish(processes: int = 1, *, resume: bool = False) -> None:
@@ -166,6 +174,11 @@ def wait_until_reached(iteration: int, process: subprocess.Popen[str]) -> None:
 
 def _text(file: Path) -> str:
     return file.read_text() if file.is_file() else ""
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
@@ -268,3 +281,49 @@ def test_kills_around_refreshed_masks_change_nothing(distillation, processes: in
     finish(processes, resume=True)
     assert_same(whole, results())
     assert maps_of(distillation) == maps
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: int):
+    """Without --auto_resume, which at the first start would go on with whatever is there."""
+    finish(2)
+    whole = results()
+    shutil.move("experiments/run", "experiments/whole")
+    process = start(2, restarts=1)
+    wait_until_reached(21, process)
+    os.kill(sorted(children_of(process))[killed], signal.SIGKILL)
+    said = said_by(process)
+    assert process.returncode == 0, said
+    assert "ended without a word, most likely killed" in said and "resuming from" in said
+    assert_same(whole, results())
+
+
+def test_torchrun_does_not_go_on_with_an_experiment_of_another_start(workplace):
+    finish(2)
+    before = results()
+    process = start(2, restarts=1)
+    said = said_by(process)
+    assert process.returncode != 0
+    assert "name: the experiment experiments/run exists already" in said and "resuming from" not in said
+    assert_same(before, results())
+
+
+def test_a_job_that_slurm_requeues_goes_on_by_itself(workplace):
+    finish()
+    whole = results()
+    shutil.move("experiments/run", "experiments/whole")
+    with socket.create_server(("", 0)) as server:
+        port = str(server.getsockname()[1])
+    job = {
+        "SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0",
+        "SLURM_NODELIST": "localhost", "MASTER_PORT": port,
+    }  # fmt: skip
+    process = start(1, "--launcher", "slurm", slurm=job)
+    wait_until_reached(21, process)
+    process.kill()
+    process.communicate()
+    again = start(1, "--launcher", "slurm", slurm=job | {"SLURM_RESTART_COUNT": "1"})
+    said = said_by(again)
+    assert again.returncode == 0, said
+    assert "resuming from" in said
+    assert_same(whole, results())

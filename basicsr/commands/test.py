@@ -25,15 +25,16 @@ def test(arguments: Arguments) -> None:
 
     config = load_config(arguments.opt, arguments.overrides, "test", arguments.plugins)
     run = open_testing(config, arguments.launcher)
-    model = build_model(config, run)
-    loaders = build_test_loaders(config, run, model)
-    run.start_records(config)
-    keep = image_maker(config.val) if config.val.report else None
-    evaluations = evaluate_all(config, run, model, loaders, keep)
-    if run.ranks.is_main:
-        publish_results(run.paths, evaluations)
-        if config.val.report:
-            command = [arguments.opt, *arguments.overrides]
-            write_report(run.paths.report, evaluation_report(config, run, evaluations, command))
-            logger().info(f"report: {run.paths.report}")
+    with run.going_on():
+        model = build_model(config, run)
+        loaders = build_test_loaders(config, run, model)
+        run.start_records(config)
+        keep = image_maker(config.val) if config.val.report else None
+        evaluations = evaluate_all(config, run, model, loaders, keep)
+        if run.ranks.is_main:
+            publish_results(run.paths, evaluations)
+            if config.val.report:
+                command = [arguments.opt, *arguments.overrides]
+                write_report(run.paths.report, evaluation_report(config, run, evaluations, command))
+                logger().info(f"report: {run.paths.report}")
     run.close()

@@ -32,20 +32,20 @@ def train(arguments: Arguments) -> None:
 
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
     run = open_training(config, arguments.launcher, arguments.auto_resume)
-    model = build_model(config, run)
-    trainer = build_trainer(config, run, model)
-    run.start_records(config)
-    assert config.train is not None
-    interrupted = None
-    try:
-        with run.interruption.noted():
-            trainer.run(config.train.total_iter)
-    except Interrupted as asked:
-        interrupted = asked
-    finally:  # an interrupted run has its curves as well
-        if run.ranks.is_main:
-            draw_curves(run.paths, describe(config.val.judged_by))
-    wait_for_all()
+    with run.going_on():
+        trainer = build_trainer(config, run, build_model(config, run))
+        run.start_records(config)
+        assert config.train is not None
+        interrupted = None
+        try:
+            with run.interruption.noted():
+                trainer.run(config.train.total_iter)
+        except Interrupted as asked:
+            interrupted = asked
+        finally:  # an interrupted run has its curves as well
+            if run.ranks.is_main:
+                draw_curves(run.paths, describe(config.val.judged_by))
+        wait_for_all()
     run.close()
     if interrupted is not None:
         raise interrupted

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.interruption import Interrupted, Interruption
+from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
     A signal that asks to leave ends in that of `basicsr.utils.interruption.Interrupted`.
     """
     try:
-        with Interruption().raised(), _named_disk_errors(), _named_ends_of_workers():
+        with Interruption().raised(), _named_disk_errors(), explaining_workers():
             command()
         if "RANK" in os.environ:
             sys.stdout.flush()
@@ -138,8 +138,9 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         if debug:
             raise
         sys.stdout.flush()
-        found_by_all = isinstance(error, OptionError)
-        if not found_by_all or os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
+        # what all find is said once on each machine
+        is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        if not is_said and not isinstance(error, SaidError):
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:
@@ -164,21 +165,6 @@ def _named_disk_errors() -> Iterator[None]:
         raise UserError(f"{error.filename}: {error.strerror}; {way_on}") from error
 
 
-@contextmanager
-def _named_ends_of_workers() -> Iterator[None]:
-    """PyTorch raises this wherever the program happens to be when a process that loads data ends."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        # a mapping that has no page left ends in a bus error
-        memory = "shared memory (/dev/shm)" if "Bus error" in str(error) else "memory"
-        what = f"a process that loads data was killed, most likely since {memory} ran out"
-        way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
-        raise UserError(f"{what}; {way_on}") from error
-
-
 _OTHER_PLACE = "choose a place that you may read and write"
 _WAYS_ON_BY_NUMBER = {errno.ENAMETOOLONG: "shorten the name", errno.EROFS: _OTHER_PLACE}
 _WAYS_ON: dict[type[OSError], str] = {
@@ -196,6 +182,8 @@ def _leave(code: int) -> None:
     There, after an error, other processes may wait for this one in a collective; after success, threads of
     the process group that is gone can abort the process while Python tears it down.
     """
+    if code != 0:
+        end_workers()
     if "RANK" in os.environ:
         sys.stderr.flush()
         os._exit(code)

@@ -26,6 +26,16 @@ class ExperimentPaths:
         return cls(EXPERIMENTS / name)
 
     @property
+    def lock(self) -> Path:
+        """Says which process writes; beside the folder, which may be put aside."""
+        return _lock_beside(self.root)
+
+    @property
+    def launch(self) -> Path:
+        """What started the run, so that its restarts go on with it."""
+        return self.root / "launch.json"
+
+    @property
     def folders(self) -> list[Path]:
         """Where the files of the run itself are written."""
         return [self.root, self.state(0).parent, self.network(0).parent]
@@ -137,6 +147,11 @@ class ResultPaths:
         return cls(RESULTS / name)
 
     @property
+    def lock(self) -> Path:
+        """Says which process writes; beside the folder, which may be put aside."""
+        return _lock_beside(self.root)
+
+    @property
     def metrics_json(self) -> Path:
         return self.root / "metrics.json"
 
@@ -171,6 +186,10 @@ class ResultPaths:
 
     def log(self, started: float) -> Path:
         return self.root / f"test_{time.strftime('%Y%m%d_%H%M%S', time.localtime(started))}.log"
+
+
+def _lock_beside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def set_file_aside(path: Path, why: str) -> Path:

@@ -28,6 +28,7 @@ from basicsr.utils.registry import (
 )
 
 Whole = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
 Command = Literal["train", "test", "demo"]
 
 
@@ -116,6 +117,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     does not stop it; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
     ``unreadable``: a training sample that cannot be read ends the run (``stop``), or another one takes its
     place (``skip``), and the file is listed at the end.
+    ``worker_timeout``: seconds without a batch until the processes that load data are taken for stuck, which
+    ends the run.
     """
 
     registry = DATASETS
@@ -130,6 +133,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     num_prefetch_queue: Count = 2
     pin_memory: bool = True
     unreadable: Literal["stop", "skip"] = "stop"
+    worker_timeout: Seconds = 600.0
 
 
 class PathOptions(Options, frozen=True, kw_only=True):
@@ -236,10 +240,20 @@ class LoggerOptions(Options, frozen=True, kw_only=True):
 
 
 class DistOptions(Options, frozen=True, kw_only=True):
-    """``backend`` null: nccl on GPUs, gloo on CPU. ``port`` serves slurm; torchrun sets its own."""
+    """``backend`` null: nccl on GPUs, gloo on CPU. ``port`` serves slurm; torchrun sets its own.
+
+    Times are in seconds. ``join_timeout``: until all processes have come together at the start.
+    ``heartbeat_timeout``: without a sign of life of one, which is stopped, dead or cut off; that ends the
+    run. ``warn_after``: until it is said for which process the others wait; ``timeout``: until that ends the
+    run.
+    """
 
     backend: Literal["nccl", "gloo"] | None = None
-    port: Count = 29500
+    port: Annotated[int, Meta(ge=1, le=65535)] = 29500
+    join_timeout: Seconds = 300.0
+    heartbeat_timeout: Seconds = 45.0
+    warn_after: Seconds = 60.0
+    timeout: Seconds = 1800.0
 
 
 class Config(Options, frozen=True, kw_only=True):

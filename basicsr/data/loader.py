@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
+from multiprocessing import active_children
 from typing import Any
 
 import cv2
@@ -18,9 +20,14 @@ from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.interruption import serve_parent
+from basicsr.utils.log import logger
 from basicsr.utils.plugins import load_plugins, loaded_plugins
+from basicsr.utils.processes import Process
 
 Batch = dict[str, Any]
+
+_SAID_AFTER = 60.0  # seconds without a batch
+_LOOKS_EVERY = 0.5
 
 
 def batch_size_of_one(options: DatasetOptions, world_size: int, accumulate: int) -> int:
@@ -68,11 +75,12 @@ def train_loader(
     )
     samples: Dataset[Any] = TrainingSamples(dataset, options.unreadable)
     workers = _workers(options, ranks)
-    return DataLoader(
+    return _PatientLoader(
         samples,
-        batch_sampler=sampler,
+        options.worker_timeout,
         collate_fn=collate,
         num_workers=workers,
+        batch_sampler=sampler,
         prefetch_factor=options.num_prefetch_queue if workers else None,
         pin_memory=_pin(options),
         worker_init_fn=partial(_start_worker, loaded_plugins()),
@@ -82,11 +90,12 @@ def train_loader(
 
 def evaluation_loader(dataset: ImageDataset, options: DatasetOptions, ranks: Ranks) -> DataLoader[Batch]:
     """Whole images one at a time, each by exactly one process."""
-    return DataLoader(
+    return _PatientLoader(
         dataset,
+        options.worker_timeout,
+        num_workers=_workers(options, ranks),
         batch_size=1,
         sampler=ShareSampler(len(dataset), ranks.rank, ranks.world_size),
-        num_workers=_workers(options, ranks),
         pin_memory=_pin(options),
         worker_init_fn=partial(_start_worker, loaded_plugins()),
         generator=torch.Generator(),
@@ -94,16 +103,100 @@ def evaluation_loader(dataset: ImageDataset, options: DatasetOptions, ranks: Ran
 
 
 def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
-    """Iterate ``loader``; a `UserError` of a worker stays one line, without a traceback in its text."""
+    """Iterate ``loader``; a `UserError` of a worker stays one line, without a traceback in its text.
+
+    Workers that give no batch are told of after a minute, and end the iteration after ``worker_timeout``.
+
+    Raises:
+        UserError: of a worker, or since they give no batch.
+    """
     iterator = iter(loader)
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except UserError as error:
-            raise UserError(str(error).strip().splitlines()[-1].split("UserError: ")[-1]) from None
-        yield batch
+    patience = _Patience(loader.patience if isinstance(loader, _PatientLoader) else float("inf"))
+    try:
+        while True:
+            patience.begin()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except Exception as error:
+                if patience.why is not None:
+                    raise UserError(patience.why) from None
+                if isinstance(error, UserError):
+                    said = str(error).strip().splitlines()[-1]
+                    raise UserError(said.split("UserError: ")[-1]) from None
+                raise
+            patience.end()
+            yield batch
+    finally:
+        patience.close()
+
+
+class _PatientLoader(DataLoader[Batch]):
+    """A loader that says how many seconds `batches` waits for a batch."""
+
+    def __init__(self, dataset: Dataset[Any], patience: float, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.patience = patience if self.num_workers else float("inf")
+
+
+class _Patience:
+    """Looks, from a thread, how long a batch is waited for; when it is too long, the workers are killed.
+
+    The time limit of PyTorch's loader does not cover that the memory of a batch is asked for from the worker
+    that made it.
+
+    Args:
+        seconds: infinite ones need no thread.
+
+    Attributes:
+        why: the workers were killed; None while they were not.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.why: str | None = None
+        self._number = 0  # of the batch
+        self._is_waiting = False
+        self._closed = threading.Event()
+        if seconds < float("inf"):
+            threading.Thread(target=self._look, name="patience", daemon=True).start()
+
+    def begin(self) -> None:
+        """A batch is waited for from now on."""
+        self._number += 1
+        self._is_waiting = True
+
+    def end(self) -> None:
+        """It has come."""
+        self._is_waiting = False
+
+    def close(self) -> None:
+        """No other one is waited for."""
+        self._closed.set()
+
+    def _look(self) -> None:
+        number, waited, is_said = 0, 0.0, False
+        while not self._closed.wait(_LOOKS_EVERY):
+            if not self._is_waiting or number != self._number:
+                number, waited, is_said = self._number, 0.0, False
+                continue
+            waited += _LOOKS_EVERY
+            if waited >= self.seconds:
+                self.why = f"no batch has come for {waited:.0f} s: {_likely_cause()}"
+                for child in active_children():
+                    child.kill()
+                return
+            if waited >= _SAID_AFTER and not is_said:
+                is_said = True
+                logger().warning(f"waiting for a batch for {waited:.0f} s: {_likely_cause()}")
+
+
+def _likely_cause() -> str:
+    for child in active_children():
+        if child.pid is not None and Process.here(child.pid).state == "stopped":
+            return f"process {child.pid}, which loads data, is stopped"
+    return "the disk does not answer, or worker_timeout is too short for this data set"
 
 
 def _workers(options: DatasetOptions, ranks: Ranks) -> int:

@@ -17,8 +17,10 @@ from basicsr.archs.base import Network
 from basicsr.checkpoints.weights import load_contents, load_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import Config, DatasetOptions, TrainOptions
+from basicsr.data.fingerprint import fingerprint
 from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
 from basicsr.data.paired import ImageDataset
+from basicsr.engine.agreement import agree
 from basicsr.engine.evaluator import Evaluation, Judged, build_metrics, evaluate
 from basicsr.engine.hooks import Ema, KeepBest, Log, SaveAndLeave, SaveCheckpoint, Validate
 from basicsr.engine.inference import windows_of
@@ -140,9 +142,10 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         best = KeepBest(name, metrics[name].facts.better, checkpoints)
     datasets = {"datasets.train": dataset}
     datasets |= {f"datasets.{phase}": item for phase, item in _validated(config, validation).items()}
+    data = _agree_on_data(run, datasets)
     resumed = None if run.resume_state is None else ExperimentPaths(run.resume_state.parent.parent)
     hooks = [
-        Record(run.paths, resumed, config.manual_seed, datasets, run.ranks),
+        Record(run.paths, resumed, config.manual_seed, data, run.ranks),
         ema,
         trouble,
         log,
@@ -235,7 +238,19 @@ def _validated(config: Config, loaders: Mapping[str, DataLoader[Batch]]) -> dict
 
 def build_test_loaders(config: Config, run: Run, model: Model) -> dict[str, DataLoader[Batch]]:
     """Loaders of every ``datasets.test*`` (or ``val*``, without those) by the name of the data set."""
-    return _evaluation_loaders(config.tested(), config, run, model)
+    phases = config.tested()
+    loaders = _evaluation_loaders(phases, config, run, model)
+    if run.ranks.world_size > 1:
+        datasets = {f"datasets.{phase}": loaders[options.name].dataset for phase, options in phases.items()}
+        _agree_on_data(run, datasets)
+    return loaders
+
+
+def _agree_on_data(run: Run, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Fingerprints of the data sets, which are those of all processes."""
+    found = {name: fingerprint(dataset) for name, dataset in datasets.items()}
+    agree(run.watch, found)
+    return found
 
 
 def _evaluation_loaders(

@@ -16,8 +16,6 @@ import torch
 
 import basicsr
 from basicsr.config.paths import ExperimentPaths
-from basicsr.data.fingerprint import fingerprint
-from basicsr.data.paired import ImageDataset
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.cores import usable_cores
@@ -36,7 +34,7 @@ class Record(Hook):
         paths: of the experiment.
         resumed: the experiment whose state the run goes on from; None begins anew.
         seed: of the run.
-        datasets: by their names in the option file.
+        data: fingerprints of the data sets, by their names in the option file.
         ranks: the main process writes.
     """
 
@@ -45,13 +43,13 @@ class Record(Hook):
         paths: ExperimentPaths,
         resumed: ExperimentPaths | None,
         seed: int,
-        datasets: Mapping[str, ImageDataset],
+        data: Mapping[str, Any],
         ranks: Ranks,
     ) -> None:
         self.paths = paths
         self.resumed = resumed
         self.seed = seed
-        self.datasets = datasets
+        self.data = data
         self.ranks = ranks
 
     def before_run(self, trainer: Trainer) -> None:
@@ -62,7 +60,7 @@ class Record(Hook):
             "versions": versions(),
             "code": code(_ROOT),
             "machine": machine(trainer.device, self.ranks),
-            "data": {name: fingerprint(dataset) for name, dataset in self.datasets.items()},
+            "data": self.data,
         }
         if self.resumed is not None:
             before = read_record(self.resumed, trainer.iteration)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch.distributed import Store
 
 from basicsr.config.load import dump_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of, put_aside
 from basicsr.config.schema import Config, effective_options
+from basicsr.engine.agreement import agree, code_and_options
 from basicsr.engine.resume import Resumable, find_resumable, write_trouble
 from basicsr.utils.dist import (
     Ranks,
-    gather_objects,
     read_ranks,
     start_process_group,
     stop_process_group,
@@ -24,10 +29,14 @@ from basicsr.utils.dist import (
 )
 from basicsr.utils.errors import OptionError
 from basicsr.utils.files import remove_dead, write_bytes
-from basicsr.utils.interruption import Interruption
+from basicsr.utils.folder_lock import FolderLock
+from basicsr.utils.interruption import Interruption, explaining_workers
+from basicsr.utils.launch import is_restart, launch_of
 from basicsr.utils.log import EventLog, close_log, log_to_file, logger, open_log
 from basicsr.utils.plugins import load_plugins
+from basicsr.utils.rendezvous import join
 from basicsr.utils.rng import seed_everything
+from basicsr.utils.watch import Limits, Watch
 
 Launcher = Literal["none", "pytorch", "slurm"]
 
@@ -38,11 +47,27 @@ class Run:
 
     ranks: Ranks
     device: torch.device
+    watch: Watch
+    lock: FolderLock | None
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Inside, an error ends all processes with the line of its cause, and lets others have the folder."""
+        try:
+            with self.watch.explaining(), explaining_workers():
+                yield
+        except BaseException:
+            if self.lock is not None:
+                self.lock.release()
+            raise
 
     def close(self) -> None:
-        """Close the log and leave the other processes."""
+        """Close the log and leave the other processes and the folder."""
         close_log()
+        self.watch.leave()
         stop_process_group()
+        if self.lock is not None:
+            self.lock.release()
 
 
 @dataclass(frozen=True)
@@ -86,6 +111,7 @@ class TrainingRun(Run):
             self.events.go_back(iteration)
         self.events.open()
         write_bytes(self.paths.config(iteration), dump_config(config).encode())
+        write_bytes(self.paths.launch, json.dumps(launch_of(os.environ)).encode())
         log_to_file(self.paths.log(time.time()))
         _record_plugins(config, self.paths.plugins)
 
@@ -115,38 +141,48 @@ class TestingRun(Run):
 
 
 def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> TrainingRun:
-    """Find what to resume, choose the device, join the other processes, seed. Nothing is written.
+    """Join the other processes, find what to resume, choose the device, seed. Only the lock is written.
+
+    A run that torchrun or Slurm starts again is resumed without being asked.
 
     Raises:
-        OptionError: the experiment exists and nobody asked to resume it, or not every process finds the same
-            state to resume.
-        UserError: none of its checkpoints can be read.
+        OptionError: the experiment exists and nobody asked to resume it, or the processes differ in their
+            options, code, data or in the state to resume.
+        UserError: another run writes there, the other processes do not come, or none of the checkpoints can
+            be read.
     """
-    ranks = read_ranks(launcher, config.dist_params.port)
-    paths = ExperimentPaths.of(config.name)
+    ranks, paths = read_ranks(launcher, config.dist_params.port), ExperimentPaths.of(config.name)
     trained = [name for name, options in config.all_networks.items() if not options.frozen]
-    found = find_resumable(paths, trained) if auto_resume else Resumable()
-    state = found.state
-    if state is None and config.path.resume_state is not None:
-        state = Path(config.path.resume_state)
-    if ranks.is_main and not auto_resume and not _continues(paths, state):
-        paths.require_new()
-    device = _start(config, ranks, config.manual_seed + ranks.rank)
-    if len(set(gather_objects(state))) > 1:
-        what = f"not every process finds the same state in {paths.root}"
-        way_on = "every machine needs that folder as the main process writes it, such as on a shared disk"
-        raise OptionError("--auto_resume", [f"--auto_resume: {what}; {way_on}"])
+    with _opening(config, ranks, paths.lock, paths.root) as opened:
+        # the first process decides, as launchers are known by their machine
+        restarted = opened.watch.gather(is_restart(os.environ, _launch_before(paths)))[0]
+        auto_resume = auto_resume or restarted
+        found = find_resumable(paths, trained) if auto_resume else Resumable()
+        state = found.state
+        if state is None and config.path.resume_state is not None:
+            state = Path(config.path.resume_state)
+        if ranks.is_main and not auto_resume and not _continues(paths, state):
+            paths.require_new()
+        if len(set(opened.watch.gather(None if state is None else str(state)))) > 1:
+            what = f"not every process finds the same state in {paths.root}"
+            way_on = "every machine needs that folder as the main process writes it, such as on a shared disk"
+            raise OptionError("--auto_resume", [f"--auto_resume: {what}; {way_on}"])
+        _start(config, opened, config.manual_seed + ranks.rank)
     if ranks.is_main:
         found.say()
     torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
     events = _event_log(config, paths) if ranks.is_main else None
-    return TrainingRun(ranks, device, paths, auto_resume, state, events, found)
+    return TrainingRun(
+        ranks, opened.device, opened.watch, opened.lock, paths, auto_resume, state, events, found
+    )
 
 
 def open_testing(config: Config, launcher: Launcher) -> TestingRun:
-    """Choose the device, join the other processes, seed. Nothing is written."""
-    ranks = read_ranks(launcher, config.dist_params.port)
-    return TestingRun(ranks, _start(config, ranks, config.manual_seed), ResultPaths.of(config.name))
+    """Join the other processes, choose the device, seed. Only the lock is written."""
+    ranks, paths = read_ranks(launcher, config.dist_params.port), ResultPaths.of(config.name)
+    with _opening(config, ranks, paths.lock, paths.root) as opened:
+        _start(config, opened, config.manual_seed)
+    return TestingRun(ranks, opened.device, opened.watch, opened.lock, paths)
 
 
 def device_of_process(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.device:
@@ -164,15 +200,52 @@ def device_of_process(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.dev
     return torch.device("cuda", ranks.local_rank % torch.cuda.device_count())
 
 
-def _start(config: Config, ranks: Ranks, seed: int) -> torch.device:
+@dataclass
+class _Opened:
+    """What a run has before it is one."""
+
+    ranks: Ranks
+    device: torch.device
+    watch: Watch
+    store: Store | None
+    lock: FolderLock | None = None
+
+
+@contextmanager
+def _opening(config: Config, ranks: Ranks, lock: Path, folder: Path) -> Iterator[_Opened]:
+    """Join the other processes, of the same options and code; the main one locks the folder."""
     open_log(ranks.is_main)
-    device = device_of_process(config.num_gpu, ranks)
-    start_process_group(ranks, device, config.dist_params.backend)
+    options = config.dist_params
+    limits = Limits(options.join_timeout, options.heartbeat_timeout, options.timeout, options.warn_after)
+    watch, store = join(ranks, limits)
+    opened = _Opened(ranks, device_of_process(config.num_gpu, ranks), watch, store)
+    try:
+        with watch.explaining():
+            agree(watch, code_and_options(config))
+            if ranks.is_main:
+                opened.lock = FolderLock(lock, folder, "choose another name: --set name=...")
+            yield opened
+    except BaseException:
+        if opened.lock is not None:
+            opened.lock.release()
+        raise
+
+
+def _start(config: Config, opened: _Opened, seed: int) -> None:
+    patience = timedelta(seconds=config.dist_params.timeout + 60)  # the watch comes first, and says why
+    start_process_group(opened.ranks, opened.device, config.dist_params.backend, opened.store, patience)
     seed_everything(seed)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    return device
+
+
+def _launch_before(paths: ExperimentPaths) -> dict[str, str]:
+    try:
+        content = json.loads(paths.launch.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _record_plugins(config: Config, folder: Path) -> None:

@@ -21,6 +21,7 @@ from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.differences import differences
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, remove_dead, require_short_names, write_bytes
+from basicsr.utils.folder_lock import FolderLock
 from basicsr.utils.log import logger
 
 MANIFEST = "manifest.json"
@@ -77,6 +78,29 @@ def claim_folder(
         raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
     content = with_checksum({**parameters, VERSION: basicsr.__version__})
     write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def lock_of(folder: Path, index: int, count: int) -> Path:
+    """The file that says which process makes a shard (``index`` from 0, of ``count``)."""
+    return folder / f".shard_{index + 1}of{count}.lock"
+
+
+def lock_shard(folder: Path, index: int, count: int) -> FolderLock:
+    """The lock of one shard (``index`` from 0, of ``count``), which others of as many shards run beside.
+
+    Raises:
+        UserError: a living process has the same shard, or shares the folder among another number of them.
+    """
+    way_on = "take another folder"
+    lock = FolderLock(lock_of(folder, index, count), folder, way_on)
+    try:
+        for file in folder.glob(".shard_*of*.lock"):
+            if not file.name.endswith(f"of{count}.lock"):
+                FolderLock(file, folder, way_on).release()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
 
 
 def identify(parameters: Mapping[str, Any]) -> str:

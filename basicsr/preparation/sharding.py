@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 
 import torch
-import torch.distributed as dist
 
-from basicsr.utils.dist import Ranks, gather_objects, read_ranks, stop_process_group
+from basicsr.utils.dist import Ranks, read_ranks
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.rendezvous import join
+from basicsr.utils.watch import Limits
+
+# Shards may take very different times, so that only signs of life count.
+_LIMITS = Limits(behind=float("inf"))
 
 
 def read_shard(typed: str | None) -> tuple[tuple[int, int], Ranks]:
@@ -50,13 +53,14 @@ def finish_together(work: Callable[[], object], ranks: Ranks) -> None:
     if ranks.world_size == 1:
         work()
         return
-    try:
-        work()
-        error = None
-    except UserError as mistake:
-        error = str(mistake)
-    dist.init_process_group("gloo", timeout=timedelta(days=30))
-    errors = [found for found in gather_objects(error) if found is not None]
-    stop_process_group()
+    watch, _ = join(ranks, _LIMITS)
+    with watch.explaining():
+        try:
+            work()
+            error = None
+        except UserError as mistake:
+            error = str(mistake)
+        errors = [found for found in watch.gather(error) if found is not None]
+    watch.leave()
     if errors and ranks.is_main:
         raise UserError("\n".join(dict.fromkeys(errors)))

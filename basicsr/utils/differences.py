@@ -1,4 +1,4 @@
-"""What differs between two nested dictionaries, in words."""
+"""What differs between two nested dictionaries."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    """``name: before -> now`` for each difference; names of inner ones are ``outer.inner``.
+def differing(
+    before: Mapping[str, Any], now: Mapping[str, Any], where: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """``(name, value before, value now)`` for each difference; names of inner ones are ``outer.inner``.
 
     Args:
         where: what the names begin with.
@@ -15,6 +17,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str = 
     for name in [*now, *(name for name in before if name not in now)]:
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from differences(old, new, f"{where}{name}.")
+            yield from differing(old, new, f"{where}{name}.")
         elif old != new:
-            yield f"{where}{name}: {old} -> {new}"
+            yield f"{where}{name}", old, new
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """The same in words: ``name: before -> now``."""
+    return (f"{name}: {old} -> {new}" for name, old, new in differing(before, now))

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
@@ -52,40 +53,48 @@ def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Rank
     if missing:
         what = f"{', '.join(missing)} not set; start with torchrun --nproc_per_node=N basicsr/train.py"
         raise OptionError("--launcher", [f"--launcher {launcher}: {what}"])
-    world_size = _number("WORLD_SIZE")
-    local_world_size = _number("LOCAL_WORLD_SIZE") if "LOCAL_WORLD_SIZE" in os.environ else world_size
-    return Ranks(_number("RANK"), world_size, _number("LOCAL_RANK"), local_world_size)
+    world_size = _number(os.environ, "WORLD_SIZE", 1)
+    local_world_size = world_size
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        local_world_size = _number(os.environ, "LOCAL_WORLD_SIZE", 1)
+    rank = _number(os.environ, "RANK", 0, world_size - 1)
+    _number(os.environ, "MASTER_PORT", 1, 65535)
+    return Ranks(rank, world_size, _number(os.environ, "LOCAL_RANK", 0), local_world_size)
 
 
-def _number(name: str) -> int:
-    try:
-        return int(os.environ[name])
-    except ValueError as error:
-        what = f"{name}: expected a number (got {os.environ[name]!r})"
-        raise OptionError("--launcher", [what]) from error
+def _number(environment: Mapping[str, str], name: str, least: int, most: int | None = None) -> int:
+    """The value of a variable.
+
+    Raises:
+        OptionError: it is no whole number from ``least`` to ``most``.
+    """
+    text = environment[name]
+    if re.fullmatch(r"[0-9]{1,9}", text) is None or not least <= int(text) <= (most or int(text)):
+        wanted = f"a number of at least {least}" if most is None else f"a number from {least} to {most}"
+        raise OptionError("--launcher", [f"{name}: expected {wanted} (got {text!r})"])
+    return int(text)
 
 
 def slurm_environment(environment: Mapping[str, str], port: int) -> dict[str, str]:
     """torchrun's variables from slurm's. The node list is parsed here; no shell and no other program sees it.
 
     Raises:
-        OptionError: not started by srun, or a node list that is none.
+        OptionError: not started by srun, numbers that are none, or a node list that is none.
     """
-    try:
-        rank, tasks = environment["SLURM_PROCID"], environment["SLURM_NTASKS"]
-        local_rank, nodes = environment["SLURM_LOCALID"], environment["SLURM_NODELIST"]
-    except KeyError as error:
-        raise OptionError(
-            "--launcher", [f"--launcher slurm: {error.args[0]} not set; start with srun"]
-        ) from error
-    evenly = str(-(-int(tasks) // int(environment.get("SLURM_NNODES", "1"))))
-    per_node = environment.get("SLURM_NTASKS_PER_NODE", evenly)
+    for name in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NODELIST"):
+        if name not in environment:
+            raise OptionError("--launcher", [f"--launcher slurm: {name} not set; start with srun"])
+    tasks = _number(environment, "SLURM_NTASKS", 1)
+    nodes = _number(environment, "SLURM_NNODES", 1) if "SLURM_NNODES" in environment else 1
+    per_node = -(-tasks // nodes)
+    if "SLURM_NTASKS_PER_NODE" in environment:
+        per_node = _number(environment, "SLURM_NTASKS_PER_NODE", 1)
     return {
-        "RANK": rank,
-        "WORLD_SIZE": tasks,
-        "LOCAL_RANK": local_rank,
-        "LOCAL_WORLD_SIZE": per_node,
-        "MASTER_ADDR": environment.get("MASTER_ADDR", first_host(nodes)),
+        "RANK": str(_number(environment, "SLURM_PROCID", 0, tasks - 1)),
+        "WORLD_SIZE": str(tasks),
+        "LOCAL_RANK": str(_number(environment, "SLURM_LOCALID", 0)),
+        "LOCAL_WORLD_SIZE": str(per_node),
+        "MASTER_ADDR": environment.get("MASTER_ADDR", first_host(environment["SLURM_NODELIST"])),
         "MASTER_PORT": environment.get("MASTER_PORT", str(port)),
     }
 
@@ -98,19 +107,39 @@ def first_host(nodes: str) -> str:
     return match.group(1) + (match.group(2) or "") + (match.group(3) or "")
 
 
-def start_process_group(ranks: Ranks, device: torch.device, backend: str | None) -> None:
-    """Join the other processes, if there are any. On CPU the backend is gloo, whatever is asked."""
+def start_process_group(
+    ranks: Ranks,
+    device: torch.device,
+    backend: str | None,
+    store: dist.Store | None = None,
+    timeout: timedelta | None = None,
+) -> None:
+    """Join the other processes, if there are any. On CPU the backend is gloo, whatever is asked.
+
+    Args:
+        store: where they meet, from `basicsr.utils.rendezvous.join`.
+        timeout: of collectives.
+    """
     if ranks.world_size == 1:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("gloo" if device.type == "cpu" else backend or "nccl")
+    chosen = "gloo" if device.type == "cpu" else backend or "nccl"
+    dist.init_process_group(
+        chosen, store=store, rank=ranks.rank, world_size=ranks.world_size, timeout=timeout
+    )
 
 
 def stop_process_group() -> None:
     """Leave the group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def collectives_begun() -> int:
+    """How many collectives this process has begun, those that share gradients included."""
+    group: Any = dist.group.WORLD if dist.is_available() else None
+    return 0 if group is None else int(group._get_sequence_number_for_group())
 
 
 def gather_objects(item: Any) -> list[Any]:

@@ -31,6 +31,10 @@ class OptionError(UserError):
             super().__init__("\n  ".join([f"{source}: {len(mistakes)} mistakes", *mistakes]))
 
 
+class SaidError(UserError):
+    """What another process of the run says already. Commands exit without a word."""
+
+
 def require_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``; for arguments that Python code passes.
 

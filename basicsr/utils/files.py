@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import platform
 import re
 import shutil
 import time
@@ -14,13 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from basicsr.utils.errors import UserError
+from basicsr.utils.processes import ENDED, started_at, this_machine
 
 LONGEST_NAME = 255
 """Bytes of the name of a file or a folder that common file systems can hold."""
 _LONGEST_SUFFIX = 16
 # Names of `temporary_beside`; those of earlier versions have no machine.
 _PART = re.compile(r"\.[0-9a-f]{16}\.(?:([0-9a-f]{8})-)?([0-9]+)(?:-([0-9a-z]+))?\.part(?:\..+)?")
-_ENDED = "none"
 _FORGOTTEN_AFTER = 24 * 3600.0  # seconds
 
 
@@ -34,7 +33,7 @@ def temporary_beside(path: Path) -> Path:
     suffix = path.suffix if len(path.suffix) <= _LONGEST_SUFFIX else ""
     name = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     pid = os.getpid()
-    return path.with_name(f".{name}.{_machine()}-{pid}-{_started(pid)}.part{suffix}")
+    return path.with_name(f".{name}.{this_machine()}-{pid}-{started_at(pid)}.part{suffix}")
 
 
 def remove_dead(folder: Path) -> list[Path]:
@@ -68,41 +67,13 @@ def _is_dead(path: Path) -> bool:
     if match is None:
         return False
     machine, pid, started = match.groups()
-    if machine == _machine():
-        found = _started(int(pid))
-        return found == _ENDED or found != started
+    if machine == this_machine():
+        found = started_at(int(pid))
+        return found == ENDED or found != started
     try:
         return time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER
     except OSError:
         return False
-
-
-@functools.cache
-def _machine() -> str:
-    """This machine since it was started, or the container on it, among those that share a disk."""
-    facts = [platform.node()]
-    with suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8"))
-        facts.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.blake2b(" ".join(facts).encode(), digest_size=4).hexdigest()
-
-
-def _started(pid: int) -> str:
-    """When a process was started, so that none is taken for another of its number; `_ENDED` without one."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return f"{int(stat.rpartition(')')[2].split()[19]):x}"
-    except OSError:
-        pass
-    if Path("/proc/self/stat").exists():
-        return _ENDED
-    if os.name == "posix":
-        with suppress(PermissionError):
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return _ENDED
-    return "0"
 
 
 def require_short_names(paths: Iterable[Path]) -> None:

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from basicsr.utils.errors import UserError
+
 RESUME_ME = 75
 """Exit code of a training run that was interrupted and goes on when it is started again (EX_TEMPFAIL)."""
 
@@ -126,6 +128,14 @@ def serve_parent() -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
+def end_workers() -> None:
+    """Kill the worker processes of this one before it ends, as a stopped one would be waited for."""
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch raises an error there
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 def _end_when_told(parent: int | None) -> None:
     if sys.platform == "linux":
         while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
@@ -136,3 +146,18 @@ def _end_when_told(parent: int | None) -> None:
 def _end_with(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
+
+
+@contextmanager
+def explaining_workers() -> Iterator[None]:
+    """Inside, a killed process that loads data, which PyTorch tells at any moment, is an error of one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # a mapping that has no page left ends in a bus error
+        memory = "shared memory (/dev/shm)" if "Bus error" in str(error) else "memory"
+        what = f"a process that loads data was killed, most likely since {memory} ran out"
+        way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
+        raise UserError(f"{what}; {way_on}") from error

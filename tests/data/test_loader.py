@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import multiprocessing
 import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from basicsr.config.schema import DatasetOptions
-from basicsr.data.loader import batch_size_of_one, batches, evaluation_loader, train_loader
+from basicsr.data.loader import (
+    batch_size_of_one,
+    batches,
+    evaluation_loader,
+    train_loader,
+)
 from basicsr.data.paired import PairedImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.log import logger
 
 
 def first_batches(count: int, **options) -> list:
@@ -177,3 +187,42 @@ def test_an_error_in_a_worker_stays_one_line(paired_set, workers: int):
         list(batches(loader))
     assert str(error.value).startswith(f"{paired_set}/input/photo_3.png: not an image")
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def clean() -> Iterator[None]:
+    """Loaders of other tests have no workers any more, and those of this one none afterwards."""
+    gc.collect()
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes are stopped so on POSIX alone")
+def test_a_worker_that_is_stopped_is_named_and_not_waited_for_without_end(paired_set, monkeypatch, caplog):
+    monkeypatch.setattr("basicsr.data.loader._SAID_AFTER", 0.5)
+    logger().propagate = True
+    chosen = options(num_worker_per_gpu=1, worker_timeout=1.0)
+    stream = batches(train_loader(pairs(paired_set), chosen, 4, Ranks(), seed=5))
+    next(stream)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid, signal.SIGSTOP)
+    said = f"no batch has come for 1 s: process {worker.pid}, which loads data, is stopped"
+    with pytest.raises(UserError, match=said), caplog.at_level("WARNING", "basicsr"):
+        for _ in stream:
+            pass
+    assert multiprocessing.active_children() == []
+    assert "waiting for a batch for 0 s: process" in caplog.messages[0]
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
+def test_a_worker_that_is_killed_is_one_line(paired_set):
+    chosen = options(num_worker_per_gpu=1)
+    with pytest.raises(UserError, match="killed, most likely since memory ran out"), explaining_workers():
+        stream = batches(train_loader(pairs(paired_set), chosen, 4, Ranks(), seed=5))
+        next(stream)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        for _ in stream:
+            pass

@@ -24,6 +24,7 @@ from basicsr.engine.trouble import Trouble
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
+from basicsr.utils.watch import Limits, Watch
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ def load(folder: Path, options: dict, **train: object) -> Config:
 
 
 def run_in(folder: Path) -> TrainingRun:
-    return TrainingRun(Ranks(), torch.device("cpu"), ExperimentPaths(folder / "run"), False, None, None)
+    alone, paths = Watch(Ranks(), Limits()), ExperimentPaths(folder / "run")
+    return TrainingRun(Ranks(), torch.device("cpu"), alone, None, paths, False, None, None)
 
 
 def trainer_of(folder: Path, config: Config) -> Trainer:

@@ -12,6 +12,7 @@ import torch
 
 import basicsr
 from basicsr.config.paths import ExperimentPaths
+from basicsr.data.fingerprint import fingerprint
 from basicsr.data.paired import PairedImageDataset
 from basicsr.engine.record import Record, code, read_record
 from basicsr.engine.trainer import Trainer
@@ -39,7 +40,7 @@ def write(paired_set, tmp_path):
             dataroot_gt=str(paired_set / "target"), dataroot_lq=str(paired_set / "input")
         )
         resumed = paths if iteration else None
-        hook = Record(paths, resumed, seed, {"datasets.train": data}, Ranks(rank))
+        hook = Record(paths, resumed, seed, {"datasets.train": fingerprint(data)}, Ranks(rank))
         trainer: Trainer = At(iteration)  # type: ignore[assignment]
         hook.before_run(trainer)
         return json.loads(paths.record(iteration).read_text())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,12 +16,13 @@ import yaml
 
 from basicsr.checkpoints.weights import save_contents
 from basicsr.config.load import load_config
-from basicsr.config.paths import ExperimentPaths
+from basicsr.config.paths import ExperimentPaths, ResultPaths
 from basicsr.config.schema import Config
 from basicsr.engine.run import device_of_process, open_testing, open_training
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
+from basicsr.utils.processes import Process
 
 CPU = torch.device("cpu")
 
@@ -156,3 +161,34 @@ def test_random_numbers_begin_with_the_seed(config, open_run):
     assert torch.equal(*drawn)
     torch.manual_seed(config.manual_seed)
     assert torch.equal(torch.rand(3), drawn[0])
+
+
+@pytest.mark.parametrize(
+    ("open_run", "lock"),
+    [
+        (lambda config: open_training(config, "none", True), ExperimentPaths.of("small").lock),
+        (lambda config: open_testing(config, "none"), ResultPaths.of("small").lock),
+    ],
+)
+def test_a_folder_that_another_process_writes_to_is_refused(config, open_run, lock: Path):
+    lock.parent.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        lock.write_text(json.dumps(asdict(Process.here(other.pid))))
+        with pytest.raises(UserError, match=f"{lock.parent}/small: process {other.pid} on .* writes there"):
+            open_run(config)
+    run = open_run(config)  # that one is dead now
+    assert json.loads(lock.read_bytes())["pid"] == os.getpid()
+    run.close()
+    assert not lock.exists()
+
+
+def test_a_start_that_fails_leaves_no_lock(config):
+    other = ExperimentPaths.of("small")
+    other.root.mkdir(parents=True)
+    (other.root / "notes.txt").write_text("mine")
+    with pytest.raises(OptionError, match="exists already"):
+        open_training(config, "none", auto_resume=False)
+    run = open_training(config, "none", auto_resume=True)
+    with pytest.raises(ZeroDivisionError), run.going_on():
+        raise ZeroDivisionError
+    assert list(other.root.parent.iterdir()) == [other.root]

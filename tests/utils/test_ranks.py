@@ -61,11 +61,41 @@ def test_missing_variables_are_named_together(environment):
     )
 
 
-@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"])
-def test_rank_that_is_no_number_is_named(name, environment):
-    environment({**TORCHRUN, name: "two"})
-    with pytest.raises(OptionError, match=f"{name}: expected a number \\(got 'two'\\)"):
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("RANK", "two", "from 0 to 7"),
+        ("RANK", "8", "from 0 to 7"),
+        ("WORLD_SIZE", "0", "of at least 1"),
+        ("LOCAL_RANK", "-1", "of at least 0"),
+        ("LOCAL_WORLD_SIZE", "", "of at least 1"),
+        ("MASTER_PORT", "70000", "from 1 to 65535"),
+    ],
+)
+def test_number_of_torchrun_that_is_none_is_named(name, value, wanted, environment):
+    environment({**TORCHRUN, name: value})
+    with pytest.raises(OptionError) as caught:
         read_ranks("pytorch", 1)
+    assert caught.value.mistakes == [f"{name}: expected a number {wanted} (got {value!r})"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("SLURM_PROCID", "8", "from 0 to 7"),
+        ("SLURM_NTASKS", "x", "of at least 1"),
+        ("SLURM_NTASKS", "1e9", "of at least 1"),
+        ("SLURM_NNODES", "0", "of at least 1"),
+        ("SLURM_LOCALID", "²", "of at least 0"),
+        ("SLURM_NTASKS_PER_NODE", "4(x2)", "of at least 1"),
+        ("MASTER_PORT", "http", "from 1 to 65535"),
+    ],
+)
+def test_number_of_slurm_that_is_none_is_named(name, value, wanted, environment):
+    environment({**SRUN, name: value})
+    with pytest.raises(OptionError) as caught:
+        read_ranks("slurm", 1)
+    assert caught.value.mistakes == [f"{name}: expected a number {wanted} (got {value!r})"]
 
 
 def test_slurm_becomes_the_variables_of_torchrun(environment):

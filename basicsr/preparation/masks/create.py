@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.masks import LabelMap, encode_label_map, from_stack, published_grey
-from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify
+from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify, lock_shard
 from basicsr.preparation.masks.files import (
     KeyedPhoto,
     MaskJob,
@@ -60,6 +61,13 @@ def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Cou
     """
     photos = find_job_photos(job)
     segmenter = build()
+    with ExitStack() as locks:
+        for folder in job.outputs:
+            locks.callback(lock_shard(folder, *job.shard).release)
+        return _create(job, photos, segmenter, name)
+
+
+def _create(job: MaskJob, photos: list[KeyedPhoto], segmenter: Segmenter, name: str) -> Counts:
     facts = json.loads(json.dumps(segmenter.facts()))
     parameters = {"segmenter": name, "facts": facts, "rule": job.rule}
     for folder in job.outputs:

@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from PIL import Image, ImageOps
 import basicsr
 from basicsr.config.segmenter_choice import check_options, find_segmenter, read_options
 from basicsr.masks import from_stack, published_grey, read_label_map, write_label_map
-from basicsr.preparation.manifest import read_records
+from basicsr.preparation.manifest import lock_of, read_records
 from basicsr.preparation.masks.create import create_masks
 from basicsr.preparation.masks.files import MaskJob
 from basicsr.preparation.photos import read_photo
@@ -32,6 +33,7 @@ from basicsr.utils.checksum import without_checksum
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import temporary_beside
 from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.processes import Process
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "data_preparation" / "create_masks.py"
@@ -437,6 +439,34 @@ def test_segmenters_are_found_in_any_case_and_mistakes_name_the_nearest():
         check_options("Graph", read_options([], {"model": "vit_h"}))
     with pytest.raises(OptionError, match="folder: no such folder"):
         check_options("Precomputed", {"folder": "/nowhere/at/all"})
+
+
+@pytest.fixture
+def other() -> Iterator[int]:
+    """The number of another living process."""
+    code = "import sys; sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        yield process.pid
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "is_refused"),
+    [((0, 1), (0, 1), True), ((1, 2), (1, 2), True), ((0, 2), (0, 1), True), ((0, 2), (1, 2), False)],
+)
+def test_a_folder_that_another_run_writes_to_is_refused_but_to_the_other_shards(
+    photos: Path, tmp_path: Path, other: int, held, wanted, is_refused: bool
+):
+    out = tmp_path / "out"
+    file = lock_of(out, *held)
+    out.mkdir()
+    file.write_text(json.dumps(asdict(Process.here(other))))
+    if is_refused:
+        with pytest.raises(UserError, match=f"{out}: process {other} on .* writes there; wait for its end"):
+            run(photos, out, shard=wanted)
+        assert list(out.iterdir()) == [file]
+    else:
+        assert run(photos, out, shard=wanted).made == 3
+        assert list(out.glob(".*")) == [file]
 
 
 def test_shards_are_typed_from_one_or_come_from_torchrun(monkeypatch):
