@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.reading import LARGEST_TEXT, parse_json, read_file
 
 Order = Literal["ignore", "keep", "reverse", "random"]
 Partition = Literal["train", "val", "test"]
@@ -132,7 +133,7 @@ def key_of(path: str) -> str:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_file(path, LARGEST_TEXT))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:

@@ -21,6 +21,7 @@ from basicsr.data.frame_windows import frame_windows
 from basicsr.data.paired import ImageDataset
 from basicsr.data.transforms import Arrays
 from basicsr.utils.convert import Count, ExistingFile
+from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
@@ -61,9 +62,9 @@ class TossedFrames:
         """In the order of the file."""
         return self.frames.keys()
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """All frames of ``key``."""
-        frames = self.frames.load(key, epoch)
+        frames = self.frames.load(key, epoch, limit)
         if key not in self.tossed:
             return frames
         generator = sample_generator(self.seed, epoch, zlib.crc32(key.encode()))

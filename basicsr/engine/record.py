@@ -25,6 +25,7 @@ from basicsr.utils.differences import differences
 from basicsr.utils.dist import Ranks
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
+from basicsr.utils.reading import parse_json
 
 _ROOT = Path(basicsr.__file__).resolve().parents[1]
 
@@ -81,7 +82,7 @@ def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None
         return None
     file = paths.record(max(found))
     try:
-        return without_checksum(json.loads(file.read_bytes()))
+        return without_checksum(parse_json(file.read_bytes()))
     except (OSError, ValueError, AttributeError) as error:
         logger().warning(f"{file}: damaged ({error}); what has changed since cannot be told")
         return None

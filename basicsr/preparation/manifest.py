@@ -22,6 +22,7 @@ from basicsr.utils.differences import differences
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, remove_dead, require_short_names, write_bytes
 from basicsr.utils.log import logger
+from basicsr.utils.reading import parse_json
 
 MANIFEST = "manifest.json"
 VERSION = "version"
@@ -126,7 +127,7 @@ class RecordFile:
 
 def _read(manifest: Path) -> dict[str, Any]:
     try:
-        content = json.loads(manifest.read_bytes())
+        content = parse_json(manifest.read_bytes())
         if isinstance(content, dict):
             return without_checksum(content)
     except ValueError as error:

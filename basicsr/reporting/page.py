@@ -13,6 +13,7 @@ from urllib.parse import quote
 from basicsr.reporting.model import Document, Report, to_document
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.reading import parse_json
 
 _HERE = Path(__file__).parent
 _BEGIN = '<script id="report" type="application/json">'
@@ -50,8 +51,8 @@ def read_page(path: Path) -> Document:
     _, found, rest = text.partition(_BEGIN)
     data, ended, _ = rest.partition(_END)
     try:
-        document: Any = json.loads(data) if found and ended else None
-    except json.JSONDecodeError:
+        document: Any = parse_json(data) if found and ended else None
+    except ValueError:
         document = None
     if not (isinstance(document, dict) and {"title", "runs", "sets"} <= document.keys()):
         raise UserError(f"{path}: not a report of this toolkit, or cut short; run the evaluation again")

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE
+from basicsr.utils.reading import LARGEST_TEXT, read_file
 
 # (h,w,c), then the compression level in the lists of an LMDB
 _SHAPE = re.compile(r" \(\d+(,\d+)+\)( .*)?$")
@@ -51,7 +52,7 @@ def read_lines(path: Path) -> list[str]:
         UserError: it cannot be read, or is no such text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, LARGEST_TEXT).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.reading import parse_json
 
 _NAME = "basicsr"
 
@@ -165,7 +166,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 def _iteration_of(line: bytes) -> int | None:
     """That of a line of an event log; None where the line is not whole."""
     try:
-        return int(json.loads(line)["iter"])
+        return int(parse_json(line)["iter"])
     except (ValueError, TypeError, KeyError):
         return None
 
