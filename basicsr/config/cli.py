@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
+from basicsr.utils.display import shown
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption
 
@@ -35,12 +36,17 @@ def command_parser(called: str, about: str | None, examples: str) -> argparse.Ar
         about: shown as it stands, line by line.
         examples: the end of ``--help``; ``{command}`` becomes ``called``.
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=called,
         description=about,
         epilog=examples.replace("{command}", called),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
 
 
 _ABOUT = {
@@ -140,7 +146,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         sys.stdout.flush()
         found_by_all = isinstance(error, OptionError)
         if not found_by_all or os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            print(f"error: {error.shown}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:
         if debug:

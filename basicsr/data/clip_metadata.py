@@ -122,7 +122,7 @@ def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: st
         shown = mistakes[:_SHOWN]
         more = [f".. and {len(mistakes) - _SHOWN} more"] if len(mistakes) > _SHOWN else []
         what = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}; mend the file"
-        raise UserError("\n  ".join([f"{path}: {what}:", *shown, *more]))
+        raise UserError(f"{path}: {what}:", [*shown, *more])
     return ClipMetadata(str(name), count, known)
 
 

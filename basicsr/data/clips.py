@@ -21,8 +21,8 @@ from basicsr.data.frame_windows import frame_windows
 from basicsr.data.paired import ImageDataset
 from basicsr.data.transforms import Arrays
 from basicsr.utils.convert import Count, ExistingFile
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
 

@@ -23,9 +23,9 @@ from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import decode_label_map
 from basicsr.storage import Storage, open_storage
 from basicsr.storage.base import as_key
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb, decode_single, to_chw, to_tensor
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Backend = Literal["disk", "lmdb"]
 

@@ -96,7 +96,7 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
         except StopIteration:
             return
         except UserError as error:
-            raise UserError(str(error).strip().splitlines()[-1].split("UserError: ")[-1]) from None
+            raise UserError(str(error).split("UserError: ")[-1].strip()) from None
         yield batch
 
 

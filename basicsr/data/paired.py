@@ -19,9 +19,9 @@ from basicsr.data.transforms import Arrays, build_transforms, usual_transforms
 from basicsr.layers.normalization import Normalization
 from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Advice, Count, ExistingFile, ExistingFolder, FileTemplate
-from basicsr.utils.decode import PixelLimit
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.registry import DATASETS, TRANSFORMS, WITHOUT_TRUTH, Nested
 from basicsr.utils.rng import sample_generator
 

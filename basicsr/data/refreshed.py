@@ -15,11 +15,11 @@ from basicsr.data.fields import Field, StoredField, label_field
 from basicsr.data.paired import PairedImageDataset, Restore
 from basicsr.masks.label_map import encode_label_map, read_label_map
 from basicsr.utils.convert import AnyPath, Count, ExistingFolder
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.dist import Ranks, wait_for_all
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.registry import DATASETS, SEGMENTERS, Nested, split_type
 
 _COMPLETE = "complete"

@@ -20,10 +20,11 @@ from basicsr.masks.legacy import (
     read_published_npz,
     require_stack_fits,
 )
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit, decode_indices, is_palette_png
+from basicsr.utils.decode import decode_indices, is_palette_png
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import decode_single, encode_png
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 MAX_REGIONS = 65535

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.errors import UserError
 from basicsr.utils.npz import Npz
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Masks = NDArray[np.bool_]
 _LONGEST_NUMBER = 64  # bits

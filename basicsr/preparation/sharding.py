@@ -59,4 +59,5 @@ def finish_together(work: Callable[[], object], ranks: Ranks) -> None:
     errors = [found for found in gather_objects(error) if found is not None]
     stop_process_group()
     if errors and ranks.is_main:
-        raise UserError("\n".join(dict.fromkeys(errors)))
+        first, *others = dict.fromkeys(errors)
+        raise UserError(first, others)

@@ -21,8 +21,8 @@ from basicsr.masks import (
 from basicsr.segmenters.base import Masks, Photo
 from basicsr.storage import DiskStorage
 from basicsr.utils.convert import ExistingFolder
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.reading import parse_json
 from basicsr.utils.registry import SEGMENTERS
 

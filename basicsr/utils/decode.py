@@ -21,7 +21,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -56,11 +56,9 @@ from basicsr.utils.photo_metadata import (
     read_webp,
     webp_size,
 )
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Array = NDArray[Any]
-MAX_PIXELS = 512_000_000
-"""Of a photo, unless a user asks for another limit."""
-LARGEST_MAX_PIXELS = 1 << 30  # OpenCV's limit, for all
 # EXIF orientation -> rows and columns change places, then rows are reversed, then columns.
 _TURNS = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
@@ -85,39 +83,6 @@ _ARITHMETIC = range(0xC9, 0xD0)  # frames of JPEG without Huffman codes
 _MOST_OF_JPEG = 1024
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
-
-
-@dataclass(frozen=True)
-class PixelLimit:
-    """How many pixels an image may have, which is checked before memory is taken for them.
-
-    Args:
-        most: width times height.
-        way_on: what to do about an image that has more, for the error.
-    """
-
-    most: int
-    way_on: str
-
-    @staticmethod
-    def of_partner(height: int, width: int) -> PixelLimit:
-        """That of an image whose size has to be that of another one."""
-        return PixelLimit(height * width, f"it belongs to one of {width} x {height}, make them the same size")
-
-    def check(self, width: int, height: int, name: str) -> None:
-        """Compare the size that a file declares.
-
-        Raises:
-            UserError: it has more pixels.
-            ValueError: it has none.
-        """
-        if width * height == 0:
-            raise ValueError("no pixels")
-        if width * height > self.most:
-            raise UserError(f"{name}: {width} x {height} pixels are more than {self.most:,}; {self.way_on}")
-
-
-OF_PHOTOS = PixelLimit(MAX_PIXELS, "cut it into parts")
 
 
 class Decoded(NamedTuple):

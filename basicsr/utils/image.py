@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import torch
 
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit, decode
 from basicsr.utils.decode import Array as Array
+from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 # What image files are called; their content decides how they are read. HEIC needs the extra 'heic'.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from basicsr.utils.display import Lines, shown
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import append_line, write_bytes
 from basicsr.utils.reading import parse_json
@@ -57,8 +58,13 @@ def _add_handler(handler: logging.Handler) -> None:
 
 
 class _Formatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        """One line, unless the message is `Lines`."""
+        record.message = record.msg.shown if isinstance(record.msg, Lines) else shown(record.message)
+        return super().formatMessage(record)
+
     def format(self, record: logging.LogRecord) -> str:
-        """File names may have bytes that are no text; those are shown as ``\\udcff``."""
+        """Tracebacks may name files, too."""
         return super().format(record).encode(errors="backslashreplace").decode()
 
 

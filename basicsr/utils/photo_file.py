@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from basicsr.utils.decode import OF_PHOTOS, PixelLimit, as_stored, decode_photo
+from basicsr.utils.decode import as_stored, decode_photo
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_atomically
 from basicsr.utils.image import Array, to_8_bit
@@ -24,6 +24,7 @@ from basicsr.utils.photo_metadata import (
     tiff_with,
     webp_with,
 )
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 _TYPE_OF = {

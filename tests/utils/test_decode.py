@@ -18,10 +18,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from basicsr.utils import decode as decode_module
 from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb
+from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.photo_file import PhotoFile, read_photo_file, write_photo_file, written_suffix
 
 ORIENTATION = 0x0112

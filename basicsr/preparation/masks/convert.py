@@ -28,7 +28,6 @@ from basicsr.preparation.reading import read_bytes
 from basicsr.segmenters.base import Masks
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.storage import DiskStorage
-from basicsr.utils.decode import OF_PHOTOS
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import require_short_names, write_bytes
 from basicsr.utils.folders import require_outside
@@ -36,6 +35,7 @@ from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
 from basicsr.utils.npz import Npz
 from basicsr.utils.parallel import in_parallel
+from basicsr.utils.pixel_limit import OF_PHOTOS
 
 Format = Literal["labels", "npz", "grey", "coco", "detectron2"]
 SUFFIXES = {"labels": ".png", "npz": ".npz", "grey": ".png", "coco": ".json", "detectron2": ".npz"}
