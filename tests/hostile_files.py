@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
+from PIL import Image
 
 MEMORY = 6 << 30
 """Bytes of address space that a trial may take at most, so that one that fails harms nothing."""
@@ -112,3 +114,38 @@ def npz_of_zeros(key: str, shape: tuple[int, ...], kind: str = "|b1", stored: in
         while left:
             left -= member.write(block[:left])
     return buffer.getvalue()
+
+
+def jpeg_that_says(side: int, said: int) -> bytes:
+    """A JPEG of ``side`` squared pixels whose header says ``said`` squared."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", said, said)
+    return bytes(data)
+
+
+def picture_that_says(file_type: str, said: int) -> bytes:
+    """A picture of 8 x 8 pixels whose header says ``said`` squared (Pillow's name of the type)."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, file_type, **_SAVE.get(file_type, {}))
+    data = bytearray(buffer.getvalue())
+    if file_type == "TIFF":
+        for tag in (256, 257):
+            entry = data.index(struct.pack("<HHI", tag, 4, 1))
+            data[entry + 8 : entry + 12] = struct.pack("<I", said)
+    elif file_type == "PPM":
+        data[:] = data.replace(b"8 8", f"{said} {said}".encode(), 1)
+    else:
+        place, form, value = _SIZES[file_type]
+        struct.pack_into(form, data, place(data), value(said), value(said))
+    return bytes(data)
+
+
+_SAVE: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "TIFF": {"compression": "raw"}}
+_SIZES: dict[str, tuple[Callable[[bytearray], int], str, Callable[[int], int]]] = {
+    "BMP": (lambda data: 18, "<ii", int),
+    "GIF": (lambda data: 6, "<HH", int),
+    "JPEG2000": (lambda data: data.index(b"ihdr") + 4, ">II", int),
+    "AVIF": (lambda data: data.index(b"ispe") + 8, ">II", int),
+}

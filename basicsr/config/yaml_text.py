@@ -11,6 +11,8 @@ LARGEST = 1 << 18
 _SHOWN = 60  # characters of a value in an error
 _DEEPEST = 32
 _MOST_NODES = 20_000
+_TEXT = "tag:yaml.org,2002:str"
+_LONGEST_NUMBER = 4_000  # characters; those of base 60 take time that grows with the square
 
 
 def read_yaml(text: str) -> tuple[Any, list[str]]:
@@ -96,6 +98,8 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """As PyYAML; what its constructors let through (``!!bool maybe``) has its place, too."""
         try:
+            if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _LONGEST_NUMBER:
+                raise ValueError(f"more than {_LONGEST_NUMBER:,} characters")
             value = super().construct_object(node, deep)
             if isinstance(value, int):
                 str(value)  # Python refuses to write numbers of thousands of digits, so to name them

@@ -34,7 +34,8 @@ def read_names(path: Path) -> list[str]:
 
 
 def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
-    """The line of an entry; None where it would not be read back as ``name``, as with a line break in it.
+    """The line of an entry; None where it would not be read back as ``name``, as with a line break in it, or
+    bytes that are no UTF-8.
 
     Args:
         shape: (h, w, c) of the image.
@@ -42,7 +43,8 @@ def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
     """
     height, width, channels = shape
     line = f"{name}.png ({height},{width},{channels}) {level}"
-    return line if [_name_in(found) for found in _lines_in(line)] == [name] else None
+    is_text = not any("\ud800" <= character <= "\udfff" for character in name)
+    return line if is_text and [_name_in(found) for found in _lines_in(line)] == [name] else None
 
 
 def read_lines(path: Path) -> list[str]:
