@@ -1,4 +1,4 @@
-"""Small files that declare much cost little: each is read in a process of its own, whose memory is measured."""
+"""Small files that declare much cost little: each is read in a process whose memory is measured."""
 
 from __future__ import annotations
 

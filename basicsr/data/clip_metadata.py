@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from basicsr.storage.base import as_key
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.reading import LARGEST_TEXT, parse_json, read_file
@@ -84,7 +85,7 @@ class ClipMetadata:
         """Write the file beside ``path`` and rename it."""
         records = [clip.to_record() for clip in self.clips]
         content = {"name": self.name, "frame_per_seq": self.frames, "data": records}
-        write_bytes(path, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
+        write_bytes(path, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
 
 def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: str = "") -> ClipMetadata:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -67,7 +68,7 @@ class TossedFrames:
         frames = self.frames.load(key, epoch, limit)
         if key not in self.tossed:
             return frames
-        generator = sample_generator(self.seed, epoch, zlib.crc32(key.encode()))
+        generator = sample_generator(self.seed, epoch, zlib.crc32(os.fsencode(key)))
         return frames[::-1] if generator.random() < 0.5 else frames
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:

@@ -22,6 +22,7 @@ from basicsr.engine.trainer import Hook, Trainer
 from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.differences import differences
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.dist import Ranks
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
@@ -72,7 +73,7 @@ class Record(Hook):
                 what = "; ".join(changes)
                 logger().warning(f"resumed with what differs from before, so results may too: {what}")
         content = json.dumps(with_checksum(record), indent=2, ensure_ascii=False)
-        write_bytes(self.paths.record(trainer.iteration), (content + "\n").encode(errors="backslashreplace"))
+        write_bytes(self.paths.record(trainer.iteration), (content + "\n").encode(errors=ESCAPED))
 
 
 def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None:

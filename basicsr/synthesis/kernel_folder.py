@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class KernelFolder:
     def fingerprint(self) -> str:
         """A short digest of names and file sizes."""
         sizes = [f"{key} {Path(self._storage.describe(key)).stat().st_size}" for key in self.keys]
-        return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode("\n".join(sizes))).hexdigest()[:16]
 
 
 def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kernel:

@@ -7,6 +7,9 @@ import unicodedata
 # Categories of Unicode: control, format, surrogate, separator of lines, of paragraphs.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+ESCAPED = "backslashreplace"
+"""How names with bytes that are no UTF-8 are encoded in JSON and CSV; JSON's own escapes look alike."""
+
 
 def shown(text: str) -> str:
     r"""One line, in which what is no visible character is escaped as in Python: ``\n``, ``\x1b``, ``\u202e``.
