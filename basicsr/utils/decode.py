@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -81,6 +81,7 @@ _ARITHMETIC = range(0xC9, 0xD0)  # frames of JPEG without Huffman codes
 # Pixels that a byte of a JPEG can stand for: each block of 64 has a Huffman code of at least one bit, in one
 # component that is halved at most.
 _MOST_OF_JPEG = 1024
+_BAND = 1 << 20  # pixels
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
 
@@ -485,8 +486,19 @@ def _pixels_of(picture: Image.Image, name: str) -> Array:
     if mode in ("I", "F", "LAB"):
         raise UserError(_unsupported(mode, name))
     if picture.has_transparency_data:
-        return np.array(picture.convert("RGBA"))
-    return np.array(picture.convert("L" if mode in ("1", "L") else "RGB"))
+        return _converted(picture, "RGBA")
+    return _converted(picture, "L" if mode in ("1", "L") else "RGB")
+
+
+def _converted(picture: Image.Image, mode: Literal["L", "RGB", "RGBA"]) -> Array:
+    """uint8 (H, W) or (H, W, C), in bands: at once Pillow would hold four copies."""
+    width, height = picture.size
+    pixels = np.empty((height, width) if mode == "L" else (height, width, len(mode)), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = picture.crop((0, top, width, bottom)).convert(mode)
+    return pixels
 
 
 def _tiff_page(data: bytes) -> tifffile.TiffPage:

@@ -21,8 +21,8 @@ from PIL import Image, ImageOps
 from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb
-from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.photo_file import PhotoFile, read_photo_file, write_photo_file, written_suffix
+from basicsr.utils.pixel_limit import PixelLimit
 
 ORIENTATION = 0x0112
 # Two decoders are each within 1 of the exact samples (T.83), which colours weigh by up to 1.772 (JFIF).
