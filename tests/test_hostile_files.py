@@ -18,7 +18,7 @@ from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_contents, save_contents
 from basicsr.config.load import read_options
 from basicsr.config.yaml_text import read_yaml
-from basicsr.masks.label_map import decode_label_map
+from basicsr.masks import decode_label_map, require_stack_fits
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.synthesis.kernel_folder import read_kernel
 from basicsr.utils.decode import decode, decode_photo
@@ -77,7 +77,7 @@ def test_a_png_that_is_as_large_as_it_says_is_refused_by_the_limit(colour_type):
 def test_a_mask_has_the_limit_of_its_partner():
     said = "a.png: 2000 x 2000 pixels are more than 4,096; it belongs to one of 64 x 64"
     require_refused(of_partner, png(2000, 2000), "a.png", match=said)
-    stack = npz_of_zeros("masks", (100, 1, 2000, 2000))
+    stack = npz_of_zeros("masks", (10, 1, 2000, 2000))
     require_refused(of_partner, stack, "a.npz", match="a.npz: 2000 x 2000 pixels are more than 4,096")
 
 
@@ -100,7 +100,7 @@ def test_other_pictures_that_say_more_than_they_have(file_type, said):
     require_refused(decode, picture_that_says(file_type, said), "a", match="a: ")
 
 
-@pytest.mark.parametrize("file_type", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000"])
+@pytest.mark.parametrize("file_type", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
 def test_a_picture_takes_twice_what_it_declares(file_type):
     """With the four bytes a pixel that decoders hold of three colours."""
     pixels = 4000 * 6000
@@ -121,9 +121,8 @@ def test_texts_of_a_png_have_one_limit_together():
 def test_a_stack_is_measured_before_it_is_unpacked():
     lying = npz_of_zeros("masks", (3000, 1, 1000, 1000), stored=1000)
     require_refused(decode_label_map, lying, "a.npz", match="3,000,000,000 bytes, of which the file has")
-    true = npz_of_zeros("masks", (5000, 700, 700))
     match = "a.npz: 5000 masks of 700 x 700 pixels are more than 2^31"
-    require_refused(decode_label_map, true, "a.npz", match=match)
+    require_refused(require_stack_fits, 5000, 700, 700, "a.npz", match=match)
 
 
 def test_run_lengths_are_measured_before_they_are_written_out():
