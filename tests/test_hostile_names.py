@@ -1,4 +1,4 @@
-"""Files whose names are commands of a terminal, several lines, turned text or no text: they are files like all."""
+"""Names that are commands of a terminal, several lines, turned text or no text: files like all others."""
 
 from __future__ import annotations
 
