@@ -163,6 +163,7 @@ def nested(depth: int, twice: bool) -> dict[str, Any]:
         ({"middle_blk_num": 10**7}, "a number beyond 1,048,576"),
         ({"middle_blk_num": 10**6}, "more tensors than its 61 weights"),
         ({"width": 20_000}, "more values than its 61 weights"),
+        ({"train_size": [1, 3, 100_000, 100_000]}, "crops of 100000 x 100000 pixels have more than 2^20"),
         ({"enc_blk_nums": [1] * 100_000}, "more than 10,000 parts"),
         ({"net": nested(90, twice=False)}, "nested more than 16 deep"),
         ({"net": nested(15, twice=True)}, "more than 10,000 parts"),

@@ -1,4 +1,4 @@
-"""Every network can be built without memory, so that its size is known before."""
+"""The size of every network is counted before it is built."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from basicsr.checkpoints import described
 from basicsr.checkpoints.described import require_size_of
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import ARCHS
@@ -15,13 +16,15 @@ from tests.archs.test_archs import OPTIONS
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_network_is_built_on_no_device_and_fits_its_own_weights(name):
-    options = OPTIONS[name]
-    with torch.device("meta"):
-        shapes = {key: tensor.shape for key, tensor in ARCHS.build(name, options).state_dict().items()}
-    net = ARCHS.build(name, options)
-    assert {key: tensor.shape for key, tensor in net.state_dict().items()} == shapes
-    require_size_of(lambda: ARCHS.build(name, options), net.state_dict(), Path("a.pth"))
+def test_every_network_fits_its_own_weights_and_not_fewer(monkeypatch, name):
+    def build() -> nn.Module:
+        return ARCHS.build(name, OPTIONS[name])
+
+    state = build().state_dict()
+    require_size_of(build, state, Path("a.pth"))
+    monkeypatch.setattr(described, "_MORE_TENSORS", len(state) - 1)
+    with pytest.raises(UserError, match="^a.pth: describes a network with more tensors than its 0 weights"):
+        require_size_of(build, {}, Path("a.pth"))
 
 
 def test_more_modules_than_weights_are_too_many():
