@@ -81,6 +81,7 @@ def test_a_mask_has_the_limit_of_its_partner():
     require_refused(of_partner, stack, "a.npz", match="a.npz: 2000 x 2000 pixels are more than 4,096")
 
 
+@pytest.mark.slow
 def test_a_label_map_within_the_limit_takes_what_it_is():
     """4 bytes a pixel of the map, and one of the PNG."""
     cost = cost_of(decode_label_map, png(8000, 8000), "a.png")
@@ -100,6 +101,7 @@ def test_other_pictures_that_say_more_than_they_have(file_type, said):
     require_refused(decode, picture_that_says(file_type, said), "a", match="a: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_type", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
 def test_a_picture_takes_twice_what_it_declares(file_type):
     """With the four bytes a pixel that decoders hold of three colours."""
@@ -109,6 +111,7 @@ def test_a_picture_takes_twice_what_it_declares(file_type):
     assert 3 * pixels < cost.bytes < 2 * 4 * pixels + CONSTANT
 
 
+@pytest.mark.slow
 def test_texts_of_a_png_have_one_limit_together():
     profile = png_chunk(b"iCCP", b"a\0\0" + deflated_zeros(200 << 20))
     xmp = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + deflated_zeros(200 << 20))

@@ -497,7 +497,7 @@ def _converted(picture: Image.Image, mode: Literal["L", "RGB", "RGBA"]) -> Array
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        pixels[top:bottom] = picture.crop((0, top, width, bottom)).convert(mode)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)).convert(mode))
     return pixels
 
 
