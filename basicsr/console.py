@@ -9,6 +9,7 @@ from importlib import import_module
 
 from basicsr import __version__
 from basicsr.commands import VERBS, module_of
+from basicsr.utils.display import shown
 
 PROGRAM = "sam-deblur"
 HELP = {"-h", "--help"}
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(listed, file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 2)
     else:
-        print(f"error: {_unknown(typed)}", file=sys.stderr)
+        print(f"error: {shown(_unknown(typed))}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -14,6 +14,7 @@ from basicsr.archs.base import (
     network_class,
     pooled,
 )
+from basicsr.checkpoints.described import require_size_of, require_small_description
 from basicsr.checkpoints.recognise import known, recognise_below
 from basicsr.checkpoints.unwrap import the_only_prefix
 from basicsr.checkpoints.weights import Weights, put_weights, read_weights
@@ -74,8 +75,8 @@ def rebuild_network(
 
     Raises:
         UnknownNetworkError: one line: no known network.
-        UserError: one line: no weight file, a description that does not fit, or a network
-            of a plugin that has not been loaded.
+        UserError: one line: no weight file, a description that does not fit or is of another size than the
+            weights, or a network of a plugin that has not been loaded.
     """
     weights, block = describe(path, param_key)
     if local is not None:
@@ -84,6 +85,7 @@ def rebuild_network(
         block = _with_padding(block, padding, path)
     name, options = split_type(block)
     try:
+        require_size_of(lambda: ARCHS.build(name, options), weights.state, path)
         net: Network = ARCHS.build(name, options)
     except ValueError as error:
         raise UserError(_describes_wrongly(path, str(error))) from error
@@ -133,6 +135,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     require_plugins(weights.plugins, path)
     if not weights.network:
         return _recognised(weights)
+    require_small_description(weights.network, path)
     name, options = split_type(weights.network)
     if name in ARCHS.names():
         options = network_class(name).completed(options, weights.state)

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,9 +27,14 @@ from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_pr
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.npz import Npz
 from basicsr.utils.plugins import plugins_of
 
 _OWN = "basicsr"
+# Weights hardly become smaller by packing, but for zeros among them; ours are not packed at all.
+_MOST_OF_ONE_BYTE = 16
+_MOST_SHOWN = 4  # tensors may share their values, e.g. those of a network and its average
+_ROOM = 1 << 26
 
 
 def save_network(
@@ -85,7 +89,13 @@ def load_contents(path: Path) -> dict[str, Any]:
             return _load_safetensors(path)
         if path.suffix == ".npz":
             return _load_npz(path)
+        unpacked = path.stat().st_size
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(info.file_size for info in archive.infolist())
+            _require_room(unpacked, path.stat().st_size, path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
+        _require_own_values(contents, unpacked, path)
     except UserError:
         raise
     except pickle.UnpicklingError as error:
@@ -210,6 +220,28 @@ def _prefix(net: nn.Module, weights: Weights) -> str:
     return the_only_prefix(list(found), weights.state, weights.path) if found else ""
 
 
+def _require_room(unpacked: int, packed: int, path: Path) -> None:
+    """Check what an archive says that it becomes."""
+    if unpacked > _MOST_OF_ONE_BYTE * packed + _ROOM:
+        what = f"has {packed:,} bytes that become {unpacked:,}, which no weights do"
+        raise UserError(f"{path}: {what}; fetch it again")
+
+
+def _require_own_values(contents: Any, unpacked: int, path: Path) -> None:
+    """Check that tensors are no larger than the file: views can show one value as often as they like."""
+    shown = 0
+    waiting, seen = [contents], set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Tensor):
+            shown += item.numel() * item.element_size()
+        elif isinstance(item, (Mapping, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += item.values() if isinstance(item, Mapping) else item
+    if shown > _MOST_SHOWN * unpacked + _ROOM:
+        raise UserError(f"{path}: shows {shown:,} bytes of weights and has {unpacked:,}; fetch it again")
+
+
 def _load_safetensors(path: Path) -> dict[str, Any]:
     from safetensors import safe_open
 
@@ -221,14 +253,16 @@ def _load_safetensors(path: Path) -> dict[str, Any]:
 
 def _load_npz(path: Path) -> dict[str, Any]:
     """Arrays by their names: variables of a network of another framework."""
-    with np.load(path, allow_pickle=False) as file:
-        try:
-            return {"params": {name: torch.from_numpy(file[name]) for name in file.files}}
-        except ValueError as error:
-            if "allow_pickle" not in str(error):
-                raise
-            what = "refused: it holds Python objects that could run code; save its numeric arrays alone"
-            raise UserError(f"{path}: {what}") from error
+    archive = Npz(path)
+    try:
+        unpacked = sum(archive.header(name).nbytes for name in archive.keys())  # noqa: SIM118
+        _require_room(unpacked, archive.packed_bytes(), path)
+        return {"params": {name: torch.from_numpy(archive.read(name)) for name in archive.keys()}}  # noqa: SIM118
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        what = "refused: it holds Python objects that could run code; save its numeric arrays alone"
+        raise UserError(f"{path}: {what}") from error
 
 
 def _read_own(own: Any, path: Path) -> tuple[dict[str, Any], WeightsFacts]:

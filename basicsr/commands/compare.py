@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} results/Demo-NAFNet results/Demo-SegNAFNet -o compare.html"
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur compare") 
         from basicsr.reporting.comparison import compare
 
         for note in compare(typed.results, typed.output):
-            print(f"note: {note}")
-        print(f"comparison: {typed.output}")
+            print(shown(f"note: {note}"))
+        print(shown(f"comparison: {typed.output}"))
 
     run_command(command, debug=False)

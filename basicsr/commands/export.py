@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from basicsr.config.cli import add_plugin_argument, add_weights_arguments, command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.errors import UserError
 from basicsr.utils.typed_path import typed_path
 
@@ -45,4 +46,8 @@ def command(typed: argparse.Namespace) -> None:
     from basicsr.utils.plugins import load_plugins
 
     load_plugins(typed.plugins, "--plugin")
-    print(export_onnx(typed.weights, typed.output, typed.local, typed.opset, typed.padding, typed.param_key))
+    print(
+        shown(
+            export_onnx(typed.weights, typed.output, typed.local, typed.opset, typed.padding, typed.param_key)
+        )
+    )

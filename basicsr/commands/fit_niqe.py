@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} datasets/GoPro/train/target datasets/niqe.npz"
@@ -30,6 +31,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur fit-niqe")
         from basicsr.protocols.fit_niqe import fit_niqe
 
         count = fit_niqe(typed.photos, typed.output, typed.overwrite, typed.workers)
-        print(f"{typed.output}: fitted to {count} photos")
+        print(shown(f"{typed.output}: fitted to {count} photos"))
 
     run_command(command, debug=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
@@ -36,8 +37,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur new") -> N
 def command(typed: argparse.Namespace) -> None:
     """Write the file, and say what to do with it."""
     file, test = write_start(typed.kind, typed.name, typed.folder)
-    print(f"{file}: a {typed.kind} to begin with; plugins: [{file.name}] in an option file loads it")
-    print(f"{test}: its test; python -m pytest {test}")
+    print(shown(f"{file}: a {typed.kind} to begin with; plugins: [{file.name}] in an option file loads it"))
+    print(shown(f"{test}: its test; python -m pytest {test}"))
 
 
 def write_start(kind: str, name: str, folder: Path) -> tuple[Path, Path]:

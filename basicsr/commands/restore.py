@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from basicsr.config.cli import add_plugin_argument, add_weights_arguments, command_parser, run_command
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
+from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS, PixelLimit
 from basicsr.utils.typed_path import expand, typed_path
 
 EXAMPLES = """examples:
@@ -91,6 +93,11 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         default=95,
         help="of JPEG and WebP, 0 to 100; default: 95",
     )
+    parser.add_argument(
+        "--max_pixels", type=_max_pixels, metavar="N", default=MAX_PIXELS,
+        help="of a photo or a frame; a file that declares more is refused before memory is taken for it; "
+        f"default: {MAX_PIXELS:,}, at most {LARGEST_MAX_PIXELS:,}",
+    )  # fmt: skip
     clips = parser.add_argument_group("clips, of networks that make several frames of a photo")
     clips.add_argument(
         "--frames", type=int, metavar="N",
@@ -143,6 +150,7 @@ def infer(typed: argparse.Namespace) -> None:
         frames=typed.frames,
         fps=typed.fps,
         debug=typed.debug,
+        limit=PixelLimit(typed.max_pixels, "cut it into parts, or raise --max_pixels"),
     )
     options = RestoreOptions(
         typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
@@ -163,6 +171,13 @@ def infer(typed: argparse.Namespace) -> None:
 def names_folder(output: str) -> bool:
     """Whether what was typed for an output means a folder: it is one, ends like one, or has no suffix."""
     return Path(output).is_dir() or output.endswith(("/", "\\")) or not Path(output).suffix
+
+
+def _max_pixels(typed: str) -> int:
+    count = int(typed)
+    if not 1 <= count <= LARGEST_MAX_PIXELS:
+        raise ArgumentTypeError(f"expected 1 to {LARGEST_MAX_PIXELS:,} (got {typed})")
+    return count
 
 
 def _tile(typed: str) -> int | str:

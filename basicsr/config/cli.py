@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
+from basicsr.utils.display import shown
 from basicsr.utils.errors import OptionError, SaidError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
 
@@ -35,12 +36,17 @@ def command_parser(called: str, about: str | None, examples: str) -> argparse.Ar
         about: shown as it stands, line by line.
         examples: the end of ``--help``; ``{command}`` becomes ``called``.
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=called,
         description=about,
         epilog=examples.replace("{command}", called),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
 
 
 _ABOUT = {
@@ -141,7 +147,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         # what all find is said once on each machine
         is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
         if not is_said and not isinstance(error, SaidError):
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            print(f"error: {error.shown}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:
         if debug:

@@ -12,14 +12,16 @@ import yaml
 
 from basicsr.config.option_files import find_base, find_option_file
 from basicsr.config.schema import Command, Config, effective_options, semantic_mistakes
-from basicsr.config.yaml_text import read_yaml
+from basicsr.config.yaml_text import LARGEST, read_yaml
 from basicsr.utils.convert import Mistakes, convert
 from basicsr.utils.errors import OptionError
 from basicsr.utils.log import logger
 from basicsr.utils.plugins import absolute, load_plugins
+from basicsr.utils.reading import read_file
 from basicsr.utils.registry import MODELS
 from basicsr.utils.typed_path import typed_path
 
+_MOST_BASES = 32
 # Blocks whose names a file chooses, and which of those may be taken away without being there.
 _NAMED = {"datasets": ("train", "val", "test"), "networks": (), "train.losses": (), "val.metrics": ()}
 
@@ -72,7 +74,7 @@ def read_options(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     Raises:
         OptionError: a file cannot be read, or an override cannot be applied.
     """
-    merged = _read_with_bases(typed_path(str(path)), ())
+    merged = _OptionFiles().read(typed_path(str(path)))
     for override in overrides:
         _apply_override(merged, override)
     return merged
@@ -111,28 +113,48 @@ def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
-def _read_with_bases(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
-    place = Path(os.path.realpath(path))
-    if place in readers:
-        raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
-    options = _read_file(path)
-    if _are_texts(options.get("plugins")):
-        options["plugins"] = [absolute(name, path.parent) for name in options["plugins"]]
-    bases = options.pop("base", None) or []
-    bases = [bases] if isinstance(bases, str) else bases
-    if not isinstance(bases, list) or not all(isinstance(base, str) and "\0" not in base for base in bases):
-        raise OptionError(
-            str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"]
-        )
-    merged: dict[str, Any] = {}
-    for base in bases:
-        merged = _merge(merged, _read_with_bases(find_base(base, path.parent), (*readers, place)))
-    return _merge(merged, options)
+class _OptionFiles:
+    """Option files with those that they inherit from; each is read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, dict[str, Any]] = {}
+
+    def read(self, path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
+        """The options of a file, merged.
+
+        Args:
+            readers: the files that led to it.
+        """
+        place = Path(os.path.realpath(path))
+        if place in readers:
+            raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
+        if len(readers) > _MOST_BASES:
+            raise OptionError(str(path), [f"base: more than {_MOST_BASES} option files follow each other"])
+        if place not in self._read:
+            self._read[place] = self._merged(path, (*readers, place))
+        return dict(self._read[place])
+
+    def _merged(self, path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
+        options = _read_file(path)
+        if _are_texts(options.get("plugins")):
+            options["plugins"] = [absolute(name, path.parent) for name in options["plugins"]]
+        bases = options.pop("base", None) or []
+        bases = [bases] if isinstance(bases, str) else bases
+        if not isinstance(bases, list) or not all(
+            isinstance(base, str) and "\0" not in base for base in bases
+        ):
+            raise OptionError(
+                str(path), [f"base: expected the path of an option file, or a list (got {bases!r})"]
+            )
+        merged: dict[str, Any] = {}
+        for base in bases:
+            merged = _merge(merged, self.read(find_base(base, path.parent), readers))
+        return _merge(merged, options)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        options, odd = read_yaml(path.read_bytes().decode())
+        options, odd = read_yaml(read_file(path, LARGEST).decode())
     except UnicodeDecodeError as error:
         raise OptionError(str(path), ["not UTF-8 text; save it as UTF-8"]) from error
     except OSError as error:

@@ -6,7 +6,13 @@ from typing import Any
 
 import yaml
 
+LARGEST = 1 << 18
+"""Bytes of an option file, which is some ten times the largest of the package."""
 _SHOWN = 60  # characters of a value in an error
+_DEEPEST = 32
+_MOST_NODES = 20_000
+_TEXT = "tag:yaml.org,2002:str"
+_LONGEST_NUMBER = 4_000  # characters; those of base 60 take time that grows with the square
 
 
 def read_yaml(text: str) -> tuple[Any, list[str]]:
@@ -16,8 +22,12 @@ def read_yaml(text: str) -> tuple[Any, list[str]]:
     taken); with two values it is a mistake. So is a block or list that contains itself.
 
     Raises:
-        ValueError: not YAML, or with a value that its type cannot hold; one line.
+        ValueError: not YAML, with a value that its type cannot hold, or larger than options are: 256 KiB of
+            text, 32 blocks or lists within each other, 20,000 values, where what an alias stands for counts
+            as often as it is named; one line.
     """
+    if len(text) > LARGEST:
+        raise ValueError(f"{len(text):,} characters, expected {LARGEST:,} at most")
     loader = None
     try:
         loader = _Loader(text)
@@ -26,8 +36,6 @@ def read_yaml(text: str) -> tuple[Any, list[str]]:
         what = ", ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
         raise ValueError(_one_line(what + (_place(mark) if mark else ""))) from error
-    except RecursionError as error:
-        raise ValueError("blocks or lists are nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(_one_line(str(error))) from error
     finally:
@@ -41,12 +49,32 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.odd: list[str] = []
+        self._depth = 0
+        self._sizes: dict[int, int] = {}  # values in a composed node, by its id
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            what = f"blocks or lists are nested more than {_DEEPEST} deep"
+            raise yaml.composer.ComposerError(None, None, what, self.get_mark())
         node = super().compose_node(parent, index)
+        self._depth -= 1
         if isinstance(node, yaml.CollectionNode) and node.end_mark is None:  # an alias inside its own anchor
             raise yaml.composer.ComposerError(None, None, "a block or list contains itself", node.start_mark)
+        if node is not None and id(node) not in self._sizes:
+            self._sizes[id(node)] = self._count(node)
         return node
+
+    def _count(self, node: yaml.Node) -> int:
+        """How many values a node stands for."""
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        inner = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
+        count = 1 + sum(self._sizes[id(part)] for part in inner)
+        if count > _MOST_NODES:
+            raise yaml.composer.ComposerError(
+                None, None, f"more than {_MOST_NODES:,} values", node.start_mark
+            )
+        return count
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         # The text is looked at before `<<` fills in keys, which may well be given again to replace them.
@@ -70,11 +98,13 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """As PyYAML; what its constructors let through (``!!bool maybe``) has its place, too."""
         try:
+            if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _LONGEST_NUMBER:
+                raise ValueError(f"more than {_LONGEST_NUMBER:,} characters")
             value = super().construct_object(node, deep)
             if isinstance(value, int):
                 str(value)  # Python refuses to write numbers of thousands of digits, so to name them
             return value
-        except (yaml.YAMLError, RecursionError):
+        except yaml.YAMLError:
             raise
         except Exception as error:
             kind = node.tag.rpartition(":")[2]

@@ -6,7 +6,6 @@ B-AIST++ (Zhong et al., "Animation from Blur", ECCV 2022) has one a clip, as Hyp
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from basicsr.data.transforms import Arrays
 from basicsr.utils.errors import UserError
+from basicsr.utils.reading import LARGEST_TEXT, parse_json, read_file
 
 Box = tuple[int, int, int, int]
 
@@ -47,9 +47,11 @@ def read_box(path: Path) -> Box:
         UserError: it cannot be read, or holds something else.
     """
     try:
-        data = path.read_bytes()
-        content = json.loads(data) if path.suffix == ".json" else _Numbers(io.BytesIO(data)).load()
+        data = read_file(path, LARGEST_TEXT)
+        content = parse_json(data) if path.suffix == ".json" else _Numbers(io.BytesIO(data)).load()
         x0, y0, x1, y1 = (round(float(value)) for value in content["bbox"])
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except Exception as error:  # damaged pickles raise nearly anything

@@ -19,8 +19,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from basicsr.storage.base import as_key
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.reading import LARGEST_TEXT, parse_json, read_file
 
 Order = Literal["ignore", "keep", "reverse", "random"]
 Partition = Literal["train", "val", "test"]
@@ -83,7 +85,7 @@ class ClipMetadata:
         """Write the file beside ``path`` and rename it."""
         records = [clip.to_record() for clip in self.clips]
         content = {"name": self.name, "frame_per_seq": self.frames, "data": records}
-        write_bytes(path, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
+        write_bytes(path, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
 
 def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: str = "") -> ClipMetadata:
@@ -121,7 +123,7 @@ def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: st
         shown = mistakes[:_SHOWN]
         more = [f".. and {len(mistakes) - _SHOWN} more"] if len(mistakes) > _SHOWN else []
         what = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}; mend the file"
-        raise UserError("\n  ".join([f"{path}: {what}:", *shown, *more]))
+        raise UserError(f"{path}: {what}:", [*shown, *more])
     return ClipMetadata(str(name), count, known)
 
 
@@ -132,7 +134,7 @@ def key_of(path: str) -> str:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_file(path, LARGEST_TEXT))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from basicsr.data.paired import ImageDataset
 from basicsr.data.transforms import Arrays
 from basicsr.utils.convert import Count, ExistingFile
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.registry import DATASETS
 from basicsr.utils.rng import sample_generator
 
@@ -61,12 +63,12 @@ class TossedFrames:
         """In the order of the file."""
         return self.frames.keys()
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """All frames of ``key``."""
-        frames = self.frames.load(key, epoch)
+        frames = self.frames.load(key, epoch, limit)
         if key not in self.tossed:
             return frames
-        generator = sample_generator(self.seed, epoch, zlib.crc32(key.encode()))
+        generator = sample_generator(self.seed, epoch, zlib.crc32(os.fsencode(key)))
         return frames[::-1] if generator.random() < 0.5 else frames
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:

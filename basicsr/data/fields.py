@@ -25,6 +25,7 @@ from basicsr.storage import Storage, open_storage
 from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb, decode_single, to_chw, to_tensor
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Backend = Literal["disk", "lmdb"]
 
@@ -55,14 +56,15 @@ class Field(Protocol):
         """What there is, in order; the same in every epoch."""
         ...
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """The array of one sample, (.., H, W).
 
         Args:
             epoch: of training, from 0; evaluation is 0. It may decide what is read.
+            limit: of the pixels of a file, to be checked before it is decoded.
 
         Raises:
-            UserError: it cannot be read; the file is named.
+            UserError: it cannot be read, or is larger; the file is named.
         """
         ...
 
@@ -83,7 +85,7 @@ class StoredField:
         name: key in the sample.
         root: folder or LMDB, for messages.
         storage: bytes by key.
-        decode: (bytes, name for errors) -> array that ends in (H, W), still in the type of the file.
+        decode: (bytes, name for errors, limit) -> array that ends in (H, W), still in the type of the file.
         finish: array after the transforms -> tensor.
         is_image: whether that is RGB in [0, 1].
     """
@@ -91,7 +93,7 @@ class StoredField:
     name: str
     root: str
     storage: Storage
-    decode: Callable[[bytes, str], NDArray[Any]]
+    decode: Callable[[bytes, str, PixelLimit], NDArray[Any]]
     finish: Callable[[NDArray[Any]], torch.Tensor]
     is_image: bool = False
 
@@ -99,9 +101,9 @@ class StoredField:
         """Those of the storage, sorted."""
         return self.storage.keys()
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """The decoded file, in every epoch the same."""
-        return self.decode(self.storage.read(key), self.storage.describe(key))
+        return self.decode(self.storage.read(key), self.storage.describe(key), limit)
 
     def places(self, key: str) -> str:
         """The file, or the entry of an LMDB."""
@@ -143,9 +145,9 @@ class ChosenField:
         """In the order of ``chosen``."""
         return list(self.chosen)
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """The decoded file, in every epoch the same."""
-        return self.stored.load(self.chosen[key], epoch)
+        return self.stored.load(self.chosen[key], epoch, limit)
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:
         """As of what is stored."""
@@ -194,9 +196,9 @@ class FramesField:
         """In the order of ``chosen``."""
         return list(self.chosen)
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """All frames of ``key``, which have one size and one depth."""
-        arrays = [self.frame.load(frame, epoch) for frame in self.chosen[key]]
+        arrays = [self.frame.load(frame, epoch, limit) for frame in self.chosen[key]]
         for frame, array in zip(self.chosen[key], arrays, strict=True):
             if (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
                 found = f"has {_looks(array)}, the first frame of '{key}' {_looks(arrays[0])}"
@@ -227,7 +229,7 @@ def mask_field(name: str, root: str, backend: Backend) -> StoredField:
 def label_field(name: str, root: str, backend: Backend) -> StoredField:
     """A label map in any format of `decode_label_map`, told apart by content."""
     storage = open_storage(root, backend, (".png", ".npz"))
-    return StoredField(name, root, storage, decode_label_map, _to_int_tensor)
+    return StoredField(name, root, storage, _decode_labels, _to_int_tensor)
 
 
 def _looks(array: NDArray[Any]) -> str:
@@ -235,12 +237,16 @@ def _looks(array: NDArray[Any]) -> str:
     return f"{width}x{height} pixels of {array.dtype.itemsize * 8} bits"
 
 
-def _decode_image(data: bytes, name: str) -> NDArray[Any]:
-    return to_chw(decode_rgb(data, name))
+def _decode_image(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
+    return to_chw(decode_rgb(data, name, limit))
 
 
-def _decode_mask(data: bytes, name: str) -> NDArray[Any]:
-    return decode_single(data, name)[np.newaxis]
+def _decode_mask(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
+    return decode_single(data, name, limit)[np.newaxis]
+
+
+def _decode_labels(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
+    return decode_label_map(data, name, limit=limit)
 
 
 def _to_int_tensor(array: NDArray[Any]) -> torch.Tensor:

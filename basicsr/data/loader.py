@@ -123,8 +123,7 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
                 if patience.why is not None:
                     raise UserError(patience.why) from None
                 if isinstance(error, UserError):
-                    said = str(error).strip().splitlines()[-1]
-                    raise UserError(said.split("UserError: ")[-1]) from None
+                    raise UserError(str(error).split("UserError: ")[-1].strip()) from None
                 raise
             patience.end()
             yield batch

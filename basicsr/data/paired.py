@@ -22,6 +22,7 @@ from basicsr.storage import read_meta_info
 from basicsr.utils.convert import Advice, Count, ExistingFile, ExistingFolder, FileTemplate
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.registry import DATASETS, TRANSFORMS, WITHOUT_TRUTH, Nested
 from basicsr.utils.rng import sample_generator
 
@@ -147,7 +148,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         """
         number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
         key = self.keys[number % len(self.keys)]
-        arrays = {field.name: field.load(self.field_key(field, key), epoch) for field in self.fields}
+        arrays = self._load(key, epoch)
         self._check_sizes(key, arrays)
         generator = sample_generator(self.seed, epoch, number)
         remarks = self._without_regions(key, arrays) if self.train else []
@@ -215,6 +216,16 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
     def field_key(self, field: Field, key: str) -> str:
         """What ``key``, one of the reference's, is called in another field."""
         return key
+
+    def _load(self, key: str, epoch: int) -> Arrays:
+        """All fields, the reference first, which tells how large the others can be."""
+        reference = self.field(self.reference)
+        first = reference.load(self.field_key(reference, key), epoch)
+        limit = PixelLimit.of_partner(*first.shape[-2:])
+        return {
+            field.name: first if field is reference else field.load(self.field_key(field, key), epoch, limit)
+            for field in self.fields
+        }
 
     def _check_sizes(self, key: str, arrays: Arrays) -> None:
         height, width = arrays[self.reference].shape[-2:]

@@ -13,7 +13,7 @@ _SHOWN = 10
 def templated(key: str, template: str) -> str:
     """``filename_tmpl`` applied to the last part of a key: ``("clip/7", "{}_blur")`` -> ``"clip/7_blur"``."""
     path = PurePosixPath(key)
-    return str(path.with_name(template.format(path.name)))
+    return str(path.with_name(template.replace("{}", path.name)))
 
 
 def require_same(expected: Iterable[str], found: Iterable[str], left: str, right: str) -> None:

@@ -19,6 +19,7 @@ from basicsr.utils.dist import Ranks, wait_for_all
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.registry import DATASETS, SEGMENTERS, Nested, split_type
 
 _COMPLETE = "complete"
@@ -106,11 +107,11 @@ class RefreshedLabels:
         """Those of the first ones."""
         return self.first.keys()
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """int32 (H, W); waits until the maps of the epoch are made."""
         made_in = epoch // self.every * self.every
         if made_in == 0:
-            return self.first.load(key, epoch)
+            return self.first.load(key, epoch, limit)
         folder = self.folder / str(made_in)
         waited = 0.0
         while not (folder / _COMPLETE).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ class SyntheticRainDataset(ImageDataset):
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
         if not self.train:
-            generator = sample_generator(0, 0, zlib.crc32(key.encode()))
+            generator = sample_generator(0, 0, zlib.crc32(os.fsencode(key)))
         gt = self.field("gt").finish(arrays["gt"])
         height, width = gt.shape[-2:]
         rain = torch.from_numpy(rain_layer(height, width, self._rules, generator))

@@ -20,9 +20,11 @@ from basicsr.engine.trainer import Hook, Trainer
 from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.differences import differences
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.dist import Ranks
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger, unwritten_is_told
+from basicsr.utils.reading import parse_json
 
 _ROOT = Path(basicsr.__file__).resolve().parents[1]
 
@@ -70,7 +72,7 @@ class Record(Hook):
                 logger().warning(f"resumed with what differs from before, so results may too: {what}")
         content = json.dumps(with_checksum(record), indent=2, ensure_ascii=False)
         with unwritten_is_told("the record of this run is missing"):
-            data = (content + "\n").encode(errors="backslashreplace")
+            data = (content + "\n").encode(errors=ESCAPED)
             write_bytes(self.paths.record(trainer.iteration), data)
 
 
@@ -81,7 +83,7 @@ def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None
         return None
     file = paths.record(max(found))
     try:
-        return without_checksum(json.loads(file.read_bytes()))
+        return without_checksum(parse_json(file.read_bytes()))
     except (OSError, ValueError, AttributeError) as error:
         logger().warning(f"{file}: damaged ({error}); what has changed since cannot be told")
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from basicsr.config.paths import ResultPaths
 from basicsr.engine.evaluator import Evaluation
+from basicsr.utils.display import ESCAPED, Lines
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import json_safe, logger
 
@@ -29,7 +30,7 @@ def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None
     writer.writeheader()
     for item in evaluations:
         writer.writerows({"dataset": item.name, **row} for row in item.rows)
-    write_bytes(paths.metrics_csv, buffer.getvalue().encode())
+    write_bytes(paths.metrics_csv, buffer.getvalue().encode(errors=ESCAPED))
 
 
 def _summarised(evaluation: Evaluation) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def _summarised(evaluation: Evaluation) -> dict[str, Any]:
 def publish_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
     """`write_results`, the table in the log, and where everything lies."""
     write_results(paths, evaluations)
-    logger().info("results\n" + table(evaluations))
+    logger().info(Lines("results\n" + table(evaluations)))
     logger().info(f"metrics: {paths.metrics_json} and {paths.metrics_csv}")
     if paths.visualization.is_dir():
         logger().info(f"pictures: {paths.visualization}")

@@ -12,6 +12,7 @@ from basicsr.config.paths import ExperimentPaths, iteration_of, set_file_aside
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
+from basicsr.utils.reading import parse_json
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def is_before(iteration: int, trouble: int) -> bool:
 def read_trouble(paths: ExperimentPaths) -> int | None:
     """The first iteration of the trouble that a run ended in."""
     try:
-        content = json.loads(paths.trouble.read_bytes())
+        content = parse_json(paths.trouble.read_bytes())
         return int(content["since"])
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -12,6 +12,7 @@ from basicsr.layers.padding import repeat_edge
 
 # The window at train_size 256 is 384 pixels (published).
 _WINDOW_RATIO = 1.5
+_LARGEST_CROP = 1 << 20
 
 
 class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
@@ -74,7 +75,14 @@ def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
     Args:
         net: a network with an ``example_inputs(height, width)`` method.
         train_size: (1, C, H, W) of the training crops; windows are 1.5 times as large.
+
+    Raises:
+        ValueError: crops of more than 2^20 pixels; the network runs once on one.
     """
+    height, width = train_size[-2:]
+    if height * width > _LARGEST_CROP:
+        found = f"crops of {width} x {height} pixels have more than 2^20"
+        raise ValueError(f"train_size: {found}; take smaller ones")
     pools = {name: module for name, module in net.named_modules() if isinstance(module, GlobalAvgPool2d)}
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
@@ -83,7 +91,6 @@ def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
 
     hooks = [pool.register_forward_pre_hook(note_size) for pool in pools.values()]
     was_training = net.training
-    height, width = train_size[-2:]
     with torch.no_grad():
         net.eval()(*net.example_inputs(height, width))  # type: ignore[operator]
     net.train(was_training)

@@ -13,7 +13,13 @@ from basicsr.masks.label_map import (
     to_stack,
     write_label_map,
 )
-from basicsr.masks.legacy import coco_rle_to_mask, grey_to_labels, published_grey, read_published_npz
+from basicsr.masks.legacy import (
+    coco_rle_to_mask,
+    grey_to_labels,
+    published_grey,
+    read_published_npz,
+    require_stack_fits,
+)
 
 __all__ = [
     "MAX_REGIONS",
@@ -29,6 +35,7 @@ __all__ = [
     "read_label_map",
     "read_published_npz",
     "relabel",
+    "require_stack_fits",
     "to_stack",
     "write_label_map",
 ]

@@ -12,11 +12,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.masks.legacy import Masks, as_planes, grey_to_labels, published_grey, read_published_npz
+from basicsr.masks.legacy import (
+    Masks,
+    as_planes,
+    grey_to_labels,
+    published_grey,
+    read_published_npz,
+    require_stack_fits,
+)
 from basicsr.utils.decode import decode_indices, is_palette_png
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.image import decode_single, encode_png
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
+from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 MAX_REGIONS = 65535
 LabelMap = NDArray[np.int32]
@@ -118,8 +127,14 @@ def _paint_smallest_last(planes: Masks, name: str) -> LabelMap:
 
 
 def to_stack(labels: NDArray[Any]) -> Masks:
-    """Label map (H, W) -> bool (K, H, W): one plane for each id >= 1 that occurs, ascending."""
+    """Label map (H, W) -> bool (K, H, W): one plane for each id >= 1 that occurs, ascending.
+
+    Raises:
+        UserError: no label map, or one whose planes would be too many, see `require_stack_fits`.
+    """
     ids = np.unique(check_label_map(labels, "labels"))
+    height, width = labels.shape
+    require_stack_fits(ids.size, height, width, "labels")
     stack: Masks = labels == ids[ids > 0, None, None]
     return stack
 
@@ -129,7 +144,9 @@ def encode_label_map(labels: NDArray[Any], name: str = "labels") -> bytes:
     return encode_png(check_label_map(labels, name).astype(np.uint16))
 
 
-def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> LabelMap:
+def decode_label_map(
+    data: bytes, name: str, overlap: Overlap = "exact", limit: PixelLimit = OF_PHOTOS
+) -> LabelMap:
     """Bytes of a mask file -> label map; the content decides which of four formats it is.
 
     A grey PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
@@ -139,33 +156,34 @@ def decode_label_map(data: bytes, name: str, overlap: Overlap = "exact") -> Labe
 
     Args:
         name: file or key, for the error.
+        limit: of the pixels of the map; of a stack, those of one mask.
 
     Raises:
-        UserError: none of these, or damaged.
+        UserError: none of these, damaged, or larger than ``limit``.
     """
     if data.startswith(b"PK"):
-        return from_stack(read_published_npz(data, name), overlap, name)
+        return from_stack(read_published_npz(data, name, limit), overlap, name)
     if not data.startswith(b"\x89PNG"):
         known = "a PNG (grey of 16 or 8 bits, or with a palette) or an .npz stack"
         raise UserError(f"{name}: not a mask file; expected {known}")
-    ids = decode_ids(data, name)
+    ids = decode_ids(data, name, limit)
     is_published = ids.dtype == np.uint8 and not is_palette_png(data)
     return grey_to_labels(ids, name) if is_published else check_label_map(ids, name)
 
 
-def decode_ids(data: bytes, name: str) -> NDArray[Any]:
+def decode_ids(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
     """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or what is grey.
 
     Raises:
-        UserError: no image, damaged, or with colours that are no palette's.
+        UserError: no image, damaged, larger than ``limit``, or with colours that are no palette's.
     """
-    return decode_indices(data, name) if is_palette_png(data) else decode_single(data, name)
+    return (decode_indices if is_palette_png(data) else decode_single)(data, name, limit)
 
 
 def read_label_map(path: Path, overlap: Overlap = "exact") -> LabelMap:
     """`decode_label_map` of a file."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, LARGEST_IMAGE)
     except OSError as error:
         raise UserError(f"{path}: the mask file cannot be read ({error.strerror}); check the path") from error
     return decode_label_map(data, str(path), overlap)

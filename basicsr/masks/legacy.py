@@ -7,16 +7,20 @@ with it. Run lengths are what SAM's own tools write.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.utils.errors import UserError
+from basicsr.utils.npz import Npz
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Masks = NDArray[np.bool_]
+_LONGEST_NUMBER = 64  # bits
+_LARGEST_STACK = 1 << 31  # pixels, a byte each
 
 
 def as_planes(masks: NDArray[Any], name: str = "masks") -> Masks:
@@ -25,27 +29,48 @@ def as_planes(masks: NDArray[Any], name: str = "masks") -> Masks:
     Raises:
         UserError: another shape or type, or no pixels.
     """
-    planes = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
-    if planes.dtype != np.bool_ or planes.ndim != 3 or 0 in planes.shape[1:]:
-        wanted, found = "a boolean stack (M, H, W) or (M, 1, H, W)", f"{masks.dtype} {masks.shape}"
+    _plane_size(masks.shape, masks.dtype, name)
+    return masks[:, 0] if masks.ndim == 4 else masks
+
+
+def _plane_size(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> tuple[int, int]:
+    is_stack = len(shape) == 3 or (len(shape) == 4 and shape[1] == 1)
+    if dtype != np.bool_ or not is_stack or 0 in shape[-2:]:
+        wanted, found = "a boolean stack (M, H, W) or (M, 1, H, W)", f"{dtype} {shape}"
         raise UserError(f"{name}: expected {wanted}, found {found}; convert it")
-    return planes
+    return shape[-2], shape[-1]
 
 
-def read_published_npz(data: bytes, name: str) -> Masks:
-    """Bytes of a SAM-Deblur ``.npz`` file with the key ``masks``, bool (M, 1, H, W) -> (M, H, W).
+def require_stack_fits(count: int, height: int, width: int, name: str) -> None:
+    """Check the size of a stack before memory is taken for it.
 
     Raises:
-        UserError: damaged, without that key, of another shape or type, or with pickled objects.
+        UserError: more than 2^31 pixels in all.
+    """
+    if count * height * width > _LARGEST_STACK:
+        found = f"{count} masks of {width} x {height} pixels"
+        raise UserError(f"{name}: {found} are more than 2^31 pixels in all; keep the masks as a label map")
+
+
+def read_published_npz(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Masks:
+    """Bytes of a SAM-Deblur ``.npz`` file with the key ``masks``, bool (M, 1, H, W) -> (M, H, W).
+
+    Args:
+        name: file or key, for the error.
+        limit: of the pixels of a mask.
+
+    Raises:
+        UserError: damaged, without that key, of another shape or type, with pickled objects, or larger than
+            ``limit`` or, in all, than `require_stack_fits` allows.
     """
     if not data.startswith(b"PK"):
         raise UserError(f"{name}: not an .npz file; save the stack with numpy.savez_compressed")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            if "masks" not in archive:
-                found = ", ".join(archive) or "none"
-                raise UserError(f"{name}: expected the key 'masks', found {found}; save the stack as 'masks'")
-            masks = archive["masks"]
+        archive = Npz(data)
+        if "masks" not in archive.keys():  # noqa: SIM118 - it is no mapping
+            found = ", ".join(archive.keys()) or "none"
+            raise UserError(f"{name}: expected the key 'masks', found {found}; save the stack as 'masks'")
+        return read_stack(archive, "masks", name, limit)
     except UserError:
         raise
     except Exception as error:  # NumPy parses the header as Python and lets any error of that through
@@ -54,7 +79,20 @@ def read_published_npz(data: bytes, name: str) -> Masks:
             raise UserError(f"{name}: {why}; save 'masks' as a boolean array") from error
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
-    return as_planes(np.asarray(masks), name)
+
+
+def read_stack(archive: Npz, key: str, name: str, limit: PixelLimit) -> Masks:
+    """A stack of masks (M, H, W) of an archive, whose size is compared with ``limit`` before it is unpacked.
+
+    Raises:
+        UserError: another shape or type, or too large.
+        Exception: damaged; any kind.
+    """
+    header = archive.header(key)
+    height, width = _plane_size(header.shape, header.dtype, name)
+    limit.check(width, height, name)
+    require_stack_fits(header.shape[0], height, width, name)
+    return as_planes(archive.read(key), name)
 
 
 def published_grey(masks: NDArray[Any]) -> NDArray[np.uint8]:
@@ -81,23 +119,27 @@ def grey_to_labels(grey: NDArray[Any], name: str = "grey") -> NDArray[np.int32]:
     if grey.dtype != np.uint8 or grey.ndim != 2:
         found = f"{grey.dtype} {grey.shape}"
         raise UserError(f"{name}: expected a grey image uint8 (H, W), found {found}; convert it")
-    ids = np.cumsum(np.bincount(grey.ravel(), minlength=256) > 0, dtype=np.int32)
-    labels: NDArray[np.int32] = ids[grey]
-    return labels
+    # Arrays as indices would be copied with 8 bytes a pixel.
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])
+    ids = np.cumsum(counts.ravel() > 0, dtype=np.int32)
+    return np.asarray(cv2.LUT(grey, ids), np.int32)
 
 
-def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE") -> Masks:
+def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE", limit: PixelLimit = OF_PHOTOS) -> Masks:
     """COCO run lengths ``{"size": [H, W], "counts": ...}`` -> bool (H, W).
 
     ``counts`` alternates runs outside and inside the mask, column by column: a list of integers, or COCO's
     compressed string.
 
     Raises:
-        UserError: a key is missing, the string is not one of COCO's, or the runs do not fill the image.
+        UserError: a key is missing, the string is not one of COCO's, the runs do not fill the image, or it is
+            larger than ``limit``.
     """
     size, counts = rle.get("size"), rle.get("counts")
     if not _are_whole(size) or len(size) != 2 or min(size) < 1:
         raise UserError(f"{name}: expected 'size': [height, width], found {size!r}; is it a COCO mask?")
+    height, width = size
+    limit.check(width, height, name)
     if isinstance(counts, str):
         counts = counts.encode()
     if isinstance(counts, bytes):
@@ -107,7 +149,6 @@ def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE") -> Masks:
     else:
         found = type(counts).__name__
         raise UserError(f"{name}: expected 'counts', integers or a string, found {found}; is it a COCO mask?")
-    height, width = size
     if min(runs, default=0) < 0:
         raise UserError(f"{name}: a run of {min(runs)} pixels; write the mask again")
     if sum(runs) != height * width:
@@ -133,6 +174,8 @@ def _decompress(text: bytes, name: str) -> list[int]:
         if not 0 <= bits < 64:
             found = repr(chr(character))
             raise UserError(f"{name}: {found} is no character of COCO's strings; write the mask again")
+        if shift > _LONGEST_NUMBER:
+            raise UserError(f"{name}: a run of more than 2^{_LONGEST_NUMBER} pixels; write the mask again")
         number |= (bits & 31) << shift
         shift += 5
         if bits & 32:

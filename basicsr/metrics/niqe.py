@@ -26,13 +26,15 @@ from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import Border, ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.errors import UserError
-from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_bytes
+from basicsr.utils.mat import read_mat
+from basicsr.utils.npz import Npz
 
 Values = NDArray[np.float64]
 
 BLOCK = 96  # pixels at the first scale, half of it at the second
 FEATURES = 36
+_LARGEST_MAT = 1 << 26  # bytes
 SHARP = 0.75  # of the sharpest block of a pristine photo
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbour
 # MATLAB's imresize by 1/2: the cubic (a = -1/2) stretched to 8 pixels
@@ -134,11 +136,11 @@ def read_pristine(path: Path) -> Pristine:
     """
     try:
         if path.suffix.lower() == ".mat":
-            matlab = optional_import("scipy.io", f"reading {path}", "pip install scipy").loadmat(path)
+            matlab = read_mat(path, str(path), _LARGEST_MAT)
             mean, covariance = matlab["mu_prisparam"], matlab["cov_prisparam"]
         else:
-            with np.load(path, allow_pickle=False) as archive:
-                mean, covariance = archive["mu_pris_param"], archive["cov_pris_param"]
+            archive = Npz(path)
+            mean, covariance = (archive.read(key, FEATURES**2) for key in ("mu_pris_param", "cov_pris_param"))
         mean, covariance = np.asarray(mean, np.float64).ravel(), np.asarray(covariance, np.float64)
     except UserError:
         raise

@@ -8,6 +8,7 @@ coin hit 1/2 and con 1/4 (of three pairs), and any antisymmetric score has hit 1
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import Annotated, Any, Literal
 
@@ -77,7 +78,7 @@ def trivial_scores(gt: Array, key: str, baseline: Baseline) -> tuple[Scores, Sco
     require_choice("baseline", baseline, ("coin", "constant", "brightness"))
     half = len(gt) // 2
     if baseline == "coin":
-        generator = np.random.default_rng(zlib.crc32(key.encode()))
+        generator = np.random.default_rng(zlib.crc32(os.fsencode(key)))
         there, back = generator.choice([-1.0, 1.0], (2, half))
         return there, back
     if baseline == "constant":

@@ -19,10 +19,12 @@ import msgspec
 import basicsr
 from basicsr.utils.checksum import with_checksum, without_checksum
 from basicsr.utils.differences import differences
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, remove_dead, require_short_names, write_bytes
 from basicsr.utils.folder_lock import FolderLock
 from basicsr.utils.log import logger
+from basicsr.utils.reading import parse_json
 
 MANIFEST = "manifest.json"
 VERSION = "version"
@@ -77,7 +79,7 @@ def claim_folder(
         way_on = "take another folder, or --overwrite to replace it"
         raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
     content = with_checksum({**parameters, VERSION: basicsr.__version__})
-    write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
 
 def lock_of(folder: Path, index: int, count: int) -> Path:
@@ -110,7 +112,7 @@ def identify(parameters: Mapping[str, Any]) -> str:
 
 def to_line(record: msgspec.Struct) -> str:
     """One JSON line with a checksum."""
-    return msgspec.json.encode(with_checksum(msgspec.to_builtins(record))).decode()
+    return json.dumps(with_checksum(msgspec.to_builtins(record)), ensure_ascii=False, separators=(",", ":"))
 
 
 def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
@@ -121,7 +123,8 @@ def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
     """
     for line in file.read_bytes().splitlines():
         try:
-            yield msgspec.convert(without_checksum(msgspec.json.decode(line, type=dict[str, Any])), kind)
+            content = msgspec.convert(parse_json(line), dict[str, Any])
+            yield msgspec.convert(without_checksum(content), kind)
         except ValueError:
             continue
 
@@ -150,7 +153,7 @@ class RecordFile:
 
 def _read(manifest: Path) -> dict[str, Any]:
     try:
-        content = json.loads(manifest.read_bytes())
+        content = parse_json(manifest.read_bytes())
         if isinstance(content, dict):
             return without_checksum(content)
     except ValueError as error:

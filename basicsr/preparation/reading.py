@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from basicsr.masks.label_map import decode_label_map
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_rgb, decode_single
+from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 Array = NDArray[Any]
 
@@ -22,7 +23,7 @@ def read_bytes(path: Path) -> bytes:
         UserError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_file(path, LARGEST_IMAGE)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
 

@@ -63,4 +63,5 @@ def finish_together(work: Callable[[], object], ranks: Ranks) -> None:
         errors = [found for found in watch.gather(error) if found is not None]
     watch.leave()
     if errors and ranks.is_main:
-        raise UserError("\n".join(dict.fromkeys(errors)))
+        first, *others = dict.fromkeys(errors)
+        raise UserError(first, others)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from basicsr.metrics.summary import Summary
 from basicsr.utils.errors import UserError
+from basicsr.utils.reading import parse_json
 
 METRICS = "metrics.json"
 
@@ -46,7 +46,7 @@ def frame_table(results: Sequence[Path], metric: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content: dict[str, Any] = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); name the folder of a test") from error
     return content

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import os
@@ -11,8 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from basicsr.reporting.model import Document, Report, to_document
+from basicsr.utils.display import shown
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.reading import parse_json
 
 _HERE = Path(__file__).parent
 _BEGIN = '<script id="report" type="application/json">'
@@ -26,11 +30,14 @@ def write_report(path: Path, report: Report) -> None:
 
 def write_page(path: Path, document: Document) -> None:
     """Write the page of a document, see `basicsr.reporting.model`."""
+    script = _asset("page.js")
     parts = {
-        "title": html.escape(document["title"]),
+        "title": html.escape(shown(document["title"])),
         "style": _asset("page.css"),
         "data": f"{_BEGIN}{_script_safe(document)}{_END}",
-        "script": _asset("page.js"),
+        "script": script,
+        # The only script that the policy of the page lets run; what names put into it would be another.
+        "script_hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     }
     # In one pass: what is put in is not searched for further names.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
@@ -50,8 +57,8 @@ def read_page(path: Path) -> Document:
     _, found, rest = text.partition(_BEGIN)
     data, ended, _ = rest.partition(_END)
     try:
-        document: Any = json.loads(data) if found and ended else None
-    except json.JSONDecodeError:
+        document: Any = parse_json(data) if found and ended else None
+    except ValueError:
         document = None
     if not (isinstance(document, dict) and {"title", "runs", "sets"} <= document.keys()):
         raise UserError(f"{path}: not a report of this toolkit, or cut short; run the evaluation again")

@@ -31,6 +31,7 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
 from basicsr.utils.photo_file import PhotoFile, read_photo_file, require_size, write_photo_file
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 REPORT = "report.html"
 # What keeps one result from being written keeps all of them: a full disk, a folder that is read only.
@@ -52,6 +53,7 @@ class RestoreJob:
         fps: of such a clip of a photo, where it is one file.
         facts: (what, value) lines for the report.
         debug: stop at the first file that fails, with a traceback.
+        limit: of the pixels of a photo, or of a frame of a video.
     """
 
     output: Path
@@ -64,6 +66,7 @@ class RestoreJob:
     fps: float = 10.0
     facts: tuple[tuple[str, str], ...] = ()
     debug: bool = False
+    limit: PixelLimit = OF_PHOTOS
 
 
 def restore_all(
@@ -126,7 +129,7 @@ def restore_all(
     if broken:
         if len(items) == 1:
             raise UserError(broken[0])
-        raise UserError("\n  ".join([f"{len(broken)} of {len(missing)} could not be restored:", *broken]))
+        raise UserError(f"{len(broken)} of {len(missing)} could not be restored:", broken)
 
 
 def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None:
@@ -174,7 +177,7 @@ def _not_yet_shown(kept: Sequence[Item], job: RestoreJob) -> list[ReportImage]:
         if item.is_video or item.key in shown:
             continue
         try:
-            lq, restored = (read_photo_file(place).image for place in (item.source, item.target))
+            lq, restored = (read_photo_file(place, job.limit).image for place in (item.source, item.target))
         except UserError as error:
             logger().warning(f"{error}; not in the report")
             continue
@@ -223,7 +226,7 @@ class _Shown(NamedTuple):
 
 
 def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
-    file = read_photo_file(item.source)
+    file = read_photo_file(item.source, job.limit)
     height, width = file.image.shape[:2]
     is_one_clip = restorer.gives_clip and not job.is_folder and holds_clip(item.target)
     if not is_one_clip:
@@ -293,7 +296,7 @@ def _restore_video(
         return replace(restored, frames=chosen_frames(restored.frames, job.frames))
 
     if restorer.gives_clip:
-        beginning = [clip_of(frame).frames for frame in islice(video_pictures(item.source), 2)]
+        beginning = [clip_of(frame).frames for frame in islice(video_pictures(item.source, job.limit), 2)]
         continuity.begin(beginning)
         times = len(beginning[0])
     frames = 0
@@ -309,7 +312,9 @@ def _restore_video(
             first.append((frame, restored))
         return continuity.turned(restored.frames) if restorer.gives_clip else restored.image
 
-    said = restore_video(item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite, times=times)
+    said = restore_video(
+        item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite, times=times, limit=job.limit
+    )
     lq, restored = first[0]
     height, width = lq.shape[:2]
     seconds = time.perf_counter() - started

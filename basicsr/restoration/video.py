@@ -14,9 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from basicsr.restoration.video_frames import BT709, SMPTE170M, FrameConversion, Picture
+from basicsr.utils.display import shown
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_atomically
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -62,16 +64,20 @@ class VideoFacts:
     has_audio: bool
 
 
-def video_facts(path: Path) -> VideoFacts:
+def video_facts(path: Path, limit: PixelLimit = OF_PHOTOS) -> VideoFacts:
     """Read the head and the first frame of a video.
 
+    Args:
+        limit: of the pixels of a frame.
+
     Raises:
-        UserError: PyAV is missing, no such file, not a video, or its first frame is broken.
+        UserError: PyAV is missing, no such file, not a video, its first frame is broken, or it has more
+            pixels than ``limit``.
     """
     av = _import_av()
-    with _opened(av, path) as container:
-        video = _video_stream(container, path)
-        upright = FrameConversion(av, _first_frame(av, path))
+    with _opened(av, path, limit) as container:
+        video = _video_stream(container, path, limit)
+        upright = FrameConversion(av, _first_frame(av, path, limit))
         seconds = container.duration / _CLOCK if container.duration else None
         frames = video.frames or None
         if frames is None and seconds and video.average_rate:
@@ -89,6 +95,7 @@ def restore_video(
     overwrite: bool = False,
     progress: bool = True,
     times: int = 1,
+    limit: PixelLimit = OF_PHOTOS,
 ) -> list[str]:
     """Restore each frame of a video; memory does not grow with its length.
 
@@ -104,6 +111,7 @@ def restore_video(
         overwrite: replace an existing ``target``.
         progress: show a bar of frames with the remaining time.
         times: frames of the result for each of the source; more than 1 raises the frame rate.
+        limit: of the pixels of a frame.
 
     Returns:
         What could not be kept, a phrase each.
@@ -116,17 +124,17 @@ def restore_video(
     require_video_suffix(target)
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists already; choose another name or --overwrite")
-    frames = video_facts(source).frames
+    frames = video_facts(source, limit).frames
     notes: list[str] = []
 
     def write(temporary: Path) -> None:
         with (
-            _opened(av, source) as container,
+            _opened(av, source, limit) as container,
             av.open(str(temporary), "w") as output,
-            tqdm(desc=source.name, total=frames, unit="frame", disable=not progress) as bar,
+            tqdm(desc=shown(source.name), total=frames, unit="frame", disable=not progress) as bar,
         ):
-            video = _video_stream(container, source)
-            encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source), crf, times)
+            video = _video_stream(container, source, limit)
+            encoder = _FrameEncoder(av, output, target, video, _first_frame(av, source, limit), crf, times)
             copies, dropped = _copied_streams(av, container, output, video)
             _copy_tags(container, output)
             damaged = 0
@@ -147,16 +155,16 @@ def restore_video(
     return notes
 
 
-def video_pictures(path: Path) -> Iterator[Picture]:
+def video_pictures(path: Path, limit: PixelLimit = OF_PHOTOS) -> Iterator[Picture]:
     """The frames of a video, upright uint8 (H, W, 3) RGB, one at a time.
 
     Raises:
         UserError: as `video_facts`, or a frame is broken.
     """
     av = _import_av()
-    conversion = FrameConversion(av, _first_frame(av, path))
-    with _opened(av, path) as container:
-        video = _video_stream(container, path)
+    conversion = FrameConversion(av, _first_frame(av, path, limit))
+    with _opened(av, path, limit) as container:
+        video = _video_stream(container, path, limit)
         for frame, _ in _decoded(av, container, video, {}, path):
             if frame is not None:
                 yield conversion.to_rgb(frame)
@@ -375,28 +383,35 @@ def _copy_tags(container: InputContainer, output: OutputContainer) -> None:
 
 
 @contextmanager
-def _opened(av: ModuleType, path: Path) -> Iterator[InputContainer]:
+def _opened(av: ModuleType, path: Path, limit: PixelLimit) -> Iterator[InputContainer]:
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), options=_most_pixels(limit))
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path}: no video, or cut short ({error.strerror}); check path and file") from error
     with container:
         yield container
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def _video_stream(container: InputContainer, path: Path, limit: PixelLimit) -> VideoStream:
     """The first stream of moving pictures; covers are streams too."""
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.attached_pic:
+            limit.check(stream.width or 1, stream.height or 1, str(path))  # 0 is not known
             stream.thread_type = "AUTO"
+            stream.codec_context.options = _most_pixels(limit)  # sizes may change within the stream
             return stream
     raise UserError(f"{path}: no video stream in it; check the file")
 
 
-def _first_frame(av: ModuleType, path: Path) -> VideoFrame:
-    with _opened(av, path) as container:
+def _most_pixels(limit: PixelLimit) -> dict[str, str]:
+    """The option by which decoders of FFmpeg refuse larger frames."""
+    return {"max_pixels": str(limit.most)}
+
+
+def _first_frame(av: ModuleType, path: Path, limit: PixelLimit) -> VideoFrame:
+    with _opened(av, path, limit) as container:
         try:
-            for frame in container.decode(_video_stream(container, path)):
+            for frame in container.decode(_video_stream(container, path, limit)):
                 return frame
         except av.FFmpegError as error:
             raise UserError(f"{path}: broken at frame 1 ({error.strerror}); replace the file") from error

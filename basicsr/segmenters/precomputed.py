@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,15 @@ from basicsr.masks import (
     from_stack,
     read_published_npz,
     relabel,
+    require_stack_fits,
     to_stack,
 )
 from basicsr.segmenters.base import Masks, Photo
 from basicsr.storage import DiskStorage
 from basicsr.utils.convert import ExistingFolder
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
+from basicsr.utils.reading import parse_json
 from basicsr.utils.registry import SEGMENTERS
 
 
@@ -54,12 +56,13 @@ class Precomputed:
             UserError: no file for it, a damaged one, or masks of another size than the photo.
         """
         data, name = self._read()
+        limit = PixelLimit.of_partner(*image.shape[:2])
         if data.startswith(b"PK"):
-            masks = read_published_npz(data, name)
+            masks = read_published_npz(data, name, limit)
         elif data.startswith(b"\x89PNG"):
-            masks = to_stack(decode_label_map(data, name))
+            masks = to_stack(decode_label_map(data, name, limit=limit))
         else:
-            masks = read_coco(data, name, image.shape[:2])
+            masks = read_coco(data, name, image.shape[:2], limit)
         _check_size(masks.shape[1:], image, name)
         return masks
 
@@ -67,7 +70,8 @@ class Precomputed:
         """The label map of the photo, with ids 1..K. Raises what `masks` does."""
         data, name = self._read()
         if data.startswith(b"\x89PNG") and overlap != "published":
-            labels = relabel(decode_label_map(data, name), name)
+            limit = PixelLimit.of_partner(*image.shape[:2])
+            labels = relabel(decode_label_map(data, name, limit=limit), name)
             _check_size(labels.shape, image, name)
             return labels
         return from_stack(self.masks(image), overlap, name)
@@ -84,7 +88,9 @@ class Precomputed:
         return self._storage.read(self._key), self._storage.describe(self._key)
 
 
-def read_coco(data: bytes, name: str, size: tuple[int, ...] | None = None) -> Masks:
+def read_coco(
+    data: bytes, name: str, size: tuple[int, ...] | None = None, limit: PixelLimit = OF_PHOTOS
+) -> Masks:
     """Bytes of a JSON file with the masks of one image as COCO run lengths -> bool (M, H, W), in its order.
 
     The file is a list, or holds one as ``annotations`` (SA-1B). An item is a run length, or has one as
@@ -92,21 +98,27 @@ def read_coco(data: bytes, name: str, size: tuple[int, ...] | None = None) -> Ma
 
     Args:
         size: (height, width) of the image, for a file without masks.
+        limit: of the pixels of a mask.
 
     Raises:
-        UserError: damaged, of another structure, with polygons, with masks of different sizes, or without
-            masks where ``size`` is not given.
+        UserError: damaged, of another structure, with polygons, with masks of different sizes, larger than
+            ``limit`` or, in all, than `require_stack_fits` allows, or without masks where ``size`` is not
+            given.
     """
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(data)
+    except ValueError as error:
         raise UserError(f"{name}: not a JSON file ({error}); write it again") from error
     items = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(items, list):
         raise UserError(f"{name}: expected a list of masks, or one as 'annotations'; is it a COCO file?")
     if isinstance(content, dict) and isinstance(content.get("images"), list) and len(content["images"]) > 1:
         raise UserError(f"{name}: masks of {len(content['images'])} images; write a file for each image")
-    masks = [_coco_mask(item, f"{name}: mask {i + 1}") for i, item in enumerate(items)]
+    masks: list[Masks] = []
+    for item in items:
+        masks.append(_coco_mask(item, f"{name}: mask {len(masks) + 1}", limit))
+        height, width = masks[-1].shape
+        require_stack_fits(len(items), height, width, name)
     sizes = {mask.shape for mask in masks}
     if len(sizes) > 1:
         found = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
@@ -118,12 +130,12 @@ def read_coco(data: bytes, name: str, size: tuple[int, ...] | None = None) -> Ma
     return np.zeros((0, *size), np.bool_)
 
 
-def _coco_mask(item: Any, name: str) -> Masks:
+def _coco_mask(item: Any, name: str, limit: PixelLimit) -> Masks:
     rle = item.get("segmentation", item) if isinstance(item, dict) else item
     if not isinstance(rle, dict):
         found = "a polygon" if isinstance(rle, list) else f"{rle!r:.40}"
         raise UserError(f"{name}: expected run lengths, found {found}; convert it with pycocotools")
-    return coco_rle_to_mask(rle, name)
+    return coco_rle_to_mask(rle, name, limit)
 
 
 def _check_size(size: tuple[int, ...], image: Photo, name: str) -> None:

@@ -8,6 +8,7 @@ from basicsr.storage.base import as_key
 from basicsr.storage.lmdb_store import is_lmdb
 from basicsr.utils.errors import UserError
 from basicsr.utils.folders import find_files
+from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 
 class DiskStorage:
@@ -53,7 +54,7 @@ class DiskStorage:
         if path is None:
             raise UserError(f"{self.folder}: no file for '{key}'; check that the folders belong together")
         try:
-            return path.read_bytes()
+            return read_file(path, LARGEST_IMAGE)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
 

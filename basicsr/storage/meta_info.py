@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE
+from basicsr.utils.reading import LARGEST_TEXT, read_file
 
 # (h,w,c), then the compression level in the lists of an LMDB
 _SHAPE = re.compile(r" \(\d+(,\d+)+\)( .*)?$")
@@ -33,7 +34,8 @@ def read_names(path: Path) -> list[str]:
 
 
 def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
-    """The line of an entry; None where it would not be read back as ``name``, as with a line break in it.
+    """The line of an entry; None where it would not be read back as ``name``, as with a line break in it, or
+    bytes that are no UTF-8.
 
     Args:
         shape: (h, w, c) of the image.
@@ -41,7 +43,8 @@ def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
     """
     height, width, channels = shape
     line = f"{name}.png ({height},{width},{channels}) {level}"
-    return line if [_name_in(found) for found in _lines_in(line)] == [name] else None
+    is_text = not any("\ud800" <= character <= "\udfff" for character in name)
+    return line if is_text and [_name_in(found) for found in _lines_in(line)] == [name] else None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -51,7 +54,7 @@ def read_lines(path: Path) -> list[str]:
         UserError: it cannot be read, or is no such text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, LARGEST_TEXT).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
     except UnicodeDecodeError as error:

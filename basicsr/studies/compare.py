@@ -23,6 +23,7 @@ from basicsr.studies.runs import RowRun, RowTest, RowTraining, finish_all, run_f
 from basicsr.studies.study import OF_TEST, OF_TRAINING, Row, Study, load_study
 from basicsr.studies.table import Budget, Setup, read_table, to_json, to_markdown
 from basicsr.utils.convert import Mistakes
+from basicsr.utils.display import Lines
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.log import logger
@@ -69,7 +70,7 @@ def compare_rows(job: StudyJob) -> None:
     text = to_markdown(table, study.labels, metrics)
     write_bytes(output / "table.md", text.encode())
     write_bytes(output / "table.json", to_json(table).encode())
-    logger().info(f"{output / 'table.md'} and {output / 'table.json'}\n\n{text}")
+    logger().info(Lines(f"{output / 'table.md'} and {output / 'table.json'}\n\n{text}"))
     for number, tests in enumerate(zip(*(items[0].tests for items in runs.values()), strict=False), 1):
         _write_page(output / f"report{'' if number == 1 else f'_{number}'}.html", tests)
 

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.npz import read_npy
+from basicsr.utils.reading import read_file
 
 Frame = NDArray[np.uint8]
 Light = NDArray[np.float64]
 Rounding = Literal["truncate", "nearest"]
 
 LEVELS = 256
+_LARGEST_TABLE = 1 << 20  # bytes
 _SLACK = 1e-9  # of a step between values, for what a mean of floats loses
 
 
@@ -58,8 +61,10 @@ class ResponseTable:
             UserError: not such an array, or it does not rise everywhere.
         """
         try:
-            table = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            table = read_npy(read_file(path, _LARGEST_TABLE))
+        except UserError:
+            raise
+        except Exception as error:  # NumPy parses the header as Python and lets any error of that through
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: cannot be read as .npy ({reason}); save the table anew") from error
         if table.shape not in ((LEVELS,), (LEVELS, 1), (LEVELS, 3)) or table.dtype.kind not in "uif":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,12 @@ from basicsr.storage import DiskStorage
 from basicsr.synthesis.kernels import Kernel, centred
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_single
+from basicsr.utils.mat import read_mat
+from basicsr.utils.npz import read_npy
 
 SUFFIXES = (".mat", ".npy", ".png")
 _MAT_KEY = "K"
+_LARGEST_MAT = 1 << 26  # bytes
 
 
 class KernelFolder:
@@ -49,7 +52,7 @@ class KernelFolder:
     def fingerprint(self) -> str:
         """A short digest of names and file sizes."""
         sizes = [f"{key} {Path(self._storage.describe(key)).stat().st_size}" for key in self.keys]
-        return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode("\n".join(sizes))).hexdigest()[:16]
 
 
 def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kernel:
@@ -100,7 +103,7 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return decode_single(data, name)
     try:
         if suffix == ".npy":
-            return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+            return read_npy(data)
         return _decode_mat(data, name)
     except UserError:
         raise
@@ -110,9 +113,7 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
 
 
 def _decode_mat(data: bytes, name: str) -> NDArray[Any]:
-    from scipy.io import loadmat
-
-    found = {key: value for key, value in loadmat(io.BytesIO(data)).items() if not key.startswith("__")}
+    found = read_mat(data, name, _LARGEST_MAT)
     if _MAT_KEY not in found and len(found) != 1:
         names = ", ".join(found) or "none"
         raise UserError(f"{name}: expected the variable '{_MAT_KEY}', found {names}; save the kernel as that")

@@ -96,11 +96,8 @@ class Template:
     """Marks a file name in which ``{}`` stands for the stem."""
 
     def check(self, template: str, where: str, mistakes: Mistakes) -> None:
-        try:
-            usable = "stem" in template.format("stem") and template.format("stem") != template
-        except (IndexError, KeyError, ValueError):
-            usable = False
-        if not usable:
+        # Nothing within the braces: `{:>1000000000}` is a name of as many characters.
+        if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
             mistakes.add(where, "expected one `{}`, which stands for the file stem", template)
 
 

@@ -20,8 +20,9 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -41,7 +42,9 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.photo_metadata import (
+    JPEG_FRAMES,
     Header,
+    bmp_layout,
     jpeg_orientation,
     jpeg_segments,
     png_chunks,
@@ -51,23 +54,34 @@ from basicsr.utils.photo_metadata import (
     read_png,
     read_tiff,
     read_webp,
+    webp_size,
 )
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Array = NDArray[Any]
-_LARGEST = 1 << 30  # pixels; OpenCV's limit, for all
 # EXIF orientation -> rows and columns change places, then rows are reversed, then columns.
 _TURNS = {
     1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
     5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
 }  # fmt: skip
-_PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)")
+_PNM_NUMBERS = re.compile(rb"P[1-6]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,10})")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_2000, _CODESTREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _RAW, _LZW, _PACKBITS, _DEFLATE = 1, 5, 32773, (8, 32946)  # compressions of TIFF
+# Bytes that a byte can stand for, at most: strings of LZW, with 12 bits each; deflate (zlib); PackBits.
+_MOST_OF_LZW, _MOST_OF_DEFLATE, _MOST_OF_PACKBITS = 4096, 1032, 64
+_MOST_OF_TIFF = {
+    _RAW: 1, _LZW: _MOST_OF_LZW, _PACKBITS: _MOST_OF_PACKBITS, **dict.fromkeys(_DEFLATE, _MOST_OF_DEFLATE),
+}  # fmt: skip
 _SEQUENTIAL, _SCAN = {0xC0, 0xC1}, 0xDA  # markers of JPEG: frames without progression, and pixels
 _ALL_COEFFICIENTS = b"\x00\x3f\x00"
+_ARITHMETIC = range(0xC9, 0xD0)  # frames of JPEG without Huffman codes
+# Pixels that a byte of a JPEG can stand for: each block of 64 has a Huffman code of at least one bit, in one
+# component that is halved at most.
+_MOST_OF_JPEG = 1024
+_BAND = 1 << 20  # pixels
 _ROUNDED = "more than 8 bits rounded to 8"
 _limit_of_pillow = threading.Lock()
 
@@ -102,17 +116,18 @@ class _Stored(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, name: str) -> Array:
+def decode(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
     """Encoded image -> (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, upright.
 
     Args:
         name: file or key, for the error.
+        limit: of what its header declares.
 
     Raises:
         UserError: no image of a type that is read here, damaged, cut short, neither 8 nor 16 bits a channel,
-            or larger than memory; or a HEIC, for which the package pillow-heif is missing.
+            or larger than ``limit`` or memory; or a HEIC, for which the package pillow-heif is missing.
     """
-    stored = _by_decoder(_DECODERS[_file_type(data, name)], data, name)
+    stored = _by_decoder(_DECODERS[_file_type(data, name)], data, name, limit)
     return upright(stored.pixels, stored.orientation)
 
 
@@ -121,24 +136,24 @@ def is_palette_png(data: bytes) -> bool:
     return data.startswith(_PNG) and data[25:26] == b"\x03"
 
 
-def decode_indices(data: bytes, name: str) -> Array:
+def decode_indices(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
     """PNG with a palette of 1, 2, 4 or 8 bits -> its indices, uint8 (H, W), upright.
 
     Raises:
         UserError: as in `decode`.
     """
-    stored = _by_decoder(_decode_png_indices, data, name)
+    stored = _by_decoder(_decode_png_indices, data, name, limit)
     return upright(stored.pixels, stored.orientation)
 
 
-def decode_photo(data: bytes, name: str) -> Decoded:
+def decode_photo(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Decoded:
     """`decode`, with all that the file says besides.
 
     Raises:
         UserError: as in `decode`.
     """
     file_type = _file_type(data, name)
-    stored = _by_decoder(_DECODERS[file_type], data, name)
+    stored = _by_decoder(_DECODERS[file_type], data, name, limit)
     header = stored.header or _HEADERS[file_type](data)
     header = replace(header, notes=(*header.notes, *stored.notes))
     return Decoded(file_type, upright(stored.pixels, stored.orientation), header)
@@ -188,9 +203,9 @@ def _file_type(data: bytes, name: str) -> str:
     )
 
 
-def _by_decoder(decoder: Callable[[bytes, str], _Stored], data: bytes, name: str) -> _Stored:
+def _by_decoder(decoder: _Decoder, data: bytes, name: str, limit: PixelLimit) -> _Stored:
     try:
-        return decoder(data, name)
+        return decoder(data, name, limit)
     except UserError:
         raise
     except MemoryError as error:
@@ -199,30 +214,32 @@ def _by_decoder(decoder: Callable[[bytes, str], _Stored], data: bytes, name: str
         raise UserError(f"{name}: not an image, or cut short; replace the file") from error
 
 
-def _decode_png(data: bytes, name: str) -> _Stored:
-    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
-    # OpenCV takes memory for what a chunk says that it holds.
-    if any(end > len(data) for _, _, end in png_chunks(data)):
-        raise ValueError("cut short")
-    _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
-    return _Stored(_by_opencv(_without_animation(data), name), read_png(data).metadata.orientation)
+def _decode_png(data: bytes, name: str, limit: PixelLimit) -> _Stored:
+    return _Stored(_by_opencv(_pixel_chunks(data, name, limit), name), read_png(data).metadata.orientation)
 
 
-def _without_animation(data: bytes) -> bytes:
-    """OpenCV leaves out the picture before the frames of an animation that does not count it as one."""
-    chunks = list(png_chunks(data))
-    if all(name != b"acTL" for name, _, _ in chunks):
-        return data
-    still = [data[start - 8 : end + 4] for name, start, end in chunks if name not in _PNG_ANIMATION]
-    return data[:8] + b"".join(still)
-
-
-def _decode_png_indices(data: bytes, name: str) -> _Stored:
-    picture = _by_pillow(PngImageFile, data, name)
+def _decode_png_indices(data: bytes, name: str, limit: PixelLimit) -> _Stored:
+    picture = _by_pillow(PngImageFile, _pixel_chunks(data, name, limit), name, limit)
     return _Stored(np.array(picture), read_png(data).metadata.orientation)
 
 
-def _decode_jpeg(data: bytes, name: str) -> _Stored:
+def _pixel_chunks(data: bytes, name: str, limit: PixelLimit) -> bytes:
+    """A PNG without what is not of its pixels, as decoders take memory for what its chunks say.
+
+    OpenCV leaves out the picture before the frames of an animation that does not count it as one.
+    """
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    limit.check(width, height, name)
+    chunks = list(png_chunks(data))
+    if any(end > len(data) for _, _, end in chunks):
+        raise ValueError("cut short")
+    _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
+    pixels = [data[start - 8 : end + 4] for chunk, start, end in chunks if chunk in _PNG_PIXELS]
+    return data[:8] + b"".join(pixels)
+
+
+def _decode_jpeg(data: bytes, name: str, limit: PixelLimit) -> _Stored:
+    _check_jpeg_size(data, name, limit)
     pixels = _by_turbojpeg(data, name)
     if pixels is None:
         _check_jpeg_end(data, name)
@@ -230,7 +247,22 @@ def _decode_jpeg(data: bytes, name: str) -> _Stored:
     return _Stored(pixels, jpeg_orientation(data))
 
 
-def _decode_webp(data: bytes, name: str) -> _Stored:
+def _check_jpeg_size(data: bytes, name: str, limit: PixelLimit) -> None:
+    frames = [segment for segment in jpeg_segments(data) if segment[0] in JPEG_FRAMES]
+    sizes = [struct.unpack_from(">HH", data, start + 1) for _, start, _ in frames]
+    with suppress(ValueError, KeyError):  # of headers that only OpenCV takes
+        sizes.append(simplejpeg.decode_jpeg_header(data)[:2])
+    if not sizes:
+        raise ValueError("no size")
+    for height, width in sizes:
+        limit.check(width, height, name)
+        if not any(marker in _ARITHMETIC for marker, _, _ in frames):
+            _check_room(width * height, data, _MOST_OF_JPEG)
+
+
+def _decode_webp(data: bytes, name: str, limit: PixelLimit) -> _Stored:
+    width, height = webp_size(data)
+    limit.check(width, height, name)
     return _Stored(_by_opencv(data, name), read_webp(data).metadata.orientation)
 
 
@@ -242,13 +274,17 @@ def _check_jpeg_end(data: bytes, name: str) -> None:
         raise UserError(f"{name}: the JPEG is cut short; replace the file")
 
 
-def _decode_bmp(data: bytes, name: str) -> _Stored:
+def _decode_bmp(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     """Pillow reads all kinds; OpenCV looks up OS/2 palettes, scales 5 bits and reads alpha in other ways."""
-    is_plain = int.from_bytes(data[14:18], "little") >= 40 and data[28:30] == b"\x18\0"  # 24 bits a pixel
+    width, height, bits, is_packed = bmp_layout(data)
+    limit.check(width, height, name)
+    if not is_packed:
+        _check_room(width * height * bits // 8, data, 1)
+    is_plain = int.from_bytes(data[14:18], "little") >= 40 and bits == 24
     if is_plain:
         return _Stored(_by_opencv(data, name))
     try:
-        picture = _by_pillow(BmpImageFile, data, name)
+        picture = _by_pillow(BmpImageFile, data, name, limit)
     except OSError as error:
         if "bitfields" not in str(error):
             raise
@@ -257,42 +293,47 @@ def _decode_bmp(data: bytes, name: str) -> _Stored:
     return _Stored(_pixels_of(picture, name))
 
 
-def _decode_gif(data: bytes, name: str) -> _Stored:
+def _decode_gif(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     width, height = struct.unpack_from("<HH", data, 6)
-    _check_room(width * height, data, most=4096)  # strings of LZW, with 12 bits each
-    return _with_header(_by_pillow(GifImageFile, data, name), "GIF", name)
+    _check_room(width * height, data, _MOST_OF_LZW)
+    return _with_header(_by_pillow(GifImageFile, data, name, limit), "GIF", name)
 
 
-def _decode_pnm(data: bytes, name: str) -> _Stored:
+def _decode_pnm(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     """Pillow rounds colours of 16 bits to 8, OpenCV does not scale by the largest value."""
     numbers = _PNM_NUMBERS.match(data)
+    if numbers:
+        width, height = int(numbers[1]), int(numbers[2])
+        limit.check(width, height, name)
+        _check_room(width * height, data, 8 if data[1:2] == b"4" else 1)
     largest = int(numbers[3]) if numbers else 1
     if data[:2] in (b"P3", b"P6") and 255 < largest <= 65535:
         return _Stored(_full_range(_by_opencv(data, name), largest), header=read_from_pillow({}, "PNM"))
-    return _with_header(_by_pillow(PpmImageFile, data, name), "PNM", name)
+    return _with_header(_by_pillow(PpmImageFile, data, name, limit), "PNM", name)
 
 
-def _decode_jpeg_2000(data: bytes, name: str) -> _Stored:
+def _decode_jpeg_2000(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     """Pillow rounds colours of more than 8 bits to 8; OpenCV reads 16 bits, but no grey with alpha."""
     size = data.find(_CODESTREAM)
     channels, bits = data[size + 41], (data[size + 42] & 0x7F) + 1
-    picture = _by_pillow(Jpeg2KImageFile, data, name)
+    picture = _by_pillow(Jpeg2KImageFile, data, name, limit)
     stored = _with_header(picture, "JPEG 2000", name)
     if bits == 16 and channels in (3, 4):
         return stored._replace(pixels=_by_opencv(data, name))
     return stored._replace(notes=(_ROUNDED,)) if bits > 8 and channels > 1 else stored
 
 
-def _decode_avif(data: bytes, name: str) -> _Stored:
-    stored = _with_header(_by_pillow(AvifImageFile, data, name), "AVIF", name)
+def _decode_avif(data: bytes, name: str, limit: PixelLimit) -> _Stored:
+    stored = _with_header(_by_pillow(AvifImageFile, data, name, limit), "AVIF", name)
     flags = data.find(b"av1C") + 6  # AV1 in ISOBMFF, section 2.3
     return stored._replace(notes=(_ROUNDED,)) if data[flags] & 0x40 else stored
 
 
-def _decode_heic(data: bytes, name: str) -> _Stored:
+def _decode_heic(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     heif = optional_import("pillow_heif", f"{name}: reading HEIC", "pip install sam-deblur[heic]")
     picture = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-    _check_size(picture.size, name)
+    width, height = picture.size
+    limit.check(width, height, name)
     heif.set_orientation(picture.info)  # its pixels are upright already
     pixels = np.array(picture)
     if pixels.dtype == np.uint16:
@@ -308,7 +349,7 @@ def _decode_heic(data: bytes, name: str) -> _Stored:
     return _Stored(pixels, header=header)
 
 
-def _decode_tiff(data: bytes, name: str) -> _Stored:
+def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     """The first page, by whom reads its kind rightly.
 
     OpenCV reads 8-bit alpha premultiplied, inks as if they were alpha, planes of 16 bits wrongly and small
@@ -318,15 +359,17 @@ def _decode_tiff(data: bytes, name: str) -> _Stored:
     bits, channels, colours = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
     if page.sampleformat not in (1, 4) or bits > 16:  # neither whole numbers nor untyped ones
         raise UserError(_unsupported(page.dtype, name))
-    if page.compression in (_RAW, *_DEFLATE):
-        _check_room(page.imagewidth * page.imagelength * channels * bits // 8, data)
+    limit.check(page.imagewidth, page.imagelength, name)
+    if page.compression in _MOST_OF_TIFF:
+        decoded = page.imagewidth * page.imagelength * channels * bits // 8
+        _check_room(decoded, data, _MOST_OF_TIFF[page.compression])
     in_planes = page.planarconfig == 2 and channels > 1
     is_ink = colours == PHOTOMETRIC.SEPARATED
     is_simple = colours in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
     for_pillow = bits <= 8 or is_ink or (bits == 16 and channels == 1 and is_simple)
     pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
     if for_pillow and pillow_opens and colours != PHOTOMETRIC.CIELAB:
-        pixels = _pixels_of(_by_pillow(TiffImageFile, data, name), name)
+        pixels = _pixels_of(_by_pillow(TiffImageFile, data, name, limit), name)
         if bits == 16 and colours == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
             pixels = ~pixels
         return _Stored(pixels, notes=(_ROUNDED,) if is_ink and bits > 8 else ())
@@ -348,7 +391,8 @@ def _decode_tiff(data: bytes, name: str) -> _Stored:
     return stored._replace(pixels=pixels)
 
 
-_DECODERS: dict[str, Callable[[bytes, str], _Stored]] = {
+_Decoder = Callable[[bytes, str, PixelLimit], _Stored]
+_DECODERS: dict[str, _Decoder] = {
     "PNG": _decode_png, "JPEG": _decode_jpeg, "WebP": _decode_webp, "TIFF": _decode_tiff, "BMP": _decode_bmp,
     "GIF": _decode_gif, "PNM": _decode_pnm, "JPEG 2000": _decode_jpeg_2000, "AVIF": _decode_avif,
     "HEIC": _decode_heic,
@@ -378,13 +422,12 @@ def _by_turbojpeg(data: bytes, name: str) -> Array | None:
     It has the decoder of OpenCV, which gives the same pixels, but it hands on what the decoder warns of.
 
     Raises:
-        UserError: too large, or a part of the picture is damaged or missing.
+        UserError: a part of the picture is damaged or missing.
     """
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
     except (ValueError, KeyError):
         return None
-    _check_size((width, height), name)
     order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "RGB")
     try:
         pixels: Array = simplejpeg.decode_jpeg(_with_plain_scan(data), order)
@@ -409,25 +452,29 @@ def _with_plain_scan(data: bytes) -> bytes:
     return data[: scan - 3] + _ALL_COEFFICIENTS + data[scan:]
 
 
-def _by_pillow(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
+def _by_pillow(
+    opener: type[ImageFile.ImageFile], data: bytes, name: str, limit: PixelLimit
+) -> ImageFile.ImageFile:
     """The loaded first picture of a file; not by `Image.open`, which refuses large ones."""
     try:
-        return _loaded(opener, data, name)
+        return _loaded(opener, data, name, limit)
     except Image.DecompressionBombError:
         # It also refuses large tiles, with no other way around.
         with _limit_of_pillow:
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                return _loaded(opener, data, name)
+                return _loaded(opener, data, name, limit)
             finally:
-                Image.MAX_IMAGE_PIXELS = limit
+                Image.MAX_IMAGE_PIXELS = usual
 
 
-def _loaded(opener: type[ImageFile.ImageFile], data: bytes, name: str) -> ImageFile.ImageFile:
+def _loaded(
+    opener: type[ImageFile.ImageFile], data: bytes, name: str, limit: PixelLimit
+) -> ImageFile.ImageFile:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         picture = opener(io.BytesIO(data), name)
-        _check_size(picture.size, name)
+        limit.check(*picture.size, name)
         picture.load()
     return picture
 
@@ -446,8 +493,19 @@ def _pixels_of(picture: Image.Image, name: str) -> Array:
     if mode in ("I", "F", "LAB"):
         raise UserError(_unsupported(mode, name))
     if picture.has_transparency_data:
-        return np.array(picture.convert("RGBA"))
-    return np.array(picture.convert("L" if mode in ("1", "L") else "RGB"))
+        return _converted(picture, "RGBA")
+    return _converted(picture, "L" if mode in ("1", "L") else "RGB")
+
+
+def _converted(picture: Image.Image, mode: Literal["L", "RGB", "RGBA"]) -> Array:
+    """uint8 (H, W) or (H, W, C), in bands: at once Pillow would hold four copies."""
+    width, height = picture.size
+    pixels = np.empty((height, width) if mode == "L" else (height, width, len(mode)), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)).convert(mode))
+    return pixels
 
 
 def _tiff_page(data: bytes) -> tifffile.TiffPage:
@@ -460,7 +518,6 @@ def _tiff_page(data: bytes) -> tifffile.TiffPage:
 def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored:
     tag = page.tags.get(274)
     orientation = tag.value if tag and tag.value in _TURNS else 1
-    _check_size((page.imagewidth, page.imagelength), name)
     try:
         read = page.asarray()
     except ValueError as error:  # for most compressions it needs more packages
@@ -477,23 +534,15 @@ def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored
     return _Stored(pixels[..., [0, 0, 0, 1]] if channels == 2 else pixels, orientation)
 
 
-def _check_room(decoded: int, data: bytes, most: int = 1032) -> None:
+def _check_room(decoded: int, data: bytes, most: int = _MOST_OF_DEFLATE) -> None:
     """Tell a damaged size before memory is filled for it.
 
     Args:
         decoded: bytes of all pixels.
-        most: bytes that the compression can make of one; deflate 1032 (zlib).
+        most: bytes that the compression can make of one.
     """
     if decoded > most * len(data):
         raise ValueError("cut short")
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if width * height == 0:
-        raise ValueError("no pixels")
-    if width * height > _LARGEST:
-        raise UserError(f"{name}: {width} x {height} pixels are more than 2^30; cut it into parts")
 
 
 def _unsupported(kind: object, name: str) -> str:

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from basicsr.utils.display import shown
+
 
 class UserError(Exception):
-    """Something outside the program is wrong (a file, a checkpoint). Commands print it and exit with 1."""
+    """Something outside the program is wrong (a file, a checkpoint). Commands print it and exit with 1.
+
+    Args:
+        message: one line.
+        lines: further ones, e.g. one for each of several files.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", lines: Iterable[str] = ()) -> None:
+        self.lines = (message, *lines)
+        super().__init__("\n  ".join(self.lines))
+
+    @property
+    def shown(self) -> str:
+        """The text for a console, see `basicsr.utils.display.shown`."""
+        return "\n  ".join(map(shown, self.lines))
 
 
 class OptionError(UserError):
@@ -28,7 +44,7 @@ class OptionError(UserError):
             (only,) = mistakes
             super().__init__(only if only.startswith(source) else f"{source}: {only}")
         else:
-            super().__init__("\n  ".join([f"{source}: {len(mistakes)} mistakes", *mistakes]))
+            super().__init__(f"{source}: {len(mistakes)} mistakes", mistakes)
 
 
 class SaidError(UserError):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import UserError
 from basicsr.utils.processes import ENDED, started_at, this_machine
 
@@ -123,7 +124,7 @@ def append_line(path: Path, line: str) -> None:
     with _errors_naming(path), path.open("ab") as file:
         before = file.tell()
         try:
-            file.write(line.encode() + b"\n")
+            file.write(line.encode(errors=ESCAPED) + b"\n")
             file.flush()
         except OSError:
             os.truncate(path, before)

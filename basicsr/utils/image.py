@@ -16,6 +16,8 @@ from basicsr.utils.decode import Array as Array
 from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
+from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 # What image files are called; their content decides how they are read. HEIC needs the extra 'heic'.
 READABLE = (
@@ -24,7 +26,7 @@ READABLE = (
 )  # fmt: skip
 
 
-def decode_rgb(data: bytes, name: str) -> Array:
+def decode_rgb(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
     """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; grey as equal channels, without alpha.
 
     Args:
@@ -33,7 +35,7 @@ def decode_rgb(data: bytes, name: str) -> Array:
     Raises:
         UserError: as in `decode`.
     """
-    return as_rgb(decode(data, name))
+    return as_rgb(decode(data, name, limit))
 
 
 def as_rgb(pixels: Array) -> Array:
@@ -43,13 +45,13 @@ def as_rgb(pixels: Array) -> Array:
     return pixels if pixels.shape[2] == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
 
 
-def decode_single(data: bytes, name: str) -> Array:
+def decode_single(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
     """Encoded image with one channel -> (H, W), uint8 or uint16.
 
     Raises:
         UserError: as in `decode`, or it has colours that differ.
     """
-    image = decode(data, name)
+    image = decode(data, name, limit)
     if image.ndim == 3:
         if not (image[..., :1] == image[..., :3]).all():
             raise UserError(
@@ -69,7 +71,7 @@ def encode_png(image: Array, compression: int = 3) -> bytes:
 
 def read_rgb(path: Path) -> Array:
     """`decode_rgb` of a file."""
-    return decode_rgb(path.read_bytes(), str(path))
+    return decode_rgb(read_file(path, LARGEST_IMAGE), str(path))
 
 
 def write_png(path: Path, image: Array) -> None:

@@ -150,7 +150,7 @@ def _end_with(parent: BaseProcess) -> None:
 
 @contextmanager
 def explaining_workers() -> Iterator[None]:
-    """Inside, a killed process that loads data, which PyTorch tells at any moment, is an error of one line."""
+    """Inside, a worker that is killed, which PyTorch tells at any moment, is an error of one line."""
     try:
         yield
     except RuntimeError as error:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from basicsr.utils.display import Lines, shown
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import append_line, write_bytes
+from basicsr.utils.reading import parse_json
 
 _NAME = "basicsr"
 
@@ -65,8 +67,13 @@ def _add_handler(handler: logging.Handler) -> None:
 
 
 class _Formatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        """One line, unless the message is `Lines`."""
+        record.message = record.msg.shown if isinstance(record.msg, Lines) else shown(record.message)
+        return super().formatMessage(record)
+
     def format(self, record: logging.LogRecord) -> str:
-        """File names may have bytes that are no text; those are shown as ``\\udcff``."""
+        """Tracebacks may name files, too."""
         return super().format(record).encode(errors="backslashreplace").decode()
 
 
@@ -193,7 +200,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 def _iteration_of(line: bytes) -> int | None:
     """That of a line of an event log; None where the line is not whole."""
     try:
-        return int(json.loads(line)["iter"])
+        return int(parse_json(line)["iter"])
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -70,7 +70,7 @@ def in_parallel(
         else:
             yield result
     if broken:
-        raise UserError("\n  ".join([f"{len(broken)} of {len(items)} could not be done:", *broken]))
+        raise UserError(f"{len(broken)} of {len(items)} could not be done:", broken)
 
 
 def _try(work: Callable[[Item], Result], item: Item) -> Result | UserError:

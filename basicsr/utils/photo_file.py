@@ -24,6 +24,8 @@ from basicsr.utils.photo_metadata import (
     tiff_with,
     webp_with,
 )
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
+from basicsr.utils.reading import LARGEST_IMAGE, read_file
 
 _TYPE_OF = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".webp": "WebP",
@@ -65,17 +67,17 @@ class PhotoFile:
         return 8 * self.image.dtype.itemsize
 
 
-def read_photo_file(path: Path) -> PhotoFile:
+def read_photo_file(path: Path, limit: PixelLimit = OF_PHOTOS) -> PhotoFile:
     """Read a photo of any type that `basicsr.utils.decode` reads; of an animation or several pages the first.
 
     Raises:
-        UserError: missing, or as in `basicsr.utils.decode.decode`.
+        UserError: missing, no regular file, or as in `basicsr.utils.decode.decode`.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, LARGEST_IMAGE)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    file_type, upright, header = decode_photo(data, str(path))
+    file_type, upright, header = decode_photo(data, str(path), limit)
     notes = [f"{header.more} in the file left out; the first picture is taken"] if header.more else []
     if header.is_cmyk:
         notes.append("CMYK converted to RGB without its profile")

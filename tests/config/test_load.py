@@ -433,7 +433,7 @@ def test_absent_files_of_other_networks_and_of_the_model_are_named(command, smal
         ('name: "\\ud800"', "surrogates not allowed"),
         ("name: &name [*name]", "contains itself"),
         ("network_g: &net {type: WithMAP, net: *net}", "contains itself"),
-        ("name: " + "[" * 5000, "nested too deeply"),
+        ("name: " + "[" * 5000, "nested more than 32 deep"),
         ("scale: 0x" + "f" * 5000, "is no int"),
         ('base: "a\\0"', "base: expected the path"),
         ("train: {total_iter: 1, 'total_iter': 2}", "key 'total_iter' is given twice"),

@@ -16,6 +16,7 @@ from basicsr.data.fields import Field, FramesField, StoredField, image_field, la
 from basicsr.data.paired import ImageDataset, PairedImageDataset, SampleIndex
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
+from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 
 def picture(clip: int, frame: int, height: int = 40, width: int = 48) -> NDArray[np.uint8]:
@@ -77,7 +78,7 @@ class Stripes:
     def keys(self) -> list[str]:
         return list(self.named)
 
-    def load(self, key: str, epoch: int) -> NDArray[Any]:
+    def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         return np.broadcast_to(np.arange(self.size[1], dtype=np.int32) // (1 + epoch), self.size)
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:

@@ -25,6 +25,7 @@ from basicsr.data.paired import PairedImageDataset
 from basicsr.data.sampler import ShareSampler, TrainSampler
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
+from basicsr.utils.interruption import explaining_workers
 from basicsr.utils.log import logger
 
 

@@ -340,3 +340,16 @@ def test_bad_files_are_one_line_that_names_them(paired_set, damage, message: str
     with pytest.raises(UserError, match=message) as error:
         labelled(paired_set)[0]
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("folder", ["input", "grouped_masks"])
+def test_what_has_more_pixels_than_the_target_is_refused_before_it_is_decoded(paired_set, folder):
+    """The pixels of the file are damaged, which nobody comes to see."""
+    path = paired_set / folder / "photo_1.png"
+    large = np.zeros((41, 48, 3), np.uint8) if folder == "input" else np.zeros((41, 48), np.uint16)
+    write_png(path, large)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError) as told:
+        labelled(paired_set)[1]
+    said = "48 x 41 pixels are more than 1,920; it belongs to one of 48 x 40, make them the same size"
+    assert str(told.value) == f"{path}: {said}"

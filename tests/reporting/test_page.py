@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -46,6 +48,25 @@ def test_a_page_names_no_other_place(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert page.count("http") == page.count("http://www.w3.org/2000/svg") + page.count("http-equiv")
     assert "default-src 'none'" in page
+
+
+def test_the_policy_of_a_page_lets_its_own_script_run_and_no_other(tmp_path):
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    write_report(tmp_path / "report.html", make_report(make_image(hostile, notes=[hostile])))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    allowed = dict(part.split(maxsplit=1) for part in policy.split("; "))
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert allowed["script-src"] == f"'sha256-{digest}'"
+    assert {allowed[key] for key in ("default-src", "base-uri", "form-action")} == {"'none'"}
+    assert not re.search(r"\son\w+=", page.replace(_document_of(page), "")), (
+        "handlers in attributes do not run"
+    )
+
+
+def _document_of(page: str) -> str:
+    return page.partition('<script id="report" type="application/json">')[2].partition("</script>")[0]
 
 
 def test_numbers_without_a_word_in_json_come_back(tmp_path):

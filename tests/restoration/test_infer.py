@@ -488,3 +488,14 @@ def test_the_installed_command(work):
         assert (work / output / "a.png").is_file()
     subprocess.run([*module, "masks", ".", "../masks"], cwd=work / "by_file", check=True, capture_output=True)
     assert (work / "masks" / "a.png").is_file()
+
+
+def test_a_photo_of_more_pixels_than_asked_for_is_refused(work, capsys):
+    write_png(work / "a.png", np.zeros((20, 30, 3), np.uint8))
+    words = ("-i", "a.png", "-o", "b.png", "--weights", "nafnet.pth", "--max_pixels")
+    code, said = fails(capsys, *words, 599)
+    limit = "a.png: 30 x 20 pixels are more than 599; cut it into parts, or raise --max_pixels"
+    assert (code, said.strip()) == (1, f"error: {limit}")
+    run(*words, 600)
+    assert read_rgb(work / "b.png").shape == (20, 30, 3)
+    assert fails(capsys, *words, 2**30 + 1)[0] == 2

@@ -12,9 +12,16 @@ import numpy as np
 import pytest
 
 from basicsr.restoration import video, video_frames
-from basicsr.restoration.video import VIDEO_SUFFIXES, restore_video, video_facts, written_video_suffix
+from basicsr.restoration.video import (
+    VIDEO_SUFFIXES,
+    restore_video,
+    video_facts,
+    video_pictures,
+    written_video_suffix,
+)
 from basicsr.restoration.video_frames import FrameConversion
 from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import PixelLimit
 
 av = pytest.importorskip("av", reason="PyAV (extra video) is not installed")
 
@@ -681,3 +688,26 @@ def test_without_pyav_it_is_named_only_where_a_video_is_opened(tmp_path, monkeyp
     assert "FrameConversion" in runpy.run_path(video_frames.__file__)
     with pytest.raises(UserError, match=r"sam-deblur\[video\]"):
         names["video_facts"](tmp_path / "a.mp4")
+
+
+def test_frames_that_are_too_large_are_refused(tmp_path):
+    source = make_video(tmp_path / "a.mp4", [scene(0)])
+    limit = PixelLimit(48 * 64 - 1, "cut it")
+    for read in (
+        lambda: video_facts(source, limit),
+        lambda: next(video_pictures(source, limit)),
+        lambda: run(source, tmp_path / "b.mp4", limit=limit),
+    ):
+        with pytest.raises(UserError, match=f"^{source}: 64 x 48 pixels are more than 3,071; cut it$"):
+            read()
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_the_decoder_refuses_frames_that_grow_within_a_video(tmp_path):
+    """By a stream that does not say its size."""
+    large = make_video(tmp_path / "large.mp4", [scene(0)])
+    with av.open(str(large), options=video._most_pixels(PixelLimit(100, ""))) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = video._most_pixels(PixelLimit(100, ""))
+        with pytest.raises(av.FFmpegError):
+            next(container.decode(stream))

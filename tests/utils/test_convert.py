@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from basicsr.utils.convert import ExistingFile, ExistingFolder, Mistakes, convert, join
+from basicsr.utils.convert import ExistingFile, ExistingFolder, FileTemplate, Mistakes, convert, join
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0, le=10)]
@@ -176,3 +176,19 @@ def test_mistakes_of_two_runs_do_not_mix():
 
 def test_place_inside_a_place():
     assert (join("a.b", "c"), join("", "c"), join("a", 3)) == ("a.b.c", "c", "a.3")
+
+
+@pytest.mark.parametrize("template", ["{}", "{}_blur", "a{}b"])
+def test_a_template_has_one_plain_place(template):
+    mistakes = Mistakes()
+    assert convert(template, FileTemplate, "tmpl", mistakes) == template
+    assert mistakes.lines == []
+
+
+@pytest.mark.parametrize(
+    "template", ["", "a", "{}{}", "{:>1000000000}", "{0}", "{!r}", "{stem}", "{{}}", "{}}"]
+)
+def test_a_template_formats_nothing(template):
+    mistakes = Mistakes()
+    convert(template, FileTemplate, "tmpl", mistakes)
+    assert mistakes.lines == [f"tmpl: expected one `{{}}`, which stands for the file stem (got {template!r})"]

@@ -18,11 +18,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from basicsr.utils import decode as decode_module
 from basicsr.utils.decode import decode
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb
 from basicsr.utils.photo_file import PhotoFile, read_photo_file, write_photo_file, written_suffix
+from basicsr.utils.pixel_limit import PixelLimit
 
 ORIENTATION = 0x0112
 # Two decoders are each within 1 of the exact samples (T.83), which colours weigh by up to 1.772 (JFIF).
@@ -443,11 +443,13 @@ def test_pillow_s_limit_is_not_ours(tmp_path, monkeypatch, mode):
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-@pytest.mark.parametrize("file_type", ["GIF", "TIFF", "BMP", "PPM", "AVIF"])
-def test_what_is_larger_than_the_limit_is_one_line(monkeypatch, file_type):
-    monkeypatch.setattr(decode_module, "_LARGEST", 50)
-    with pytest.raises(UserError, match="^a.x: 9 x 6 pixels are more than"):
-        decode(saved(picture("RGBA" if file_type == "BMP" else "RGB"), file_type), "a.x")
+@pytest.mark.parametrize(
+    "file_type", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF"]
+)
+def test_what_is_larger_than_the_limit_is_one_line(file_type):
+    limit = PixelLimit(50, "cut it")
+    with pytest.raises(UserError, match="^a.x: 9 x 6 pixels are more than 50; cut it$"):
+        decode(saved(picture("RGBA" if file_type == "BMP" else "RGB"), file_type), "a.x", limit)
 
 
 def test_kinds_of_tiff_that_nobody_reads_are_named():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLES = """examples:
@@ -67,6 +68,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare av
         )
         count = make_averaged_pairs(job)
         found = f"{count.clips} clips, {count.made} pairs made, {count.kept} there already"
-        print(f"{typed.out}: {found}")
+        print(shown(f"{typed.out}: {found}"))
 
     run_command(command, debug=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 FORMATS = ["labels", "npz", "grey", "coco", "detectron2"]
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare co
         from basicsr.preparation.masks.convert import Conversion, convert_masks
 
         conversion = Conversion(typed.kind, typed.to, typed.rule)
-        print(f"{convert_masks(conversion, typed.source, typed.output, typed.overwrite)} files converted")
+        print(
+            shown(f"{convert_masks(conversion, typed.source, typed.output, typed.overwrite)} files converted")
+        )
 
     run_command(command, debug=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} datasets/GoPro/train"
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare cr
         crop = crop_split if is_split else crop_folder
         output = typed.output or typed.source
         count = crop(typed.source, output, windows, typed.workers)
-        print(f"{output}: {count.images} images, {count.written} crops written, {count.kept} there already")
+        crops = f"{count.written} crops written, {count.kept} there already"
+        print(shown(f"{output}: {count.images} images, {crops}"))
 
     run_command(command, debug=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} datasets/Demo"
@@ -22,6 +23,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare de
     def command() -> None:
         from basicsr.recipes.demo_set import make_demo_dataset
 
-        print(f"{make_demo_dataset(folder)} pairs in {folder}")
+        print(shown(f"{make_demo_dataset(folder)} pairs in {folder}"))
 
     run_command(command, debug=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} datasets/REDS/val/input reds_input.lmdb"
@@ -23,6 +24,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare lm
     def command() -> None:
         from basicsr.preparation.layouts.make_lmdb import make_lmdb
 
-        print(f"{typed.target}: {make_lmdb(typed.source, typed.target, typed.workers)} entries")
+        print(shown(f"{typed.target}: {make_lmdb(typed.source, typed.target, typed.workers)} entries"))
 
     run_command(command, debug=False)

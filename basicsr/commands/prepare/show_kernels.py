@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = "example: {command} kernels.png --preset realistic"
@@ -34,6 +35,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sh
         if typed.kernels is not None:
             kernels = KernelFolder(typed.kernels, rules.kernel_size, typed.centre_kernels)
         show_kernels(rules, typed.output, typed.count, typed.seed, kernels)
-        print(f"{typed.count} kernels in {typed.output}")
+        print(shown(f"{typed.count} kernels in {typed.output}"))
 
     run_command(command, debug=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = """example: {command} datasets/Demo/test/input
@@ -29,6 +30,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sh
         from basicsr.preparation.masks.show import show_masks
 
         count = show_masks(typed.images, typed.labels, typed.output, typed.sheet, typed.overwrite)
-        print(f"{count} overlays and a contact sheet in {typed.output}")
+        print(shown(f"{count} overlays and a contact sheet in {typed.output}"))
 
     run_command(command, debug=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basicsr.config.cli import command_parser, run_command
+from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
 EXAMPLE = """example:
@@ -66,6 +67,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             typed.workers,
         )
         for split, number in make_small_set(job).items():
-            print(f"{typed.output / split}: {number} images")
+            print(shown(f"{typed.output / split}: {number} images"))
 
     run_command(command, debug=False)

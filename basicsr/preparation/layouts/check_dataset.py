@@ -15,6 +15,7 @@ from basicsr.preparation.layouts.crop_patches import CROP_FOLDERS
 from basicsr.preparation.layouts.place_pairs import EXPECTED
 from basicsr.preparation.reading import Array, read_bytes
 from basicsr.storage import DiskStorage
+from basicsr.utils.display import shown
 from basicsr.utils.errors import UserError
 from basicsr.utils.folders import visible_folders
 from basicsr.utils.image import READABLE, decode_rgb, decode_single
@@ -78,7 +79,7 @@ class DatasetReport:
             lines += [f"  {place}" for place in places[:_SHOWN]]
             if len(places) > _SHOWN:
                 lines.append(f"  .. and {len(places) - _SHOWN} more")
-        return "\n".join(lines if self.problems else [*lines, "nothing wrong found"])
+        return "\n".join(map(shown, lines if self.problems else [*lines, "nothing wrong found"]))
 
 
 def check_dataset(folder: Path, workers: int | None = None) -> DatasetReport:

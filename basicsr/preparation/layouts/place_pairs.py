@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from basicsr.preparation.layouts.published import Splits
 from basicsr.utils.checksum import with_checksum, without_checksum
+from basicsr.utils.display import shown
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names, write_atomically, write_bytes
 
@@ -57,7 +58,7 @@ class Placed:
         counts = ", ".join(f"{split} {count}" for split, count in self.pairs.items())
         files = f"{self.made} files made, {self.kept} there already"
         head = f"{self.target}: pairs of {self.kind}: {counts}; {files}"
-        return "\n".join([head, *(f"warning: {warning}" for warning in self.warnings)])
+        return "\n".join(map(shown, [head, *(f"warning: {warning}" for warning in self.warnings)]))
 
 
 def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link = "symlink") -> Placed:

@@ -22,7 +22,7 @@ from basicsr.masks import (
     to_stack,
 )
 from basicsr.masks.label_map import decode_ids
-from basicsr.masks.legacy import as_planes
+from basicsr.masks.legacy import read_stack
 from basicsr.preparation.masks.coco import encode_coco
 from basicsr.preparation.reading import read_bytes
 from basicsr.segmenters.base import Masks
@@ -33,7 +33,9 @@ from basicsr.utils.files import require_short_names, write_bytes
 from basicsr.utils.folders import require_outside
 from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
+from basicsr.utils.npz import Npz
 from basicsr.utils.parallel import in_parallel
+from basicsr.utils.pixel_limit import OF_PHOTOS
 
 Format = Literal["labels", "npz", "grey", "coco", "detectron2"]
 SUFFIXES = {"labels": ".png", "npz": ".npz", "grey": ".png", "coco": ".json", "detectron2": ".npz"}
@@ -126,15 +128,17 @@ def read_detectron2(data: bytes, name: str) -> Masks:
     if not data.startswith(b"PK"):
         raise UserError(f"{name}: not an .npz file; save the instances with numpy.savez_compressed")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            found = list(archive)
-            masks = np.asarray(archive["pred_masks"]) if "pred_masks" in found else None
+        archive = Npz(data)
+        found = archive.keys()
+        masks = read_stack(archive, "pred_masks", name, OF_PHOTOS) if "pred_masks" in found else None
+    except UserError:
+        raise
     except Exception as error:  # NumPy parses the header as Python and lets any error of that through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
     if masks is None:
         raise UserError(f"{name}: expected the key 'pred_masks', found {', '.join(found)}; try --from npz")
-    return as_planes(masks, name)
+    return masks
 
 
 _STACKS: dict[str, Callable[[bytes, str], Masks]] = {

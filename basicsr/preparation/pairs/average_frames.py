@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.reading import read_bytes
 from basicsr.storage import DiskStorage
 from basicsr.synthesis.frame_average import Frame, ResponseTable, Rounding, average_frames
+from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.folders import require_outside
@@ -72,7 +74,7 @@ class FrameWindows:
         The last one may have to be shorter than what was drawn for it.
         """
         start = number = 0
-        name = zlib.crc32(clip.encode())
+        name = zlib.crc32(os.fsencode(clip))
         while start + self.shortest <= length:
             generator = sample_generator(self.seed, name, number)
             count = min(int(generator.integers(self.shortest, self.longest + 1)), length - start)
@@ -170,7 +172,7 @@ def make_averaged_pairs(job: FrameJob) -> PairCount:
             made += 1
     finally:
         lines = [pair.describe(job.frames) + "\n" for pair in pairs if pair.is_made()]
-        write_bytes(job.output / PARAMETERS, "".join(lines).encode())
+        write_bytes(job.output / PARAMETERS, "".join(lines).encode(errors=ESCAPED))
     return PairCount(len(clips), made, len(pairs) - len(missing))
 
 

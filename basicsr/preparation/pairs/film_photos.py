@@ -6,6 +6,7 @@ instead, their frames are ``<name>_<n>/0001.png``, ..
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def film_photos(job: FilmJob) -> int:
 
 def _film(job: FilmJob, item: _Item) -> None:
     photo, _ = read_photo(read_bytes(item.path), str(item.path))
-    generator = sample_generator(job.seed, zlib.crc32(item.key.encode()), item.number)
+    generator = sample_generator(job.seed, zlib.crc32(os.fsencode(item.key)), item.number)
     try:
         make = filmed_frames if job.clips else filmed_pair
         images: Sequence[Frame] = make(photo, job.rules, generator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from basicsr.preparation.masks.convert import read_detectron2
 from basicsr.segmenters.base import Masks
 from basicsr.synthesis import Preset, choose_instances, choose_regions
 from basicsr.utils.errors import UserError
+from basicsr.utils.npz import Npz
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,12 @@ def decode_objects(data: bytes, name: str) -> Objects:
     """
     if not (data.startswith(b"PK") and "pred_masks" in _keys(data, name)):
         return decode_label_map(data, name)
-    masks = read_detectron2(data, name)
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        scores = np.asarray(archive["scores"], np.float64) if "scores" in archive else None
-    if scores is None or scores.shape != (len(masks),):
-        found = "none" if scores is None else f"{scores.shape}"
+    masks, archive = read_detectron2(data, name), Npz(data)
+    shape = archive.header("scores").shape if "scores" in _keys(data, name) else None
+    if shape != (len(masks),):
+        found = "none" if shape is None else f"{shape}"
         raise UserError(f"{name}: {len(masks)} instances need as many 'scores', found {found}; save both")
-    return Instances(masks, scores)
+    return Instances(masks, np.asarray(archive.read("scores"), np.float64))
 
 
 def usable_map(objects: Objects, rules: Preset) -> LabelMap:
@@ -70,8 +69,7 @@ def choose(
 
 def _keys(data: bytes, name: str) -> list[str]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return list(archive)
+        return Npz(data).keys()
     except Exception as error:  # NumPy lets any error of the zip file through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,7 +232,7 @@ def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo
     sharp = to_tensor(to_chw(image))
     records = []
     for number in photo.numbers:
-        generator = sample_generator(job.seed, zlib.crc32(photo.key.encode()), number)
+        generator = sample_generator(job.seed, zlib.crc32(os.fsencode(photo.key)), number)
         if objects is None or labels is None:
             regions, planes = list[int](), np.zeros((0, height, width), np.bool_)
         else:

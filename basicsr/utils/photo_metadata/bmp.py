@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from typing import NamedTuple
 
 from basicsr.utils.photo_metadata.model import Chunk, Header, Kind, Metadata, Pieces, checked_profile
 from basicsr.utils.photo_metadata.resolution import METRE, Resolution
@@ -13,6 +14,30 @@ _INFO, _VERSION_4, _VERSION_5 = 40, 108, 124
 _RESOLUTION, _COLOUR_SPACE, _CALIBRATION, _PROFILE = _HEADER + 24, _HEADER + 56, _HEADER + 60, _HEADER + 112
 _EMBEDDED, _LINKED, _CALIBRATED = 0x4D424544, 0x4C494E4B, 0
 _LARGEST_NUMBER = 2**31 - 1
+_OLDEST = 12  # bytes of the header of OS/2
+_RUN_LENGTHS = (1, 2)  # compressions
+
+
+class Layout(NamedTuple):
+    """What the header says of the pixels; ``is_packed`` if they may take fewer bytes than they are."""
+
+    width: int
+    height: int
+    bits: int
+    is_packed: bool
+
+
+def bmp_layout(data: bytes) -> Layout:
+    """How the pixels lie in a BMP.
+
+    Raises:
+        struct.error: it is cut short.
+    """
+    if int.from_bytes(data[_HEADER : _HEADER + 4], "little") == _OLDEST:
+        width, height, _, bits = struct.unpack_from("<4H", data, _HEADER + 4)
+        return Layout(width, height, bits, False)
+    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, _HEADER + 4)
+    return Layout(abs(width), abs(height), bits, compression in _RUN_LENGTHS)
 
 
 def read_bmp(data: bytes) -> Header:

@@ -27,7 +27,7 @@ from basicsr.utils.photo_metadata.resolution import CENTIMETRE, INCH, Resolution
 
 _SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
 _APPS = range(0xE0, 0xF0)
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -69,7 +69,7 @@ def read_jpeg(data: bytes) -> Header:
         known = next((key for app, key in _KNOWN if app == marker and payload.startswith(key)), None)
         if known is not None:
             found[known].append(payload.removeprefix(known))
-        elif marker in _FRAMES and len(payload) > 5:
+        elif marker in JPEG_FRAMES and len(payload) > 5:
             components = payload[5]
         elif marker in _APPS:
             name = f"APP{marker - _APPS.start} {printable(payload.partition(bytes(1))[0])}"

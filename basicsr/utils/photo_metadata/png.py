@@ -28,7 +28,7 @@ from basicsr.utils.photo_metadata.resolution import METRE, Resolution
 _SIGNATURE = 8
 _XMP, _COMMENT = b"XML:com.adobe.xmp", b"Comment"
 _LARGEST_NUMBER = 2**31 - 1
-_LARGEST_TEXT = 2**26  # bytes of a compressed text or profile; more is no photo's
+_LARGEST_TEXTS = 2**26  # bytes of all compressed texts and the profile; more is no photo's
 _GREY, _PALETTE, _GREY_ALPHA = 0, 3, 4
 # How the pixels lie in the file.
 _STRUCTURE = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"CgBI"}
@@ -58,9 +58,10 @@ def read_png(data: bytes) -> Header:
     first = dict(reversed(chunks))
     key = first.get(b"tRNS", b"")
     depth, colour_type = first.get(b"IHDR", bytes(13))[8:10]
-    icc, said = checked_profile(_profile(first[b"iCCP"])) if b"iCCP" in first else (None, [])
+    inflate = _Inflater()
+    icc, said = checked_profile(_profile(first[b"iCCP"], inflate)) if b"iCCP" in first else (None, [])
     exif, kept = without_old_picture("PNG", first.get(b"eXIf"))
-    texts = [(chunk, _read_text(*chunk)) for chunk in chunks if chunk[0] in _TEXTS]
+    texts = [(chunk, _read_text(*chunk, inflate)) for chunk in chunks if chunk[0] in _TEXTS]
     xmp = next((text.text for _, text in texts if text and _is_xmp(text)), None)
     comments = tuple(text.text for _, text in texts if text and _is_comment(text))
     for (name, payload), text in texts:
@@ -138,6 +139,23 @@ class _Text(NamedTuple):
     language: bytes = b"\0"
 
 
+class _Inflater:
+    """Unpacks the compressed texts and the profile of one file, in all no more than `_LARGEST_TEXTS`."""
+
+    def __init__(self) -> None:
+        self._left = _LARGEST_TEXTS
+
+    def __call__(self, data: bytes) -> bytes | None:
+        """None for what is damaged, cut short or larger than what is left."""
+        stream = zlib.decompressobj()
+        try:
+            plain = stream.decompress(data, max(self._left, 1))  # 0 would be no limit
+        except zlib.error:
+            return None
+        self._left -= min(len(plain), self._left)
+        return plain if stream.eof else None
+
+
 def _sound_chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     """(name, payload) of the chunks, without the pixels; and notes on damage and on what follows the end."""
     chunks, notes = [], []
@@ -156,22 +174,22 @@ def _sound_chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     return chunks, notes
 
 
-def _profile(payload: bytes) -> bytes:
+def _profile(payload: bytes, inflate: _Inflater) -> bytes:
     """The profile of an iCCP chunk: name, method, compressed profile; empty where that is damaged."""
-    return _inflated(payload.partition(b"\0")[2][1:]) or b""
+    return inflate(payload.partition(b"\0")[2][1:]) or b""
 
 
-def _read_text(key: bytes, payload: bytes) -> _Text | None:
+def _read_text(key: bytes, payload: bytes, inflate: _Inflater) -> _Text | None:
     """A tEXt, zTXt or iTXt chunk; None where it is damaged."""
     keyword, _, rest = payload.partition(b"\0")
     if key == b"tEXt":
         return _Text(keyword, rest.decode("latin-1").encode())
     if key == b"zTXt":
-        plain = _inflated(rest[1:])
+        plain = inflate(rest[1:])
         return None if plain is None else _Text(keyword, plain.decode("latin-1").encode())
     language, between, rest_of_language = rest[2:].partition(b"\0")
     translated, ending, text = rest_of_language.partition(b"\0")
-    plain = _inflated(text) if rest[:1] == b"\1" else text
+    plain = inflate(text) if rest[:1] == b"\1" else text
     if not between or not ending or plain is None:
         return None
     return _Text(keyword, plain, True, language + b"\0" + translated)
@@ -253,13 +271,3 @@ def _physical_size(resolution: Resolution) -> bytes | None:
 def _chunk(key: bytes, payload: bytes) -> bytes:
     body = key + payload
     return struct.pack(">I", len(payload)) + body + struct.pack(">I", zlib.crc32(body))
-
-
-def _inflated(data: bytes) -> bytes | None:
-    """None for what is damaged, cut short or larger than any text or profile of a photo."""
-    stream = zlib.decompressobj()
-    try:
-        plain = stream.decompress(data, _LARGEST_TEXT)
-    except zlib.error:
-        return None
-    return plain if stream.eof else None

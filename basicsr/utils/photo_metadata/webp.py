@@ -23,6 +23,7 @@ from basicsr.utils.photo_metadata.model import (
 )
 
 _EXIF = b"Exif\0\0"  # some writers put it before the block, as in JPEG
+_SIDE = (1 << 14) - 1
 _STRUCTURE = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
 
 
@@ -50,6 +51,24 @@ def read_webp(data: bytes) -> Header:
         is_lossless=b"VP8L" in found,
         notes=tuple(notes),
     )
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the header, of an animation those of its canvas.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for key, _, payload in _chunks(memoryview(data)):
+        if key == b"VP8X" and len(payload) >= 10:
+            return 1 + int.from_bytes(payload[4:7], "little"), 1 + int.from_bytes(payload[7:10], "little")
+        if key == b"VP8L" and len(payload) >= 5:
+            bits = int.from_bytes(payload[1:5], "little")
+            return 1 + (bits & _SIDE), 1 + (bits >> 14 & _SIDE)
+        if key == b"VP8 " and len(payload) >= 10:
+            width, height = struct.unpack_from("<HH", payload, 6)
+            return width & _SIDE, height & _SIDE
+    raise ValueError("no size")
 
 
 def webp_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
