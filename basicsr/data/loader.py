@@ -19,7 +19,7 @@ from basicsr.data.training_samples import TrainingSamples, collate
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import OptionError, UserError
-from basicsr.utils.interruption import serve_parent
+from basicsr.utils.interruption import serve_parent, worker_killed
 from basicsr.utils.log import logger
 from basicsr.utils.plugins import load_plugins, loaded_plugins
 from basicsr.utils.processes import Process
@@ -124,6 +124,8 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
                     raise UserError(patience.why) from None
                 if isinstance(error, UserError):
                     raise UserError(str(error).split("UserError: ")[-1].strip()) from None
+                if isinstance(error, ConnectionError | EOFError):  # its memory was asked for when it was gone
+                    raise worker_killed() from error
                 raise
             patience.end()
             yield batch

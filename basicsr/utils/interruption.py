@@ -157,7 +157,11 @@ def explaining_workers() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         # a mapping that has no page left ends in a bus error
-        memory = "shared memory (/dev/shm)" if "Bus error" in str(error) else "memory"
-        what = f"a process that loads data was killed, most likely since {memory} ran out"
-        way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
-        raise UserError(f"{what}; {way_on}") from error
+        raise worker_killed("shared memory (/dev/shm)" if "Bus error" in str(error) else "memory") from error
+
+
+def worker_killed(memory: str = "memory") -> UserError:
+    """What is told of a process that loads data and is gone; ``memory``: which most likely ran out."""
+    what = f"a process that loads data was killed, most likely since {memory} ran out"
+    way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
+    return UserError(f"{what}; {way_on}")
