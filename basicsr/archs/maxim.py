@@ -7,40 +7,24 @@ channels at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import Block, RestorationNetwork
 from basicsr.archs.shapes import convolution, count_children
+from basicsr.layers.multi_axis import MultiAxisGate, MultiAxisMlp, PixelNorm, gelu
 from basicsr.layers.padding import Padding, SizeRule
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
 
-Axis = Literal["block", "grid"]
-
 # Of the published networks.
 _LEVELS = 3
-_EPS = 1e-6
 _SLOPE = 0.2
-
-# GELU(x) = x (1 + tanh(u)) / 2, 2 u = _GELU_SLOPE (x + _GELU_CUBIC x^3).
-_GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
-_GELU_CUBIC = 0.044715
-
-# Of one tensor on one core; a handful of them are needed at once.
-_CACHED_BYTES = 2**21
-
-
-class PixelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each pixel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=_EPS)
 
 
 class PixelConv(nn.Conv2d):
@@ -110,157 +94,13 @@ def shrink(x: Tensor, factor: int) -> Tensor:
     return nn.functional.conv2d(x, kernels, None, factor, factor // 2, groups=x.shape[1]) / inside
 
 
-def grouped(x: Tensor, axis: Axis, size: int) -> Tensor:
-    """(B, H, W, C) -> the same values as (B, rows, columns, size, size, C): each group lies along axes 3, 4.
-
-    The groups of ``block`` are the ``size`` x ``size`` pixels of each block of the image: local. For
-    ``grid`` the image is divided into ``size`` x ``size`` blocks, and a group is the pixels at the same place
-    of each: global.
-
-    Args:
-        x: contiguous, H and W multiples of ``size``.
-    """
-    batch, height, width, channels = x.shape
-    rows, columns = height // size, width // size
-    if axis == "block":
-        return x.view(batch, rows, size, columns, size, channels).transpose(2, 3)
-    return x.view(batch, size, rows, size, columns, channels).permute(0, 2, 4, 1, 3, 5)
-
-
-def map_groups(work: Callable[[Tensor], Tensor], x: Tensor, axis: Axis, size: int) -> Tensor:
-    """Put what ``work`` makes of the groups of ``x`` back to their places.
-
-    Args:
-        work: (groups, size * size, C) -> the same shape, each group by itself.
-        x: (B, H, W, C), contiguous, H and W multiples of ``size``.
-        axis, size: see `grouped`.
-    """
-    groups, result = grouped(x, axis, size), torch.empty_like(x)
-    places, step = grouped(result, axis, size), rows_at_once(groups)
-    for start in range(0, groups.shape[1], step):
-        strip = groups[:, start : start + step]
-        worked = work(strip.reshape(-1, size * size, x.shape[-1]))
-        places[:, start : start + step] = worked.view(strip.shape)
-    return result
-
-
-def rows_at_once(groups: Tensor) -> int:
-    """Rows of groups (B, rows, ..) that are worked on together: on a CPU as many as its cache bears."""
-    rows = groups.shape[1]
-    if not is_plain_inference(groups):
-        return rows
-    bytes_per_row = groups[:, 0].numel() * groups.element_size()
-    return max(1, _CACHED_BYTES * torch.get_num_threads() // bytes_per_row)
-
-
-def is_plain_inference(x: Tensor) -> bool:
-    """Whether ``x`` is on a CPU, without gradients, and no compiler or exporter looks on."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
-    return x.device.type == "cpu" and not torch.is_grad_enabled() and not traced
-
-
-class PositionMix(nn.Module):
-    """A dense layer over the positions of a group, the same for all channels.
-
-    Args:
-        size: side of the groups, see `grouped`.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.dense = nn.Linear(size * size, size * size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(groups, size * size, C) -> the same shape."""
-        return torch.baddbmm(self.dense.bias[:, None], self.dense.weight.expand(len(x), -1, -1), x)
-
-
-class GatedMlp(nn.Module):
-    """Residual gMLP in each group: one half of the channels, mixed over positions, gates the other.
-
-    Args:
-        channels: of input and output.
-        size: side of the groups, see `grouped`.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        self.norm = PixelNorm(channels)
-        self.project_in = nn.Linear(channels, 2 * channels)
-        self.gate_norm = PixelNorm(channels)
-        self.gate = PositionMix(size)
-        self.project_out = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(groups, size * size, C) -> the same shape."""
-        normed = self.norm(x)
-        kept, gate = (gelu(half(normed)) for half in output_halves(self.project_in))
-        return self.project_out(self.gate(self.gate_norm(gate)).add_(1).mul_(kept)).add_(x)
-
-
-class MultiAxis(nn.Module):
-    """One half of the channels goes through a layer over the grid, the other through one over blocks.
-
-    Args:
-        channels: of input and output.
-        size: side of the groups, see `grouped`.
-        layer: (channels, size) -> what a half goes through, (groups, size * size, C) -> the same shape.
-    """
-
-    def __init__(self, channels: int, size: int, layer: Callable[[int, int], nn.Module]) -> None:
-        super().__init__()
-        self.size = size
-        self.norm = PixelNorm(channels)
-        self.project_in = nn.Linear(channels, 2 * channels)
-        self.grid = layer(channels, size)
-        self.block = layer(channels, size)
-        self.project_out = nn.Linear(2 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C), H and W multiples of ``size``."""
-        normed = self.norm(x)
-        grid_in, block_in = output_halves(self.project_in)
-        grid_out, block_out = input_halves(self.project_out)
-        grid = map_groups(lambda part: grid_out(self.grid(gelu(grid_in(part)))), normed, "grid", self.size)
-        block = map_groups(
-            lambda part: block_out(self.block(gelu(block_in(part)))), normed, "block", self.size
-        )
-        return grid.add_(block)
-
-
-class MultiAxisMlp(MultiAxis):
-    """Residual multi-axis gated MLP.
-
-    Args:
-        channels, size: see `MultiAxis`.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__(channels, size, GatedMlp)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        return super().forward(x).add_(x)
-
-
-class MultiAxisGate(MultiAxis):
-    """What gates another branch: mixed over the grid and over blocks, not residual.
-
-    Args:
-        channels, size: see `MultiAxis`.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__(channels, size, lambda _, size: PositionMix(size))
-
-
 class CrossGating(nn.Module):
     """Two kinds of features, each gated by the other.
 
     Args:
         x_channels: of the first features.
         channels: of the second features, and of both results.
-        size: side of the groups, see `grouped`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
     """
 
     def __init__(self, x_channels: int, channels: int, size: int) -> None:
@@ -345,7 +185,7 @@ class LevelBlock(nn.Module):
     Args:
         in_channels: of all inputs together.
         channels: of the output.
-        size: side of the groups, see `grouped`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
         num_blocks: multi-axis MLPs, each with a `ConvAttention` behind it.
     """
 
@@ -397,7 +237,7 @@ class Bottleneck(nn.Module):
 
     Args:
         channels: of input and output.
-        size: side of the groups, see `grouped`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
         num_blocks: multi-axis MLPs, each with a `DenseAttention` behind it.
     """
 
@@ -421,7 +261,7 @@ class Skip(nn.Module):
     Args:
         widths: channels of the levels, fine to coarse.
         level: which.
-        size: side of the groups, see `grouped`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
     """
 
     def __init__(self, widths: Sequence[int], level: int, size: int) -> None:
@@ -498,7 +338,7 @@ class Stage(nn.Module):
     Args:
         img_channel: of the images.
         widths: channels of the levels, fine to coarse.
-        sizes: of the levels and of the bottleneck; side of the groups, see `grouped`.
+        sizes: sides of the groups of the levels and of the bottleneck.
         num_blocks: of each level and of each bottleneck.
         num_bottlenecks: one behind the other.
         is_first: whether no stage comes before.
@@ -689,38 +529,3 @@ class MAXIM(RestorationNetwork):
         return (
             f"padding {padding} ({'said by the checkpoint' if facts and facts.padding else 'as published'})"
         )
-
-
-def gelu(x: Tensor) -> Tensor:
-    """GELU with tanh, as published."""
-    if not is_plain_inference(x):
-        return nn.functional.gelu(x, approximate="tanh")
-    # (1 + tanh(u)) / 2 is sigmoid(2 u), which PyTorch has in a third of the time.
-    twice_u = x.square().mul_(_GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE).mul_(x)
-    return twice_u.sigmoid_().mul_(x)
-
-
-# Halves of channels are computed and taken one by one: as parts of one tensor each would be copied.
-
-
-def output_halves(layer: nn.Linear) -> tuple[Dense, Dense]:
-    """Two layers, which give the first and the second half of the channels of ``layer``."""
-    (first, second), (bias, second_bias) = layer.weight.chunk(2), layer.bias.chunk(2)
-    return Dense(first, bias), Dense(second, second_bias)
-
-
-def input_halves(layer: nn.Linear) -> tuple[Dense, Dense]:
-    """Two layers, for the first and the second half of the channels that ``layer`` takes; to be added."""
-    first, second = layer.weight.chunk(2, dim=1)
-    return Dense(first, layer.bias), Dense(second, None)
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A dense layer over channels with weights that lie elsewhere."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x, self.weight, self.bias)

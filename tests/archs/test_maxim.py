@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import adopt_facts
-from basicsr.archs.maxim import MAXIM, PositionMix, Resized, gelu, map_groups, shrink
+from basicsr.archs.maxim import MAXIM, Resized, shrink
 from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.layers.multi_axis import PositionMix, gelu, map_groups
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.fetchable import FETCHABLE
 
@@ -78,7 +79,7 @@ def test_groups_are_worked_on_in_strips_alike(monkeypatch):
                 return mix(part)
 
             monkeypatch.setattr(
-                "basicsr.archs.maxim._CACHED_BYTES", -(-rows * row_bytes // torch.get_num_threads())
+                "basicsr.layers.multi_axis._CACHED_BYTES", -(-rows * row_bytes // torch.get_num_threads())
             )
             with torch.no_grad():
                 torch.testing.assert_close(map_groups(work, x, axis, 2), expected)
