@@ -55,9 +55,10 @@ def map_groups(work: Callable[[Tensor], Tensor], x: Tensor, axis: Axis, size: in
 
     Args:
         work: (groups, size * size, C) -> the same shape, each group by itself.
-        x: (B, H, W, C), contiguous, H and W multiples of ``size``.
+        x: (B, H, W, C), H and W multiples of ``size``.
         axis, size: see `grouped`.
     """
+    x = x.contiguous()
     groups, result = grouped(x, axis, size), torch.empty_like(x)
     places, step = grouped(result, axis, size), rows_at_once(groups)
     for start in range(0, groups.shape[1], step):
