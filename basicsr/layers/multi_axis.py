@@ -79,7 +79,7 @@ def rows_at_once(groups: Tensor) -> int:
 
 def is_plain_inference(x: Tensor) -> bool:
     """Whether ``x`` is on a CPU, without gradients, and no compiler or exporter looks on."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not traced
 
 
