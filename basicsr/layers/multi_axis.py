@@ -59,22 +59,22 @@ def map_groups(work: Callable[[Tensor], Tensor], x: Tensor, axis: Axis, size: in
         axis, size: see `grouped`.
     """
     x = x.contiguous()
-    groups, result = grouped(x, axis, size), torch.empty_like(x)
-    places, step = grouped(result, axis, size), rows_at_once(groups)
-    for start in range(0, groups.shape[1], step):
-        strip = groups[:, start : start + step]
+    result = torch.empty_like(x)
+    groups, places = grouped(x, axis, size), grouped(result, axis, size)
+    for rows in strips(groups):
+        strip = groups[:, rows]
         worked = work(strip.reshape(-1, size * size, x.shape[-1]))
-        places[:, start : start + step] = worked.view(strip.shape)
+        places[:, rows] = worked.view(strip.shape)
     return result
 
 
-def rows_at_once(groups: Tensor) -> int:
+def strips(groups: Tensor) -> list[slice]:
     """Rows of groups (B, rows, ..) that are worked on together: on a CPU as many as its cache bears."""
-    rows = groups.shape[1]
     if not is_plain_inference(groups):
-        return rows
+        return [slice(None)]
     bytes_per_row = groups[:, 0].numel() * groups.element_size()
-    return max(1, _CACHED_BYTES * torch.get_num_threads() // bytes_per_row)
+    step = max(1, _CACHED_BYTES * torch.get_num_threads() // bytes_per_row)
+    return [slice(start, start + step) for start in range(0, groups.shape[1], step)]
 
 
 def is_plain_inference(x: Tensor) -> bool:
