@@ -9,31 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import Block, RestorationNetwork
 from basicsr.archs.shapes import convolution, count_children
+from basicsr.layers.multi_axis import MultiAxisGate, MultiAxisMlp, PixelNorm, gelu
 from basicsr.layers.padding import Padding, SizeRule
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
 
-Axis = Literal["block", "grid"]
-
 # Of the published networks.
 _LEVELS = 3
-_EPS = 1e-6
 _SLOPE = 0.2
-
-
-class PixelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each pixel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=_EPS)
 
 
 class PixelConv(nn.Conv2d):
@@ -103,120 +94,13 @@ def shrink(x: Tensor, factor: int) -> Tensor:
     return nn.functional.conv2d(x, kernels, None, factor, factor // 2, groups=x.shape[1]) / inside
 
 
-class PositionMix(nn.Module):
-    """A dense layer over positions, the same for all channels.
-
-    ``block`` mixes the ``size`` x ``size`` pixels of each block of the image: local. ``grid`` divides the
-    image into ``size`` x ``size`` blocks and mixes the pixels at the same place of each: global.
-
-    Args:
-        axis: ``block`` or ``grid``.
-        size: positions along each side.
-    """
-
-    def __init__(self, axis: Axis, size: int) -> None:
-        super().__init__()
-        self.axis = axis
-        self.size = size
-        self.dense = nn.Linear(size * size, size * size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C), H and W multiples of ``size``."""
-        return self._mixed(x, self.dense.bias).reshape(x.shape)
-
-    def gated(self, kept: Tensor, gate: Tensor) -> Tensor:
-        """``kept * (mixed gate + 1)``, both (B, H, W, C); as one step, which spares a copy."""
-        mixed = self._mixed(gate, self.dense.bias + 1)
-        return (kept.view(mixed.shape) * mixed).view(kept.shape)
-
-    def _mixed(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(B, H, W, C) -> its values as (B, rows, own rows, columns, own columns, C), not contiguous."""
-        batch, height, width, channels = x.shape
-        size, rows, columns = self.size, height // self.size, width // self.size
-        outer = (rows, columns) if self.axis == "block" else (size, size)
-        inner = (size, size) if self.axis == "block" else (rows, columns)
-        x = x.reshape(batch, outer[0], inner[0], outer[1], inner[1], channels).transpose(2, 3)
-        swapped = x.shape
-        # What is mixed alike lies side by side in a matrix: the channels, for a grid its places as well.
-        groups = batch * rows * columns if self.axis == "block" else batch
-        x = x.reshape(groups, size * size, -1)
-        mixed = torch.baddbmm(bias[:, None], self.dense.weight.expand(groups, -1, -1), x)
-        return mixed.reshape(swapped).transpose(2, 3)
-
-
-class GatedMlp(nn.Module):
-    """Residual gMLP along one axis: one half of the channels, mixed over positions, gates the other.
-
-    Args:
-        channels: of input and output.
-        axis, size: see `PositionMix`.
-    """
-
-    def __init__(self, channels: int, axis: Axis, size: int) -> None:
-        super().__init__()
-        self.norm = PixelNorm(channels)
-        self.project_in = nn.Linear(channels, 2 * channels)
-        self.gate_norm = PixelNorm(channels)
-        self.gate = PositionMix(axis, size)
-        self.project_out = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        kept, gate = activated_halves(self.project_in, self.norm(x))
-        return self.project_out(self.gate.gated(kept, self.gate_norm(gate))).add_(x)
-
-
-class MultiAxisMlp(nn.Module):
-    """Residual multi-axis gated MLP: one half of the channels is mixed over the grid, one over blocks.
-
-    Args:
-        channels: of input and output.
-        size: see `PositionMix`.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        self.norm = PixelNorm(channels)
-        self.project_in = nn.Linear(channels, 2 * channels)
-        self.grid = GatedMlp(channels, "grid", size)
-        self.block = GatedMlp(channels, "block", size)
-        self.project_out = nn.Linear(2 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        grid, block = activated_halves(self.project_in, self.norm(x))
-        return of_halves(self.project_out, self.grid(grid), self.block(block)).add_(x)
-
-
-class MultiAxisGate(nn.Module):
-    """What gates another branch: mixed over the grid and over blocks, not residual.
-
-    Args:
-        channels: of input and output.
-        size: see `PositionMix`.
-    """
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        self.norm = PixelNorm(channels)
-        self.project_in = nn.Linear(channels, 2 * channels)
-        self.grid = PositionMix("grid", size)
-        self.block = PositionMix("block", size)
-        self.project_out = nn.Linear(2 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        grid, block = activated_halves(self.project_in, self.norm(x))
-        return of_halves(self.project_out, self.grid(grid), self.block(block))
-
-
 class CrossGating(nn.Module):
     """Two kinds of features, each gated by the other.
 
     Args:
         x_channels: of the first features.
         channels: of the second features, and of both results.
-        size: see `PositionMix`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
     """
 
     def __init__(self, x_channels: int, channels: int, size: int) -> None:
@@ -233,8 +117,8 @@ class CrossGating(nn.Module):
         x, y = self.conv_x(x), self.conv_y(y)
         inner_x = gelu(self.project_in_x(self.norm_x(x)))
         inner_y = gelu(self.project_in_y(self.norm_y(y)))
-        y = self.project_out_y(inner_y * self.gate_x(inner_x)).add_(y)
-        return self.project_out_x(inner_x * self.gate_y(inner_y)).add_(x).add_(y), y
+        y = self.project_out_y(self.gate_x(inner_x).mul_(inner_y)).add_(y)
+        return self.project_out_x(self.gate_y(inner_y).mul_(inner_x)).add_(x).add_(y), y
 
 
 class ChannelAttention(nn.Module):
@@ -272,8 +156,8 @@ class ConvAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        inner = self.conv2(nn.functional.leaky_relu(self.conv1(self.norm(x)), _SLOPE))
-        return x + self.attention(inner)
+        inner = self.conv2(nn.functional.leaky_relu(self.conv1(self.norm(x)), _SLOPE, inplace=True))
+        return self.attention(inner).add_(x)
 
 
 class DenseAttention(nn.Module):
@@ -292,7 +176,7 @@ class DenseAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        return x + self.attention(self.dense2(gelu(self.dense1(self.norm(x)))))
+        return self.attention(self.dense2(gelu(self.dense1(self.norm(x))))).add_(x)
 
 
 class LevelBlock(nn.Module):
@@ -301,7 +185,7 @@ class LevelBlock(nn.Module):
     Args:
         in_channels: of all inputs together.
         channels: of the output.
-        size: see `PositionMix`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
         num_blocks: multi-axis MLPs, each with a `ConvAttention` behind it.
     """
 
@@ -316,7 +200,7 @@ class LevelBlock(nn.Module):
         shallow = x = self.conv(torch.cat(list(inputs), dim=-1))
         for mlp, attention in zip(self.mlps, self.attentions, strict=True):
             x = attention(mlp(x))
-        return shallow + x
+        return x.add_(shallow)
 
 
 class Encoder(nn.Module):
@@ -353,7 +237,7 @@ class Bottleneck(nn.Module):
 
     Args:
         channels: of input and output.
-        size: see `PositionMix`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
         num_blocks: multi-axis MLPs, each with a `DenseAttention` behind it.
     """
 
@@ -368,7 +252,7 @@ class Bottleneck(nn.Module):
         shallow = x = self.conv(x)
         for mlp, attention in zip(self.mlps, self.attentions, strict=True):
             x = attention(mlp(x))
-        return shallow + x
+        return x.add_(shallow)
 
 
 class Skip(nn.Module):
@@ -377,7 +261,7 @@ class Skip(nn.Module):
     Args:
         widths: channels of the levels, fine to coarse.
         level: which.
-        size: see `PositionMix`.
+        size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
     """
 
     def __init__(self, widths: Sequence[int], level: int, size: int) -> None:
@@ -454,7 +338,7 @@ class Stage(nn.Module):
     Args:
         img_channel: of the images.
         widths: channels of the levels, fine to coarse.
-        sizes: of the levels and of the bottleneck; see `PositionMix`.
+        sizes: sides of the groups of the levels and of the bottleneck.
         num_blocks: of each level and of each bottleneck.
         num_bottlenecks: one behind the other.
         is_first: whether no stage comes before.
@@ -645,27 +529,3 @@ class MAXIM(RestorationNetwork):
         return (
             f"padding {padding} ({'said by the checkpoint' if facts and facts.padding else 'as published'})"
         )
-
-
-def gelu(x: Tensor) -> Tensor:
-    """GELU with tanh, as published."""
-    return nn.functional.gelu(x, approximate="tanh")
-
-
-# Halves of channels are computed and taken one by one: as parts of one tensor each would be copied.
-
-
-def activated_halves(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The halves of ``gelu(layer(x))`` along the last axis."""
-    (first, second), (bias, second_bias) = layer.weight.chunk(2), layer.bias.chunk(2)
-    return (
-        gelu(nn.functional.linear(x, first, bias)),
-        gelu(nn.functional.linear(x, second, second_bias)),
-    )
-
-
-def of_halves(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
-    """``layer(torch.cat([first, second], dim=-1))``."""
-    weight, second_weight = layer.weight.chunk(2, dim=1)
-    result = nn.functional.linear(first, weight, layer.bias)
-    return torch.addmm(result.flatten(0, 2), second.flatten(0, 2), second_weight.T).view_as(result)

@@ -48,9 +48,10 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     )  # fmt: skip
     parser.add_argument(
         "--weights", metavar="FILE",
-        help="own checkpoint, published weights of a known network, .onnx; or a short name: NAFNet, "
-        "SegNAFNet (small and quick, bundled), maxim-deblurring (strong and slow) and others that "
-        "'sam-deblur weights get' fetches, see 'sam-deblur weights list'; default: SegNAFNet",
+        help="auto (default): the bundled SegNAFNet, small and quick, for videos and folders; "
+        "maxim-deblurring: removes strong blur from single photos, far slower, fetched once by "
+        "'sam-deblur weights get'; other short names: 'sam-deblur weights list'; or a file: own checkpoint, "
+        "published weights of a known network, .onnx",
     )  # fmt: skip
     masks = parser.add_argument_group("masks, for networks that want them")
     add_segmenter_arguments(masks)

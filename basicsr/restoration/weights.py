@@ -16,6 +16,7 @@ from basicsr.utils.log import logger
 from basicsr.utils.shipped import no_such_weights, weight_file
 
 DEFAULT = "SegNAFNet"
+AUTO = "auto"  # means those of DEFAULT
 
 
 def load_any(
@@ -86,16 +87,19 @@ def find_weights(typed: str | None) -> Path:
     """The weight file that a user means.
 
     Args:
-        typed: path of a file, or the name of weights that come with this package or were fetched; None takes
-            those of `DEFAULT`.
+        typed: path of a file, or the name of weights that come with this package or were fetched; ``auto``
+            takes those of `DEFAULT`, and so does None, with a word on it.
 
     Raises:
         UserError: neither a file nor such a name.
     """
     if typed is None:
-        logger().warning(f"no --weights given: taking the small {DEFAULT} that comes with this package")
-        typed = DEFAULT
-    path = weight_file(typed)
+        logger().warning(
+            f"no --weights given: taking the small {DEFAULT} that comes with this package; "
+            "maxim-deblurring is stronger and far slower"
+        )
+        typed = AUTO
+    path = weight_file(DEFAULT if typed == AUTO else typed)
     if not path.is_file():
         raise UserError(f"{typed}: {no_such_weights(typed)}")
     return path

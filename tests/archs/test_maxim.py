@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import adopt_facts
-from basicsr.archs.maxim import MAXIM, PositionMix, Resized, shrink
+from basicsr.archs.maxim import MAXIM, Resized, shrink
 from basicsr.checkpoints.rebuild import rebuild_network
+from basicsr.layers.multi_axis import PositionMix, gelu, map_groups
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.fetchable import FETCHABLE
 
@@ -52,15 +53,46 @@ def test_published_numbers(shared):
 def test_a_block_mixes_neighbours_and_a_grid_distant_pixels():
     """6 x 4 pixels: blocks of 2 x 2, or a grid that divides the image into 2 x 2 parts of 3 x 2."""
     x = random(1, 6, 4, 3)
-    block, grid = PositionMix("block", 2), PositionMix("grid", 2)
+    mix = PositionMix(2)
     neighbours = torch.stack([x[0, 2 + i, 2 + j] for i in range(2) for j in range(2)])
     distant = torch.stack([x[0, 1 + 3 * i, 1 + 2 * j] for i in range(2) for j in range(2)])
-    for mix, pixels, of_first in ((block, neighbours, (2, 2)), (grid, distant, (1, 1))):
+    for axis, pixels, of_first, of_last in (
+        ("block", neighbours, (2, 2), (3, 3)),
+        ("grid", distant, (1, 1), (4, 3)),
+    ):
         expected = mix.dense.weight @ pixels + mix.dense.bias[:, None]
-        mixed = mix(x)[0]
+        mixed = map_groups(mix, x, axis, 2)[0]
         torch.testing.assert_close(mixed[of_first], expected[0])
-        of_last = (3, 3) if mix is block else (4, 3)
         torch.testing.assert_close(mixed[of_last], expected[3])
+
+
+def test_groups_are_worked_on_in_strips_alike(monkeypatch):
+    """12 x 4 pixels in 6 rows of 2 groups, of which a strip takes one or four, or, with gradients, all."""
+    mix, x, row_bytes = PositionMix(2), random(2, 12, 4, 3), 2 * 2 * 4 * 3 * 4
+    for axis in ("block", "grid"):
+        expected = map_groups(mix, x, axis, 2)
+        for rows in (1, 4):
+            counted: list[int] = []
+
+            def work(part: Tensor, counted: list[int] = counted) -> Tensor:
+                counted.append(len(part))
+                return mix(part)
+
+            monkeypatch.setattr(
+                "basicsr.layers.multi_axis._CACHED_BYTES", -(-rows * row_bytes // torch.get_num_threads())
+            )
+            with torch.no_grad():
+                torch.testing.assert_close(map_groups(work, x, axis, 2), expected)
+            assert counted == {1: [4] * 6, 4: [16, 8]}[rows]
+
+
+def test_activation_is_gelu_with_tanh():
+    """Within the rounding of float32 at the largest value."""
+    x = torch.linspace(-20, 20, 4001)
+    with torch.no_grad():
+        exact = nn.functional.gelu(x.double(), approximate="tanh")
+        assert (gelu(x) - exact).abs().max() < 20 * 2**-23
+    assert gelu(x.requires_grad_()).grad_fn is not None
 
 
 @pytest.mark.parametrize("factor", [2, 4])

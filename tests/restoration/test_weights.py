@@ -94,7 +94,7 @@ def test_a_shipped_network_gains_on_real_pairs_of_clips_that_it_has_never_seen(s
 
 
 def test_without_a_name_the_default_is_taken():
-    assert find_weights(None) == WEIGHTS / f"{DEFAULT}.safetensors"
+    assert find_weights(None) == find_weights("auto") == WEIGHTS / f"{DEFAULT}.safetensors"
 
 
 def test_a_file_is_taken_as_it_is_and_anything_else_is_one_line(tmp_path):

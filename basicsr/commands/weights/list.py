@@ -1,7 +1,8 @@
 """List the weights that have short names: those that come with the package, were fetched, or can be fetched.
 
---weights of restore takes a short name, and so do option files. Files from elsewhere go by their path:
-published weights of NAFNet, SAM-Deblur and other known networks are recognised.
+--weights of restore takes a short name, and so do option files; --weights auto means SegNAFNet.
+Files from elsewhere go by their path: published weights of NAFNet, SAM-Deblur and other known networks are
+recognised.
 """
 
 from __future__ import annotations
