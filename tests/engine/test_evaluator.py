@@ -37,6 +37,7 @@ from basicsr.utils.dist import Ranks
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 from basicsr.utils.log import EventLog, logger
+from basicsr.utils.pixel_limit import PixelLimit
 
 CPU = torch.device("cpu")
 PLAIN = ValOptions()
@@ -397,8 +398,8 @@ class Clips(PairedImageDataset):
         gt, lq = super().make_fields()
         assert isinstance(gt, StoredField)
 
-        def clip(data: bytes, name: str) -> np.ndarray:
-            return gt.decode(data, name) + np.uint8([0, 10, 20])[:, None, None, None]
+        def clip(data: bytes, name: str, limit: PixelLimit) -> np.ndarray:
+            return gt.decode(data, name, limit) + np.uint8([0, 10, 20])[:, None, None, None]
 
         return [replace(gt, name="frames", decode=clip), lq]
 

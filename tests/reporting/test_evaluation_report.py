@@ -29,6 +29,7 @@ from basicsr.test import test as run_test
 from basicsr.train import train as run_train
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_rgb
+from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,8 +155,8 @@ def own_parts(monkeypatch) -> None:
             gt, *others = super().make_fields()
             assert isinstance(gt, StoredField)
 
-            def still(data: bytes, name: str) -> np.ndarray:
-                return np.stack([gt.decode(data, name)] * 3)
+            def still(data: bytes, name: str, limit: PixelLimit) -> np.ndarray:
+                return np.stack([gt.decode(data, name, limit)] * 3)
 
             return [replace(gt, name="frames", decode=still), *others]
 
