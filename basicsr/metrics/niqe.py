@@ -26,8 +26,8 @@ from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import Border, ImageLike, comparable
 from basicsr.utils.convert import ExistingFile
 from basicsr.utils.errors import UserError
-from basicsr.utils.extras import optional_import
 from basicsr.utils.files import write_bytes
+from basicsr.utils.mat_file import read_mat
 
 Values = NDArray[np.float64]
 
@@ -134,7 +134,7 @@ def read_pristine(path: Path) -> Pristine:
     """
     try:
         if path.suffix.lower() == ".mat":
-            matlab = optional_import("scipy.io", f"reading {path}", "pip install scipy").loadmat(path)
+            matlab = read_mat(path.read_bytes())
             mean, covariance = matlab["mu_prisparam"], matlab["cov_prisparam"]
         else:
             with np.load(path, allow_pickle=False) as archive:

@@ -26,8 +26,8 @@ from basicsr.protocols.folders import Image, read_unit, require_free, side_by_si
 from basicsr.protocols.job import EvaluationJob
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
-from basicsr.utils.extras import optional_import
 from basicsr.utils.image import READABLE, write_png
+from basicsr.utils.mat_file import NewerMatError, read_mat
 from basicsr.utils.parallel import in_parallel
 
 VARIABLE = "GroundTruth"
@@ -85,25 +85,23 @@ def read_ground_truth(path: Path) -> NDArray[Any]:
     Raises:
         UserError: not such a file.
     """
-    scipy_io = optional_import("scipy.io", f"reading {path}", "pip install scipy")
     try:
-        content = scipy_io.loadmat(path)
-    except NotImplementedError as error:
+        content = read_mat(path.read_bytes())
+    except NewerMatError as error:
         way_on = f"in MATLAB: save('{path.name}', '{VARIABLE}', '-v7')"
-        raise UserError(f"{path}: is of version 7.3 (HDF5), which SciPy cannot read; {way_on}") from error
-    except Exception as error:  # a damaged file can raise nearly anything in there
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as .mat ({reason}); fetch it again") from error
+        raise UserError(f"{path}: {error}, which is not read here; {way_on}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as .mat ({error}); fetch it again") from error
     frames = content.get(VARIABLE)
     if frames is None:
-        found = ", ".join(name for name in content if not name.startswith("__")) or "none"
+        found = ", ".join(content) or "none"
         raise UserError(f"{path}: expected the variable '{VARIABLE}', found {found}; check the folder")
     if frames.ndim != 4 or frames.shape[2] != 3 or 0 in frames.shape or frames.dtype.kind not in "uif":
         found = f"{frames.dtype} {frames.shape}"
         raise UserError(f"{path}: expected frames (H, W, 3, N), found {found}; check the file")
     if frames.max() <= 1:
         raise UserError(f"{path}: expected values in 0..255, the greatest is {frames.max()}; scale them")
-    return np.asarray(frames)
+    return frames
 
 
 def _score(

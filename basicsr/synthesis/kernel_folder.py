@@ -14,6 +14,7 @@ from basicsr.storage import DiskStorage
 from basicsr.synthesis.kernels import Kernel, centred
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_single
+from basicsr.utils.mat_file import read_mat
 
 SUFFIXES = (".mat", ".npy", ".png")
 _MAT_KEY = "K"
@@ -104,16 +105,14 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return _decode_mat(data, name)
     except UserError:
         raise
-    except Exception as error:  # the readers of NumPy and SciPy let errors of any kind through
+    except Exception as error:  # the reader of NumPy lets errors of any kind through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged {suffix} file ({reason}); make it again") from error
 
 
 def _decode_mat(data: bytes, name: str) -> NDArray[Any]:
-    from scipy.io import loadmat
-
-    found = {key: value for key, value in loadmat(io.BytesIO(data)).items() if not key.startswith("__")}
+    found = read_mat(data)
     if _MAT_KEY not in found and len(found) != 1:
         names = ", ".join(found) or "none"
         raise UserError(f"{name}: expected the variable '{_MAT_KEY}', found {names}; save the kernel as that")
-    return np.asarray(found.get(_MAT_KEY, next(iter(found.values()))))
+    return found.get(_MAT_KEY, next(iter(found.values())))
