@@ -58,8 +58,8 @@ class ResponseTable:
             UserError: not such an array, or it does not rise everywhere.
         """
         try:
-            table = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            table = np.asarray(np.load(path, allow_pickle=False))
+        except Exception as error:  # NumPy parses the header as Python and lets any error of that through
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: cannot be read as .npy ({reason}); save the table anew") from error
         if table.shape not in ((LEVELS,), (LEVELS, 1), (LEVELS, 3)) or table.dtype.kind not in "uif":

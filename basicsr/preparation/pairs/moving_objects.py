@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +38,7 @@ def decode_objects(data: bytes, name: str) -> Objects:
     if not (data.startswith(b"PK") and "pred_masks" in _keys(data, name)):
         return decode_label_map(data, name)
     masks = read_detectron2(data, name)
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        scores = np.asarray(archive["scores"], np.float64) if "scores" in archive else None
+    scores = _scores(data, name)
     if scores is None or scores.shape != (len(masks),):
         found = "none" if scores is None else f"{scores.shape}"
         raise UserError(f"{name}: {len(masks)} instances need as many 'scores', found {found}; save both")
@@ -69,9 +71,20 @@ def choose(
 
 
 def _keys(data: bytes, name: str) -> list[str]:
+    with _archive(data, name) as archive:
+        return list(archive)
+
+
+def _scores(data: bytes, name: str) -> NDArray[np.float64] | None:
+    with _archive(data, name) as archive:
+        return np.asarray(archive["scores"], np.float64) if "scores" in archive else None
+
+
+@contextmanager
+def _archive(data: bytes, name: str) -> Iterator[Mapping[str, Any]]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return list(archive)
-    except Exception as error:  # NumPy lets any error of the zip file through
+            yield archive
+    except Exception as error:  # NumPy lets any error of the zip file and of the arrays through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
