@@ -368,7 +368,7 @@ def _copy_tags(container: InputContainer, output: OutputContainer) -> None:
 @contextmanager
 def _opened(av: ModuleType, path: Path) -> Iterator[InputContainer]:
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # tags that are no text stop no video
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path}: no video, or cut short ({error.strerror}); check path and file") from error
     with container:
