@@ -63,20 +63,20 @@ def fuzz(typed: argparse.Namespace) -> None:
         (folder / "children").mkdir()
         pool = Pool(formats, corpus, folder / "children", typed.seed, typed.workers, Limits())
         found = _Findings()
-        with closing(pool.run(cases or cases_of(formats.values(), typed.number))) as outcomes:
-            for outcome in _with_progress(outcomes):
-                found.add(outcome)
-                if typed.keep is not None and (outcome.kind in BAD or cases):
-                    chosen, number = formats[outcome.case.format], outcome.case.number
-                    _keep(typed.keep, outcome.case, corpus.content(chosen, number, typed.seed))
-                if cases:
-                    print(f"{outcome.case}: {outcome.kind} {outcome.said} {outcome.where}")
-    print(found.table(wanted))
+        try:
+            with closing(pool.run(cases or cases_of(formats.values(), typed.number))) as outcomes:
+                for outcome in _with_progress(outcomes):
+                    found.add(outcome)
+                    if typed.keep is not None and (outcome.kind in BAD or cases):
+                        chosen, number = formats[outcome.case.format], outcome.case.number
+                        _keep(typed.keep, outcome.case, corpus.content(chosen, number, typed.seed))
+                    if cases:
+                        print(f"{outcome.case}: {outcome.kind} {outcome.said} {outcome.where}")
+        finally:  # also where somebody has enough
+            print("\n".join([found.table(wanted), *found.lines()]))
     if found.examples:
-        print("\n".join(found.lines()))
-        raise UserError(
-            f"{sum(map(len, found.examples.values()))} findings; --case FORMAT:NUMBER is one of them again"
-        )
+        count = sum(map(len, found.examples.values()))
+        raise UserError(f"{count} inputs are not dealt with; --case FORMAT:NUMBER is one of them again")
 
 
 def cases_of(formats: Iterable[Format], number: int) -> Iterator[Case]:
@@ -93,14 +93,14 @@ class _Findings:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.longest: Counter[str] = Counter()
-        self.growth: Counter[str] = Counter()
+        self.longest: dict[str, float] = defaultdict(float)
+        self.growth: dict[str, int] = defaultdict(int)
         self.examples: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
 
     def add(self, outcome: Outcome) -> None:
         name = outcome.case.format
         self.counts[name, outcome.kind] += 1
-        self.longest[name] = max(self.longest[name], outcome.seconds)  # type: ignore[assignment]
+        self.longest[name] = max(self.longest[name], outcome.seconds)
         self.growth[name] = max(self.growth[name], outcome.growth)
         if outcome.kind in BAD:
             kind = outcome.said.partition(":")[0] if outcome.kind == "foreign" else ""
@@ -110,23 +110,19 @@ class _Findings:
         """Markdown: a row a format, and one for all."""
         kinds = ("read", "refused", *BAD)
         head = ["format", "inputs", *kinds, "longest s", "memory MB"]
-        rows = [
-            [name, *self._numbers([name], kinds), f"{self.longest[name]:.1f}", str(self.growth[name] >> 20)]
-            for name in names
-        ]
-        rows.append(
-            [
-                "all",
-                *self._numbers(names, kinds),
-                f"{max(self.longest.values()):.1f}",
-                str(max(self.growth.values()) >> 20),
-            ]
-        )
+        rows = [self._row(name, [name], kinds) for name in names]
+        rows.append(self._row("all", names, kinds))
         return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
-    def _numbers(self, names: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    def _row(self, label: str, names: Sequence[str], kinds: Sequence[str]) -> list[str]:
         counts = [sum(self.counts[name, kind] for name in names) for kind in kinds]
-        return [f"{count:,}" for count in (sum(counts), *counts)]
+        longest, growth = max(self.longest[name] for name in names), max(self.growth[name] for name in names)
+        return [
+            label,
+            *(f"{count:,}" for count in (sum(counts), *counts)),
+            f"{longest:.1f}",
+            str(growth >> 20),
+        ]
 
     def lines(self) -> Iterator[str]:
         """The findings, those that look alike in one."""

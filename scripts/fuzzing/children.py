@@ -45,8 +45,7 @@ _CHANGING = {
     "os.symlink": 2, "os.truncate": 1, "os.utime": 1, "shutil.rmtree": 1,
 }  # fmt: skip
 _REACHING_OUT = ("os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.connect", "subprocess.Popen")
-# What a training run asks of the system: which commit its code is.
-_ASKED = ("git", "uname", "ldconfig", "/sbin/ldconfig")
+_ASKED = (("git",), ("uname",))  # a training run asks of which commit its code is, and on what it runs
 
 
 class Case(NamedTuple):
@@ -230,7 +229,7 @@ class Pool:
         folder.mkdir()
         ours, its = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=self._serve, args=(its, folder), daemon=True
+            target=self._serve, args=(its, ours, folder), daemon=True
         )
         process.start()
         its.close()
@@ -256,8 +255,9 @@ class Pool:
         what = f"over {self.limits.seconds:g} s"
         return Outcome(child.case, "slow", what, self.limits.seconds, where=_last_place(said))
 
-    def _serve(self, connection: Connection, folder: Path) -> None:
-        """What a child does."""
+    def _serve(self, connection: Connection, other_end: Connection, folder: Path) -> None:
+        """What a child does, as long as there is a parent."""
+        other_end.close()
         with _silence(folder / _SAID):
             torch.set_num_threads(1)
             cv2.setNumThreads(1)
@@ -272,8 +272,9 @@ class Pool:
             most = _status("VmSize") + _ROOM
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            while True:
-                connection.send(self._read(connection.recv(), folder, watch))
+            with contextlib.suppress(EOFError):
+                while True:
+                    connection.send(self._read(connection.recv(), folder, watch))
 
     def _read(self, case: Case, folder: Path, watch: _Watch) -> Outcome:
         os.chdir(folder)
@@ -339,8 +340,8 @@ class _Watch:
         elif event in _CHANGING:
             for path in arguments[: _CHANGING[event]]:
                 self._check(event, path)
-        elif event in _REACHING_OUT and str(arguments[0]) not in _ASKED:
-            self.found.append(f"{event} {arguments[0]!r}")
+        elif event in _REACHING_OUT and arguments[:1] not in _ASKED:
+            self.found.append(f"{event} {arguments[:1]!r}")
 
     def _check(self, event: str, path: object) -> None:
         if isinstance(path, int) or path == os.devnull:
