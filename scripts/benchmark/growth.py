@@ -152,10 +152,8 @@ def look_at(pid: int, events: Path) -> Look | None:
     try:
         iteration = json.loads(events.read_bytes().splitlines()[-1])["iter"]
         pids = [pid, *_children(pid)]
-        megabytes = sum(_pss(each) for each in pids) / 1e6
-        return Look(
-            iteration, megabytes, sum(len(os.listdir(f"/proc/{each}/fd")) for each in pids), len(pids)
-        )
+        files = sum(len(os.listdir(f"/proc/{each}/fd")) for each in pids)
+        return Look(iteration, sum(map(_pss, pids)) / 1e6, files, len(pids))
     except (OSError, IndexError, ValueError):
         return None
 
