@@ -36,7 +36,7 @@ class Look(NamedTuple):
 
     Attributes:
         iteration: last one that the run has logged.
-        megabytes: resident; what processes share counts in parts (PSS).
+        megabytes: resident, without files such as libraries.
         files: that are open.
         processes: how many.
     """
@@ -153,7 +153,7 @@ def look_at(pid: int, events: Path) -> Look | None:
         iteration = json.loads(events.read_bytes().splitlines()[-1])["iter"]
         pids = [pid, *_children(pid)]
         files = sum(len(os.listdir(f"/proc/{each}/fd")) for each in pids)
-        return Look(iteration, sum(map(_pss, pids)) / 1e6, files, len(pids))
+        return Look(iteration, sum(map(_own_memory, pids)) / 1e6, files, len(pids))
     except (OSError, IndexError, ValueError):
         return None
 
@@ -163,10 +163,10 @@ def _children(pid: int) -> list[int]:
     return [each for child in map(int, text.split()) for each in (child, *_children(child))]
 
 
-def _pss(pid: int) -> int:
-    """Bytes."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def _own_memory(pid: int) -> int:
+    """Bytes; libraries are left out, as files that other programs load and leave count for more or less."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
 if __name__ == "__main__":
