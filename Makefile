@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-all lint benchmark schema mutate
+.PHONY: demo test test-slow test-all fuzz growth lint benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -27,7 +27,16 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-dev
 	$(PYTEST) -m slow
 
-test-all: test test-slow
+test-all: test test-slow fuzz
+
+# Damaged inputs for every reader: make fuzz, or make fuzz INPUTS=2000 SEED=1 (docs/reliability.md)
+INPUTS ?= 100000
+fuzz: $(VENV)/installed-dev
+	$(RUN) scripts/fuzz.py --number $(INPUTS) --seed $(SEED) --workers 2
+
+# Whether 20,000 steps of training grow in memory or open files
+growth: $(VENV)/installed-dev
+	$(RUN) scripts/benchmark/growth.py
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

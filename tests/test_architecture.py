@@ -48,7 +48,10 @@ MAY_LIST = {
     "basicsr/config/load.py": "names that are near a wrong one",
     "basicsr/config/option_files.py": "option files of the package",
     "basicsr/preparation/manifest.py": "records of the toolkit",
+    "scripts/benchmark/growth.py": "open files of a process",
     "scripts/benchmark/preparation.py": "what it has just written",
+    "scripts/fuzzing/children.py": "what it has just written",
+    "scripts/fuzzing/formats.py": "what it has just written",
     "scripts/mutate.py": "code of the package",
 }
 # `walk` of these is another one.

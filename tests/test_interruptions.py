@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +22,13 @@ import pytest
 import torch
 import yaml
 
+from basicsr.commands.train import main as train
 from basicsr.utils.interruption import RESUME_ME
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = {"time", "step_seconds", "data_seconds", "eta_seconds"}
-pytestmark = [pytest.mark.slow, pytest.mark.dist]
+FAR_APART = 16  # iterations from one kill to the next
+pytestmark = pytest.mark.dist
 
 
 @pytest.fixture
@@ -91,13 +97,16 @@ def start(
     resume: bool = False,
     restarts: int = 0,
     slurm: dict[str, str] | None = None,
+    total: int = 60,
 ) -> subprocess.Popen[str]:
+    """A run of ``total`` iterations."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     launcher += [f"--max-restarts={restarts}"]
     program = [*(launcher if processes > 1 else []), str(ROOT / "basicsr/train.py"), "-opt", "run.yml"]
+    length = ["--set", f"train.total_iter={total}", f"train.scheduler.T_max={total}"]
     clean = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
     return subprocess.Popen(
-        [sys.executable, *program, *more, *(["--auto_resume"] if resume else [])],
+        [sys.executable, *program, *more, *(["--auto_resume"] if resume else []), *length],
         env=clean | {"OMP_NUM_THREADS": "1"} | (slurm or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -107,11 +116,11 @@ def start(
 
 
 def said_by(process: subprocess.Popen[str]) -> str:
-    return process.communicate(timeout=280)[0]
+    return process.communicate(timeout=300)[0]
 
 
-def finish(processes: int = 1, *, resume: bool = False) -> None:
-    process = start(processes, resume=resume)
+def finish(processes: int = 1, *, resume: bool = False, total: int = 60) -> None:
+    process = start(processes, resume=resume, total=total)
     said = said_by(process)
     assert process.returncode == 0, said
 
@@ -122,14 +131,15 @@ def events() -> list[dict]:
     return [{key: item for key, item in json.loads(line).items() if key not in TIMES} for line in lines]
 
 
-def results() -> tuple[dict, dict, list[dict]]:
-    """Weights of all networks, training state and events of the finished run."""
+def results(total: int = 60) -> tuple[dict, dict, list[dict]]:
+    """Weights of all networks, training state and events of the finished run of ``total`` iterations."""
     folder = Path("experiments/run")
-    paths = [path for which in ("60", "latest") for path in sorted(folder.glob(f"models/net_*_{which}.pth"))]
+    ends = (str(total), "latest")
+    paths = [path for which in ends for path in sorted(folder.glob(f"models/net_*_{which}.pth"))]
     weights = {path.stem: torch.load(path, weights_only=True) for path in paths}
     for each in weights.values():
         del each["basicsr"]
-    state = torch.load(folder / "training_states/60.state", weights_only=True)
+    state = torch.load(folder / f"training_states/{total}.state", weights_only=True)
     for window in state["log"]:
         del window["step_seconds"], window["data_seconds"]
     return weights, state, events()
@@ -167,7 +177,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 def wait_until_reached(iteration: int, process: subprocess.Popen[str]) -> None:
     """Return when the run has written an event of this iteration, or later."""
     file = Path("experiments/run/events.jsonl")
-    while not any(f'"iter": {number},' in _text(file) for number in range(iteration, 61)):
+    while not any(int(found) >= iteration for found in re.findall(r'"iter": (\d+),', _text(file))):
         assert process.poll() is None, said_by(process)
         time.sleep(0.005)
 
@@ -187,6 +197,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 @pytest.mark.parametrize("to_all", [False, True])
 def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplace, number: int, to_all: bool):
@@ -207,6 +218,7 @@ def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplac
     assert_same(whole, results())
 
 
+@pytest.mark.slow
 def test_a_start_that_is_cut_off_can_be_started_again(workplace):
     process = start()
     time.sleep(random.Random().uniform(0.3, 3))
@@ -218,6 +230,7 @@ def test_a_start_that_is_cut_off_can_be_started_again(workplace):
     finish(resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True])
 def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace, to_all: bool):
     finish(2)
@@ -237,20 +250,60 @@ def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace,
     assert_same(whole, results())
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_kills_at_random_moments_change_nothing(workplace, processes: int):
-    """Weights, averages, optimiser, random states and events; three times in a row."""
-    finish(processes)
-    whole = results()
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("processes", "kills"), [(1, 20), (2, 5)])
+def test_kills_at_random_moments_change_nothing(workplace, processes: int, kills: int):
+    """Weights, averages, optimizer, random states and events; every fourth kill hits a start."""
+    total = 12 + FAR_APART * kills
+    finish(processes, total=total)
+    whole = results(total)
     shutil.move("experiments/run", "experiments/whole")
     generator = random.Random(processes)
-    for turn in range(3):
-        process = start(processes, resume=turn > 0)
-        wait_until_reached(7 + 16 * turn, process)
-        time.sleep(generator.uniform(0, 0.3))
+    for turn in range(kills):
+        process = start(processes, resume=turn > 0, total=total)
+        if turn % 4 < 3:
+            wait_until_reached(7 + FAR_APART * turn, process)
+            time.sleep(generator.uniform(0, 0.3))
+        else:
+            time.sleep(generator.uniform(0, 5))
         kill(process)
-    finish(processes, resume=True)
-    assert_same(whole, results())
+    finish(processes, resume=True, total=total)
+    assert_same(whole, results(total))
+
+
+def test_a_kill_changes_nothing(workplace):
+    """The short form, in forks of this process, which spares the imports."""
+    total = 20
+    importlib.import_module("torch._dynamo")  # as optimizers do, for seconds
+
+    def forked(*words: str) -> multiprocessing.Process:
+        words = ("-opt", "run.yml", "--set", f"train.total_iter={total}", *words)
+        process = multiprocessing.get_context("fork").Process(target=train_alone, args=(words,))
+        process.start()
+        return process
+
+    whole_run = forked()
+    whole_run.join()
+    whole = results(total)
+    shutil.move("experiments/run", "experiments/whole")
+    killed = forked()
+    while not Path("experiments/run/training_states/8.state").is_file():
+        assert killed.is_alive()
+        time.sleep(0.005)
+    time.sleep(random.Random().uniform(0, 0.1))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.join()
+    forked("--auto_resume").join()
+    assert_same(whole, results(total))
+
+
+def train_alone(words: Sequence[str]) -> None:
+    """In a process group of its own, with one thread, and silently."""
+    os.setsid()
+    torch.set_num_threads(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    train(words)
 
 
 def maps_of(masks: Path) -> dict[str, bytes]:

@@ -32,6 +32,7 @@ PARTITIONS: tuple[Partition, ...] = get_args(Partition)
 METADATA = "metadata.json"
 
 _FRAME = re.compile(r"frame(\d{3})_path")
+_MOST_FRAMES = 999  # their numbers have three digits
 _SHOWN = 20  # mistakes in an error
 
 
@@ -103,7 +104,7 @@ def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: st
     content = _load(path)
     mistakes: list[str] = []
     count = content.get("frame_per_seq")
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_FRAMES:
         mistakes.append(f"frame_per_seq: expected a number of frames (got {count!r})")
         count = 0
     name = content.get("name")

@@ -89,7 +89,7 @@ def read_trouble(paths: ExperimentPaths) -> int | None:
     try:
         content = parse_json(paths.trouble.read_bytes())
         return int(content["since"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 

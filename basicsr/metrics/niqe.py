@@ -29,6 +29,7 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 from basicsr.utils.mat import read_mat
 from basicsr.utils.npz import Npz
+from basicsr.utils.reading import read_file
 
 Values = NDArray[np.float64]
 
@@ -136,7 +137,7 @@ def read_pristine(path: Path) -> Pristine:
     """
     try:
         if path.suffix.lower() == ".mat":
-            matlab = read_mat(path, str(path), _LARGEST_MAT)
+            matlab = read_mat(read_file(path, _LARGEST_MAT), _LARGEST_MAT)
             mean, covariance = matlab["mu_prisparam"], matlab["cov_prisparam"]
         else:
             archive = Npz(path)

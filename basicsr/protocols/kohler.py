@@ -27,8 +27,9 @@ from basicsr.protocols.job import EvaluationJob
 from basicsr.storage import DiskStorage
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, write_png
-from basicsr.utils.mat import read_mat
+from basicsr.utils.mat import NewerMatError, read_mat
 from basicsr.utils.parallel import in_parallel
+from basicsr.utils.reading import read_file
 
 VARIABLE = "GroundTruth"
 _LARGEST_MAT = 1 << 32  # bytes; 199 frames of 800 x 800 pixels as double have 3.1 GB
@@ -87,15 +88,14 @@ def read_ground_truth(path: Path) -> NDArray[Any]:
         UserError: not such a file.
     """
     try:
-        content = read_mat(path, str(path), _LARGEST_MAT)
+        content = read_mat(read_file(path, _LARGEST_MAT), _LARGEST_MAT)
     except UserError:
         raise
-    except NotImplementedError as error:
+    except NewerMatError as error:
         way_on = f"in MATLAB: save('{path.name}', '{VARIABLE}', '-v7')"
-        raise UserError(f"{path}: is of version 7.3 (HDF5), which SciPy cannot read; {way_on}") from error
-    except Exception as error:  # a damaged file can raise nearly anything in there
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as .mat ({reason}); fetch it again") from error
+        raise UserError(f"{path}: {error}, which is not read here; {way_on}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as .mat ({error}); fetch it again") from error
     frames = content.get(VARIABLE)
     if frames is None:
         found = ", ".join(content) or "none"
@@ -105,7 +105,7 @@ def read_ground_truth(path: Path) -> NDArray[Any]:
         raise UserError(f"{path}: expected frames (H, W, 3, N), found {found}; check the file")
     if frames.max() <= 1:
         raise UserError(f"{path}: expected values in 0..255, the greatest is {frames.max()}; scale them")
-    return np.asarray(frames)
+    return frames
 
 
 def _score(

@@ -53,6 +53,9 @@ class OnnxNetwork(RestorationNetwork):
         options.log_severity_level = _NO_LOG
         try:
             self.session = runtime.InferenceSession(str(path), options, providers=providers or wanted)
+            self._metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+            for item in (*self.session.get_inputs(), *self.session.get_outputs()):
+                _ = item.name, item.shape  # which raise where they are no text
         except Exception as error:
             raise UserError(f"{path}: onnxruntime cannot run it ({_first_line(error)})") from error
         self.path = path
@@ -72,7 +75,7 @@ class OnnxNetwork(RestorationNetwork):
 
     def metadata(self) -> dict[str, str]:
         """What the file says about itself; see `basicsr.restoration.onnx_export.export_onnx`."""
-        return dict(self.session.get_modelmeta().custom_metadata_map)
+        return self._metadata
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Image (1, C, H, W), label map (1, H, W) -> (1, C, H, W) or (1, T, C, H, W), float32, on the device

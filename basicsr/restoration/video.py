@@ -385,7 +385,8 @@ def _copy_tags(container: InputContainer, output: OutputContainer) -> None:
 @contextmanager
 def _opened(av: ModuleType, path: Path, limit: PixelLimit) -> Iterator[InputContainer]:
     try:
-        container = av.open(str(path), options=_most_pixels(limit))
+        # tags that are no text stop no video
+        container = av.open(str(path), options=_most_pixels(limit), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path}: no video, or cut short ({error.strerror}); check path and file") from error
     with container:

@@ -61,7 +61,7 @@ class ResponseTable:
             UserError: not such an array, or it does not rise everywhere.
         """
         try:
-            table = read_npy(read_file(path, _LARGEST_TABLE))
+            table = np.asarray(read_npy(read_file(path, _LARGEST_TABLE)))
         except UserError:
             raise
         except Exception as error:  # NumPy parses the header as Python and lets any error of that through

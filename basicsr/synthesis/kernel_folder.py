@@ -107,14 +107,14 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return _decode_mat(data, name)
     except UserError:
         raise
-    except Exception as error:  # the readers of NumPy and SciPy let errors of any kind through
+    except Exception as error:  # the reader of NumPy lets errors of any kind through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged {suffix} file ({reason}); make it again") from error
 
 
 def _decode_mat(data: bytes, name: str) -> NDArray[Any]:
-    found = read_mat(data, name, _LARGEST_MAT)
+    found = read_mat(data, _LARGEST_MAT)
     if _MAT_KEY not in found and len(found) != 1:
         names = ", ".join(found) or "none"
         raise UserError(f"{name}: expected the variable '{_MAT_KEY}', found {names}; save the kernel as that")
-    return np.asarray(found.get(_MAT_KEY, next(iter(found.values()))))
+    return found.get(_MAT_KEY, next(iter(found.values())))

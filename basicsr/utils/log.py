@@ -201,7 +201,7 @@ def _iteration_of(line: bytes) -> int | None:
     """That of a line of an event log; None where the line is not whole."""
     try:
         return int(parse_json(line)["iter"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 

@@ -91,6 +91,7 @@ def test_many_mistakes_are_counted(tmp_path):
         ("{", "no JSON, or cut short"),
         ("[]", "expected name, frame_per_seq and data"),
         ('{"name": "x", "frame_per_seq": 0, "data": []}', "expected a number of frames"),
+        ('{"name": "x", "frame_per_seq": 99999999999999999999, "data": []}', "expected a number of frames"),
         ('{"name": "x", "frame_per_seq": 7, "data": []}', "expected a list of clips"),
         ('{"name": 1, "frame_per_seq": 7, "data": []}', "name: expected text"),
     ],

@@ -246,6 +246,12 @@ class TestForeignFiles:
         message = message_of(OnnxNetwork, path)
         assert "a.onnx: takes x" in message and "expected an image" in message
 
+    def test_names_that_are_no_text(self, tmp_path):
+        inputs = [("x", TensorProto.FLOAT, (1, 3, "height", "w"))]
+        path = foreign(tmp_path / "a.onnx", [helper.make_node("Identity", ["x"], ["y"])], inputs)
+        path.write_bytes(path.read_bytes().replace(b"height", b"h\xffight"))
+        assert "cannot run it" in message_of(OnnxNetwork, path)
+
     def test_what_is_no_onnx_file(self, tmp_path):
         (tmp_path / "a.onnx").write_text("hello")
         assert "a.onnx: onnxruntime cannot run it" in message_of(OnnxNetwork, tmp_path / "a.onnx")

@@ -465,6 +465,21 @@ def test_title_stays(tmp_path):
         assert container.metadata["title"] == "summer"
 
 
+def test_a_title_that_is_no_text_stops_no_video(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        container.metadata["title"] = "summer"
+        video = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for part in (av.VideoFrame.from_ndarray(scene(0), format="rgb24").reformat(format="yuv420p"), None):
+            container.mux(video.encode(part))
+    content = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(content.replace(b"summer", b"summ\xffr"))
+    assert video_facts(tmp_path / "a.mkv").width == 64
+    run(tmp_path / "a.mkv", tmp_path / "b.mkv")
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert container.metadata["title"] == "summ\N{REPLACEMENT CHARACTER}r"
+
+
 @pytest.mark.parametrize(("pixels", "said"), [
     ("yuv420p", []),
     ("rgb24", []),

@@ -124,6 +124,13 @@ class TestRefused:
         with pytest.raises(UserError, match="crf.npy: expected 256 numbers"):
             ResponseTable.from_file(tmp_path / "crf.npy")
 
+    @pytest.mark.parametrize("harm", [lambda data: data[:40], lambda data: data.replace(b"}", b"{")])
+    def test_damaged_files(self, tmp_path, harm) -> None:
+        np.save(tmp_path / "crf.npy", np.arange(256))
+        (tmp_path / "crf.npy").write_bytes(harm((tmp_path / "crf.npy").read_bytes()))
+        with pytest.raises(UserError, match="crf.npy: cannot be read as .npy"):
+            ResponseTable.from_file(tmp_path / "crf.npy")
+
     @pytest.mark.parametrize("wrong", [0.5, np.nan, 100 / 255])
     def test_responses_that_do_not_rise(self, tmp_path, wrong: float) -> None:
         light = np.arange(256) / 255

@@ -211,7 +211,7 @@ def test_files_that_are_no_kernels_are_one_line_that_names_them(name: str, data:
     assert str(error.value).startswith(name) and "\n" not in str(error.value)
 
 
-def test_a_mat_file_with_several_variables_needs_the_known_one(tmp_path):
+def test_a_mat_with_several_variables_needs_the_known_one(tmp_path):
     savemat(tmp_path / "k.mat", {"A": np.ones((3, 3)), "B": np.ones((3, 3))})
     with pytest.raises(UserError, match=r"k.mat: expected the variable 'K', found A, B"):
         KernelFolder(tmp_path)[0]

@@ -200,7 +200,7 @@ def test_going_back_leaves_whole_lines_of_earlier_iterations(tmp_path):
     for iteration in (1, 2, 2, 3):
         log.write("train", iteration, {"loss": 0.5})
     whole = lines_in(path)
-    for torn in (b"", b'{"kind": "train", "it', b"\xff\n", b"[1]\n"):
+    for torn in (b"", b'{"kind": "train", "it', b"\xff\n", b"[1]\n", b'{"iter": 1e999}\n', b"[" * 10**5):
         path.write_bytes(b"".join(whole) + torn)
         log.go_back(2)
         assert lines_in(path) == whole[:3]

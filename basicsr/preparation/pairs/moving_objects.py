@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +36,11 @@ def decode_objects(data: bytes, name: str) -> Objects:
     """
     if not (data.startswith(b"PK") and "pred_masks" in _keys(data, name)):
         return decode_label_map(data, name)
-    masks, archive = read_detectron2(data, name), Npz(data)
-    shape = archive.header("scores").shape if "scores" in _keys(data, name) else None
-    if shape != (len(masks),):
-        found = "none" if shape is None else f"{shape}"
+    masks, scores = read_detectron2(data, name), _scores(data, name)
+    if scores is None or scores.shape != (len(masks),):
+        found = "none" if scores is None else f"{scores.shape}"
         raise UserError(f"{name}: {len(masks)} instances need as many 'scores', found {found}; save both")
-    return Instances(masks, np.asarray(archive.read("scores"), np.float64))
+    return Instances(masks, scores)
 
 
 def usable_map(objects: Objects, rules: Preset) -> LabelMap:
@@ -68,8 +69,21 @@ def choose(
 
 
 def _keys(data: bytes, name: str) -> list[str]:
-    try:
+    with _errors_naming(name):
         return Npz(data).keys()
-    except Exception as error:  # NumPy lets any error of the zip file through
+
+
+def _scores(data: bytes, name: str) -> NDArray[np.float64] | None:
+    with _errors_naming(name):
+        archive = Npz(data)
+        names = archive.keys()
+        return np.asarray(archive.read("scores"), np.float64) if "scores" in names else None
+
+
+@contextmanager
+def _errors_naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # NumPy lets any error of the zip file and of the arrays through
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error

@@ -185,6 +185,10 @@ def test_detectron2_instances_keep_the_published_rules_of_score_and_area():
     assert not isinstance(decode_objects(stack, "x.npz"), Instances), "SAM-Deblur's stacks are no instances"
     with pytest.raises(UserError, match=r"x.npz: damaged .npz"):
         decode_objects(stack[:50], "x.npz")
+    harmed = bytearray(instances(pred_masks=masks, scores=scores))
+    harmed[harmed.index(b"scores.npy") + 200] ^= 1
+    with pytest.raises(UserError, match=r"x.npz: damaged .npz file \(.*scores.npy"):
+        decode_objects(bytes(harmed), "x.npz")
 
 
 def test_the_command_runs_and_fails_with_code_1(folder, run_script):

@@ -1,0 +1,1 @@
+"""Damaged inputs by the thousand for every reader of the package; `scripts/fuzz.py` is the command."""
