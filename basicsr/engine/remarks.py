@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from basicsr.data.remarks import Remark
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.models.base import Batch
+from basicsr.utils.display import Lines, shown
 from basicsr.utils.dist import Ranks, gather_objects
 from basicsr.utils.log import logger
 
@@ -73,9 +74,9 @@ class Remarks(Hook):
 def _list(kind: str, times: dict[str, int]) -> None:
     if not times:
         return
-    shown = sorted(times) if kind == "unreadable" else sorted(times)[:_SHOWN]
+    named = sorted(times) if kind == "unreadable" else sorted(times)[:_SHOWN]
     lines = [f"{_SAID[kind]}: {len(times)}, in {sum(times.values())} samples"]
-    lines += [f"{text} ({times[text]}x)" for text in shown]
-    if len(times) > len(shown):
-        lines.append(f".. and {len(times) - len(shown)} more")
-    logger().warning("\n  ".join(lines))
+    lines += [f"{text} ({times[text]}x)" for text in named]
+    if len(times) > len(named):
+        lines.append(f".. and {len(times) - len(named)} more")
+    logger().warning(Lines("\n  ".join(map(shown, lines))))

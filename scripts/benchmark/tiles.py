@@ -22,7 +22,8 @@ from basicsr.config.cli import run_command
 from basicsr.metrics import calculate_psnr, calculate_psnr_aligned
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.restoration.weights import find_weights, load_any
-from basicsr.utils.image import read_rgb
+from basicsr.utils.folders import visible_files
+from basicsr.utils.image import READABLE, read_rgb
 from basicsr.utils.typed_path import typed_path
 
 HEAD = ("restored", "PSNR", "aligned", "least change", "mean change", "CPU s per megapixel", "peak memory")
@@ -93,7 +94,7 @@ def run(typed: argparse.Namespace) -> None:
 
 def read_pairs(folder: Path, limit: int | None, side: int | None) -> list[tuple[Photo, Photo]]:
     """Input and target of each pair, or of the first ``limit``, or their inner ``side`` x ``side`` pixels."""
-    names = sorted(path.name for path in (folder / "input").iterdir())[:limit]
+    names = [path.name for path in visible_files(folder / "input", READABLE)][:limit]
     return [
         (_inner(read_rgb(folder / "input" / name), side), _inner(read_rgb(folder / "target" / name), side))
         for name in names

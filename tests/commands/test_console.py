@@ -15,7 +15,14 @@ from basicsr.commands import VERBS, module_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
-TOOLS = {"compare_losses.py", "mutate.py"}  # of developers, like the folder benchmark
+TOOLS = {"compare_losses.py", "fuzz.py", "mutate.py", "random_vgg.py"}
+"""Of developers, like the folder benchmark."""
+
+
+def own_scripts() -> list[Path]:
+    folders = {"benchmark", "fuzzing"}
+    paths = (ROOT / "scripts").rglob("*.py")
+    return [path for path in paths if path.parent.name not in folders and path.name not in TOOLS]
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:
@@ -36,7 +43,9 @@ def test_every_file_of_commands_is_a_verb():
 
 
 def test_every_script_is_a_verb():
-    scripts = [path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name != "benchmark"]
+    scripts = [
+        path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name not in ("benchmark", "fuzzing")
+    ]
     for path in scripts:
         if path.name not in TOOLS:
             (module,) = re.findall(r"^from (basicsr\.commands\.\S+) import main$", path.read_text(), re.M)
@@ -105,7 +114,9 @@ def test_the_page_of_commands_has_every_verb_and_its_script():
         if script:
             assert f"from {module_of(verb)} import " in (ROOT / script).read_text()
     named = {script for *_, script in rows}
-    scripts = [path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name != "benchmark"]
+    scripts = [
+        path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name not in ("benchmark", "fuzzing")
+    ]
     assert {path.relative_to(ROOT).as_posix() for path in scripts if path.name not in TOOLS} <= named
 
 

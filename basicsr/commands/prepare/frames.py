@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fr
     typed = parser.parse_args(argv)
 
     def command() -> None:
-        from basicsr.preparation.clips.frames import FrameExtraction, extract_frames
+        from basicsr.restoration.frame_folders import FrameExtraction, extract_frames
         from basicsr.utils.log import open_log
 
         open_log(is_main=True)

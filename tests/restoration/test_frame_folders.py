@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from basicsr.preparation.clips.frames import FrameExtraction, extract_frames
+from basicsr.restoration.frame_folders import FrameExtraction, extract_frames
 from basicsr.restoration.video import write_video
 from basicsr.utils.errors import UserError
 

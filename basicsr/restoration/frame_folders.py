@@ -1,4 +1,4 @@
-"""Frames of videos, a folder for each, for `basicsr.preparation.clips.make` and averaging."""
+"""Frames of videos, a folder for each, as `basicsr.preparation` takes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from basicsr.restoration.video import VIDEO_SUFFIXES, video_pictures
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_atomically
-from basicsr.utils.folders import find_files
+from basicsr.utils.folders import find_files, visible_files
 from basicsr.utils.image import Array, write_png
 from basicsr.utils.log import logger
 
@@ -66,7 +66,7 @@ def extract_frames(job: FrameExtraction) -> dict[Path, int]:
             logger().info(f"{folder}: exists, left as it is")
             continue
         write_atomically(folder, partial(_extract, job, video))
-        counts[folder] = len(list(folder.iterdir()))
+        counts[folder] = len(visible_files(folder, [".png"]))
         logger().info(f"{folder}: {counts[folder]} frames")
     return counts
 
