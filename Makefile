@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-all fuzz growth lint benchmark schema mutate
+.PHONY: demo test test-slow test-long test-all fuzz growth lint benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -25,9 +25,12 @@ test: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/installed-dev
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not long"
 
-test-all: test test-slow fuzz
+test-long: $(VENV)/installed-dev
+	$(PYTEST) -m long
+
+test-all: test test-slow test-long fuzz
 
 # Damaged inputs for every reader: make fuzz, or make fuzz INPUTS=2000 SEED=1 (docs/reliability.md)
 INPUTS ?= 100000

@@ -251,6 +251,7 @@ def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace,
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("processes", "kills"), [(1, 20), (2, 5)])
 def test_kills_at_random_moments_change_nothing(workplace, processes: int, kills: int):
@@ -311,6 +312,7 @@ def maps_of(masks: Path) -> dict[str, bytes]:
     return {path.relative_to(masks).as_posix(): path.read_bytes() for path in masks.rglob("*.png")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("distillation", "processes"), [(False, 1), (True, 2)], indirect=["distillation"])
 def test_kills_around_refreshed_masks_change_nothing(distillation, processes: int):
     """Before masks are made anew, while they are, and after."""
@@ -336,6 +338,7 @@ def test_kills_around_refreshed_masks_change_nothing(distillation, processes: in
     assert maps_of(distillation) == maps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: int):
     """Without --auto_resume, which at the first start would go on with whatever is there."""
@@ -351,6 +354,7 @@ def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: 
     assert_same(whole, results())
 
 
+@pytest.mark.slow
 def test_torchrun_does_not_go_on_with_an_experiment_of_another_start(workplace):
     finish(2)
     before = results()
@@ -361,6 +365,7 @@ def test_torchrun_does_not_go_on_with_an_experiment_of_another_start(workplace):
     assert_same(before, results())
 
 
+@pytest.mark.slow
 def test_a_job_that_slurm_requeues_goes_on_by_itself(workplace):
     finish()
     whole = results()
