@@ -174,7 +174,7 @@ class Trainer:
         """Continue after the iteration in which `state_dict` was called. The batches are not part of it.
 
         Raises:
-            ValueError: it is the state of another optimiser or of other weights.
+            ValueError: it is the state of another optimiser or of other weights, or damaged.
         """
         if state["optimizer_type"] != type(self.optimizer).__name__:
             raise ValueError(f"it belongs to {state['optimizer_type']}, not {type(self.optimizer).__name__}")
@@ -182,6 +182,9 @@ class Trainer:
         self.samples_done = state["samples_done"]
         self.skipped_steps = state["skipped_steps"]
         self.optimizer.load_state_dict(state["optimizer"])
+        for kept in self.optimizer.state.values():
+            if not float(kept.get("step", 0)) >= 0:  # its root would be no real number
+                raise ValueError(f"the optimizer has made {float(kept['step']):g} steps")
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.model.load_own_state(state.get("model", {}))

@@ -396,12 +396,13 @@ def _opened(av: ModuleType, path: Path, limit: PixelLimit) -> Iterator[InputCont
 def _video_stream(container: InputContainer, path: Path, limit: PixelLimit) -> VideoStream:
     """The first stream of moving pictures; covers are streams too."""
     for stream in container.streams.video:
-        if not stream.disposition & stream.disposition.attached_pic:
+        has_decoder = stream.codec_context is not None  # its type says otherwise
+        if has_decoder and not stream.disposition & stream.disposition.attached_pic:
             limit.check(stream.width or 1, stream.height or 1, str(path))  # 0 is not known
             stream.thread_type = "AUTO"
             stream.codec_context.options = _most_pixels(limit)  # sizes may change within the stream
             return stream
-    raise UserError(f"{path}: no video stream in it; check the file")
+    raise UserError(f"{path}: no video stream that can be decoded; check the file")
 
 
 def _most_pixels(limit: PixelLimit) -> dict[str, str]:

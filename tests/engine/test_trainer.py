@@ -545,6 +545,17 @@ def test_a_run_may_go_on_in_another_precision(before: str, after: str, scale: fl
     assert second.scaler.get_scale() == scale
 
 
+def test_a_state_of_less_than_no_steps_is_refused():
+    """Adam would take the root of a negative number."""
+    model = model_of()
+    trainer = trainer_of(model, optimizer=torch.optim.Adam(model.parameters()))
+    trainer.run(1)
+    state = trainer.state_dict()
+    state["optimizer"]["state"][0]["step"] = torch.tensor(-128.0)
+    with pytest.raises(ValueError, match="the optimizer has made -128 steps"):
+        trainer.load_state_dict(state)
+
+
 def test_the_state_of_another_optimiser_is_refused():
     state = trainer_of(model_of()).state_dict()
     model = model_of()
