@@ -144,7 +144,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
         if debug:
             raise
         sys.stdout.flush()
-        # what all find is said once on each machine
+        # a mistake that every process finds is printed once per machine
         is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
         if not is_said and not isinstance(error, SaidError):
             print(f"error: {error.shown}", file=sys.stderr)  # noqa: T201

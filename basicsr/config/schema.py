@@ -244,7 +244,7 @@ class DistOptions(Options, frozen=True, kw_only=True):
 
     Times are in seconds. ``join_timeout``: until all processes have come together at the start.
     ``heartbeat_timeout``: without a sign of life of one, which is stopped, dead or cut off; that ends the
-    run. ``warn_after``: until it is said for which process the others wait; ``timeout``: until that ends the
+    run. ``warn_after``: until the process that the others wait for is named; ``timeout``: until that ends the
     run.
     """
 

@@ -12,6 +12,7 @@ import cv2
 from tqdm import tqdm
 
 from basicsr.restoration.video import VIDEO_SUFFIXES, video_pictures
+from basicsr.utils.display import shown
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_atomically
 from basicsr.utils.folders import find_files, visible_files
@@ -84,7 +85,7 @@ def _videos(paths: Sequence[Path]) -> list[Path]:
 def _extract(job: FrameExtraction, video: Path, folder: Path) -> None:
     folder.mkdir()
     kept = islice(video_pictures(video), 0, None if job.limit is None else job.limit * job.every, job.every)
-    for number, picture in enumerate(tqdm(kept, video.name, unit="frame", disable=None), start=1):
+    for number, picture in enumerate(tqdm(kept, shown(video.name), unit="frame", disable=None), start=1):
         write_png(folder / f"{number:05d}.png", _at_height(picture, job.height))
 
 

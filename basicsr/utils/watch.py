@@ -45,7 +45,7 @@ class Limits:
         join: until all have come together at the start.
         silence: without a sign of life of one; a stopped or a dead one gives none.
         behind: until the last one begins the collective that the others wait in.
-        said_after: until it is said for whom they wait.
+        said_after: until the process that they wait for is named.
     """
 
     join: float = 300.0
@@ -239,7 +239,7 @@ class Watch:
         return error
 
     def _fail(self, error: BaseException, text: str, exit_code: int) -> BaseException:
-        """Tell all; returns what is to be raised here, so that what all find is said once a machine."""
+        """Tell all; returns what to raise here, so that an error of all is printed once per machine."""
         if self.ranks.is_main:
             self._decide(Verdict(text, exit_code, True, self.ranks.rank), self._this.machine)
         else:
@@ -345,7 +345,7 @@ class Watch:
         """Take the first verdict, and from the first process tell it to all.
 
         Args:
-            machine: where it is said already.
+            machine: where it has been printed.
         """
         with self._changed:
             if self._verdict is not None:

@@ -35,7 +35,7 @@ def make_lmdb(source: Path, target: Path, workers: int | None = None) -> int:
     if target.exists():
         raise UserError(f"{target}: exists already; delete it or choose another name")
     storage = DiskStorage(source, (*READABLE, ".npz"))
-    with closing(_entries(storage, workers)) as entries:  # on an error the bar ends before it is said
+    with closing(_entries(storage, workers)) as entries:  # on an error the bar ends before the message
         write_lmdb(target, entries)
     return len(storage.keys())
 
