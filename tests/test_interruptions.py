@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -274,18 +273,21 @@ def test_kills_at_random_moments_change_nothing(workplace, processes: int, kills
 
 
 def test_a_kill_changes_nothing(workplace):
-    """The short form, in forks of this process, which spares the imports."""
+    """The short form, in forks of a server, which has imported all that takes long."""
     total = 20
-    importlib.import_module("torch._dynamo")  # as optimizers do, for seconds
+    # Forks of this process would inherit the autograd threads of the tests before, which PyTorch refuses.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # the second as optimizers do, for seconds
 
     def forked(*words: str) -> multiprocessing.Process:
         words = ("-opt", "run.yml", "--set", f"train.total_iter={total}", *words)
-        process = multiprocessing.get_context("fork").Process(target=train_alone, args=(words,))
+        process = context.Process(target=train_alone, args=(words,))
         process.start()
         return process
 
     whole_run = forked()
     whole_run.join()
+    assert whole_run.exitcode == 0
     whole = results(total)
     shutil.move("experiments/run", "experiments/whole")
     killed = forked()
@@ -295,7 +297,9 @@ def test_a_kill_changes_nothing(workplace):
     time.sleep(random.Random().uniform(0, 0.1))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.join()
-    forked("--auto_resume").join()
+    resumed = forked("--auto_resume")
+    resumed.join()
+    assert resumed.exitcode == 0
     assert_same(whole, results(total))
 
 
