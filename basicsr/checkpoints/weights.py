@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +95,9 @@ def load_contents(path: Path) -> dict[str, Any]:
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(info.file_size for info in archive.infolist())
             _require_room(unpacked, path.stat().st_size, path)
+        elif _is_tar(path):
+            what = "a tar file, as PyTorch wrote them before 0.1.10; save its state dict anew with torch.save"
+            raise UserError(f"{path}: {what}")
         contents = torch.load(path, map_location="cpu", weights_only=True)
         _require_own_values(contents, unpacked, path)
     except UserError:
@@ -218,6 +222,15 @@ def _prefix(net: nn.Module, weights: Weights) -> str:
         return prefix
     found = recognise_below(weights.state)
     return the_only_prefix(list(found), weights.state, weights.path) if found else ""
+
+
+def _is_tar(path: Path) -> bool:
+    """Whether `torch.load` would unpack it as a tar file, into a folder of its own outside."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except tarfile.TarError:
+        return False
 
 
 def _require_room(unpacked: int, packed: int, path: Path) -> None:

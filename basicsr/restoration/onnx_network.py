@@ -71,7 +71,10 @@ class OnnxNetwork(RestorationNetwork):
                 "label map [1, height, width] beside it"
             )
         self.image_inputs = _IMAGE_INPUTS[channels]
-        self.gives = "clip" if len(self.session.get_outputs()[0].shape) == _RANK_OF_CLIPS else "image"
+        outputs = self.session.get_outputs()
+        if not outputs:
+            raise UserError(f"{path}: gives nothing; expected an image or a clip")
+        self.gives = "clip" if len(outputs[0].shape) == _RANK_OF_CLIPS else "image"
 
     def metadata(self) -> dict[str, str]:
         """What the file says about itself; see `basicsr.restoration.onnx_export.export_onnx`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 import warnings
 
 import numpy as np
@@ -189,6 +190,13 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, capsys):
         warnings.simplefilter("ignore")
         assert str(tmp_path / "plain.pth") in message_of(load_contents, tmp_path / "plain.pth")
     assert "code from a file" not in capsys.readouterr().out
+
+
+def test_a_tar_file_is_refused_before_it_is_unpacked(tmp_path):
+    with tarfile.open(tmp_path / "old.pth", "w") as archive:
+        archive.addfile(tarfile.TarInfo("storages"))
+    message = message_of(load_contents, tmp_path / "old.pth")
+    assert "old.pth: a tar file" in message and "torch.save" in message
 
 
 def test_a_picture_is_no_checkpoint(tmp_path):

@@ -128,6 +128,14 @@ def message_of(call, *arguments) -> str:
     return str(error.value)
 
 
+def test_a_graph_without_outputs_is_one_line(tmp_path):
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, None, None])
+    graph = helper.make_graph([helper.make_node("Relu", ["image"], ["restored"])], "none", [image], [])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save(model, tmp_path / "none.onnx")
+    assert "none.onnx: " in message_of(OnnxNetwork, tmp_path / "none.onnx")
+
+
 class TestExportErrors:
     @pytest.fixture
     def weights(self, tmp_path):
