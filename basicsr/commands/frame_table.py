@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur frame-tabl
 
     def command() -> None:
         from basicsr.reporting.frame_table import frame_table
+        from basicsr.utils.display import Lines
 
-        print(frame_table(typed.results, typed.metric))
+        print(Lines(frame_table(typed.results, typed.metric)).shown)
 
     run_command(command, debug=False)

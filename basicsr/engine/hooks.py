@@ -290,9 +290,10 @@ class KeepBest:
         self.metric = metric
         self.better = better
         self.checkpoints = checkpoints
+        self.unwritten: set[int] = set()  # iterations whose weights were the best and could not be saved
 
     def compare(self, trainer: Trainer, events: Iterable[Mapping[str, Any]]) -> None:
-        """Save, unless an earlier validation among the events was as good."""
+        """Save, unless an earlier validation among the events was as good and its weights were saved."""
         figures: defaultdict[int, list[float]] = defaultdict(list)
         for event in events:
             if event["kind"] == "val" and event.get(self.metric) is not None:
@@ -300,11 +301,14 @@ class KeepBest:
         sign = 1 if self.better == "higher" else -1
         means = {iteration: sign * sum(values) / len(values) for iteration, values in figures.items()}
         now = means.pop(trainer.iteration, None)
-        if now is not None and all(now > mean for mean in means.values()):
+        others = [mean for iteration, mean in means.items() if iteration not in self.unwritten]
+        if now is not None and all(now > mean for mean in others):
+            self.unwritten.add(trainer.iteration)
             with unwritten_is_told("these would be the best weights so far"):
                 self.checkpoints.save_networks(trainer, "best")
                 place = self.checkpoints.paths.network("best")
                 logger().info(f"saved {place}: {self.metric} {sign * now:.4f}")
+                self.unwritten.discard(trainer.iteration)
 
 
 class Validate(Hook):

@@ -34,8 +34,9 @@ from basicsr.utils.photo_file import PhotoFile, read_photo_file, require_size, w
 from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 REPORT = "report.html"
-# What keeps one result from being written keeps all of them: a full disk, a folder that is read only.
-_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+# What keeps one result from being written keeps all of them: a full disk, a folder that is read only,
+# a limit on the size of files.
+_ENDS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG}
 
 
 @dataclass(frozen=True)

@@ -404,13 +404,18 @@ def test_best_weights_that_cannot_be_written_end_no_run(tmp_path, monkeypatch, e
     def full(path: Path, *_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("basicsr.engine.hooks.save_network", full)
     logger().propagate = True
     keep = KeepBest("psnr", "higher", saver(tmp_path, 9))
     trainer = trainer_of([])
-    keep.compare(trainer, [{"kind": "val", "iter": 0, "psnr": 30.0}])
     best = tmp_path / "models/net_g_best.pth"
+    validations = [{"kind": "val", "iter": 0, "psnr": 30.0}]
+    with monkeypatch.context() as patched:
+        patched.setattr("basicsr.engine.hooks.save_network", full)
+        keep.compare(trainer, validations)
     assert caplog.messages == [f"{best}: No space left on device; these would be the best weights so far"]
+    trainer.iteration = 1
+    keep.compare(trainer, [*validations, {"kind": "val", "iter": 1, "psnr": 29.0}])
+    assert best.is_file(), "the better ones were lost"
 
 
 def test_a_run_that_is_asked_saves_after_its_step_and_leaves(tmp_path):

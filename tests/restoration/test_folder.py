@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -209,15 +210,16 @@ def test_a_folder_restored_in_two_parts_has_a_report_of_all_its_photos(
     assert keys() == ["a.png", "b.png"]
 
 
-def test_a_full_disk_ends_a_folder_at_its_first_photo(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_ends_a_folder_at_its_first_photo(photos, tmp_path, monkeypatch, number: int):
     tried = []
 
     def write(path: Path, *_: object) -> None:
         tried.append(path)
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr("basicsr.restoration.folder.write_photo_file", write)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=os.strerror(number)):
         restore(photos, tmp_path / "out")
     assert len(tried) == 1
 

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur weights li
 
 def command(typed: argparse.Namespace) -> None:
     """One line each."""
+    from basicsr.utils.display import shown
     from basicsr.utils.fetchable import FETCHABLE
     from basicsr.utils.shipped import shipped_weights
 
@@ -35,4 +36,4 @@ def command(typed: argparse.Namespace) -> None:
         rows.append((name, f"{one.what} (learned on {one.training_data}); {where}"))
     width = max(len(name) for name, _ in rows) + 2
     for name, what in rows:
-        print(f"{name:{width}}{what}")
+        print(shown(f"{name:{width}}{what}"))
