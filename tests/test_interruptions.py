@@ -197,8 +197,22 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGINT, True),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in [
+                (signal.SIGTERM, True),
+                (signal.SIGINT, False),
+                (signal.SIGUSR1, False),
+                (signal.SIGUSR1, True),
+            ]
+        ),
+    ],
+)
 def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplace, number: int, to_all: bool):
     """Sent to the process alone, or to its workers as well, as Ctrl+C and Slurm do."""
     finish()
@@ -230,7 +244,7 @@ def test_a_start_that_is_cut_off_can_be_started_again(workplace):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize("to_all", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace, to_all: bool):
     finish(2)
     whole = results()
@@ -317,7 +331,11 @@ def maps_of(masks: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("distillation", "processes"), [(False, 1), (True, 2)], indirect=["distillation"])
+@pytest.mark.parametrize(
+    ("distillation", "processes"),
+    [(False, 1), pytest.param(True, 2, marks=pytest.mark.long)],
+    indirect=["distillation"],
+)
 def test_kills_around_refreshed_masks_change_nothing(distillation, processes: int):
     """Before masks are made anew, while they are, and after."""
     finish(processes)
@@ -343,7 +361,7 @@ def test_kills_around_refreshed_masks_change_nothing(distillation, processes: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: int):
     """Without --auto_resume, which at the first start would go on with whatever is there."""
     finish(2)

@@ -131,7 +131,7 @@ def test_processes_with_different_data_of_the_same_name_are_refused(workplace, t
     assert not (workplace.folder / "experiments").exists()
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_rank_that_is_killed_ends_the_other_with_a_line(workplace, killed: int):
     both = workplace.two()
     both[killed].process.kill()
@@ -141,7 +141,7 @@ def test_a_rank_that_is_killed_ends_the_other_with_a_line(workplace, killed: int
     assert "killed" in line and "--auto_resume" in line
 
 
-@pytest.mark.parametrize("stopped", [0, 1])
+@pytest.mark.parametrize("stopped", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_rank_that_is_stopped_ends_the_other_with_a_line(workplace, stopped: int):
     both = workplace.two()
     both[stopped].process.send_signal(signal.SIGSTOP)
