@@ -88,6 +88,12 @@ class _Encoder(nn.Module):
             after = min(width * 2 ** (level + 1), out_dim)
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(slope)]
         assert len(layers) == _STEM
+        # OrderingLoss has a saddle where all scores are 0. Scores that start small take thousands of steps to
+        # leave it, so the stem starts with features as large as frames are.
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=slope)
+                nn.init.zeros_(layer.bias)
         self.model = nn.Sequential(*layers, *(_ResidualBlock(after) for _ in range(num_blocks)))
 
     def forward(self, x: Tensor) -> Tensor:

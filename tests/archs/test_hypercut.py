@@ -138,3 +138,12 @@ def test_export_gives_the_same_numbers():
     program = torch.export.export(net, example)
     with torch.no_grad():
         torch.testing.assert_close(program.module()(*example), net(*example), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("compat", ["mended", "published"])
+def test_features_of_a_new_network_are_as_large_as_frames(compat: str):
+    """Through the stem; each residual block then adds to them. Zero padding takes some at the borders."""
+    torch.manual_seed(0)
+    encoder = HyperCUTNet(out_dim=128, width=32, num_blocks=0, compat=compat).f_func
+    features = encoder.model(torch.randn(4, 6, 128, 128))
+    assert 0.5 < features.square().mean().sqrt() < 1.5
