@@ -93,6 +93,7 @@ class _Encoder(nn.Module):
         for layer in layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=slope)
+                assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         self.model = nn.Sequential(*layers, *(_ResidualBlock(after) for _ in range(num_blocks)))
 
