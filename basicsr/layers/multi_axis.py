@@ -23,7 +23,7 @@ _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
 
 # Of one tensor on one core; a handful of them are needed at once.
-_CACHED_BYTES = 2**21
+_CACHED_BYTES = 2**19
 
 
 class PixelNorm(nn.LayerNorm):
@@ -94,9 +94,10 @@ class PositionMix(nn.Module):
         super().__init__()
         self.dense = nn.Linear(size * size, size * size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(groups, size * size, C) -> the same shape."""
-        return torch.baddbmm(self.dense.bias[:, None], self.dense.weight.expand(len(x), -1, -1), x)
+    def forward(self, x: Tensor, plus: float = 0.0) -> Tensor:
+        """(groups, size * size, C) -> the same shape, ``plus`` added to each value."""
+        bias = self.dense.bias + plus if plus else self.dense.bias
+        return torch.baddbmm(bias[:, None], self.dense.weight.expand(len(x), -1, -1), x)
 
 
 class GatedMlp(nn.Module):
@@ -119,7 +120,7 @@ class GatedMlp(nn.Module):
         """(groups, size * size, C) -> the same shape."""
         normed = self.norm(x)
         kept, gate = (gelu(half(normed)) for half in output_halves(self.project_in))
-        return self.project_out(self.gate(self.gate_norm(gate)).add_(1).mul_(kept)).add_(x)
+        return self.project_out(self.gate(self.gate_norm(gate), plus=1).mul_(kept)).add_(x)
 
 
 class MultiAxis(nn.Module):
@@ -183,7 +184,7 @@ def gelu(x: Tensor) -> Tensor:
     if not is_plain_inference(x):
         return nn.functional.gelu(x, approximate="tanh")
     # (1 + tanh(u)) / 2 is sigmoid(2 u), which PyTorch has in a third of the time.
-    twice_u = x.square().mul_(_GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE).mul_(x)
+    twice_u = torch.addcmul(x.new_tensor(_GELU_SLOPE), x, x, value=_GELU_SLOPE * _GELU_CUBIC).mul_(x)
     return twice_u.sigmoid_().mul_(x)
 
 
