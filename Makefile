@@ -48,8 +48,9 @@ lint: $(VENV)/installed-dev
 	$(RUN) scripts/option_schema.py --check
 
 # The documentation, into site/; open site/index.html. Its search needs a server: python3 -m http.server -d site
+# Never with --quiet: a warning that is not logged does not end a strict build.
 docs: $(VENV)/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --clean --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --clean
 
 benchmark: $(VENV)/installed-dev
 	$(RUN) scripts/benchmark/speed.py --write docs/benchmarks.md
