@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-long test-all fuzz growth lint benchmark schema mutate
+.PHONY: demo test test-slow test-long test-all fuzz growth lint docs benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -47,6 +47,11 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/mypy
 	$(RUN) scripts/option_schema.py --check
 
+# The documentation, into site/; open site/index.html. Its search needs a server: python3 -m http.server -d site
+# Never with --quiet: a warning that is not logged does not end a strict build.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --clean
+
 benchmark: $(VENV)/installed-dev
 	$(RUN) scripts/benchmark/speed.py --write docs/benchmarks.md
 
@@ -70,4 +75,8 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.txt
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml requirements.txt
 	$(RUN) -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml requirements.txt
+	$(RUN) -m pip install --quiet -e ".[docs]"
 	@touch $@

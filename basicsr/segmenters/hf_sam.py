@@ -30,8 +30,9 @@ class Transformers:
         download: allow to fetch from the hub what is not in its local cache.
         points_per_side: the grid on the photo has this many rows and columns.
         points_per_batch: points answered at once; fewer take less memory.
-        pred_iou_thresh, stability_score_thresh, stability_score_offset, crop_n_layers, crop_nms_thresh,
-            crop_overlap_ratio, crop_n_points_downscale_factor: see `basicsr.segmenters.everything.Options`.
+        pred_iou_thresh, stability_score_thresh, stability_score_offset: see
+            `basicsr.segmenters.everything.Options`.
+        crop_n_layers, crop_nms_thresh, crop_overlap_ratio, crop_n_points_downscale_factor: see the same.
         device: ``auto`` is the first GPU, else the CPU.
 
     Raises:
