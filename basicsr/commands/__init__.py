@@ -57,7 +57,9 @@ VERBS: dict[str, dict[str, str]] = {
         "before-after": "blurred, restored and sharp photo and label map, in one picture",
     },
     "Own code": {
-        "new": "a starting file for a network, a loss or a metric of your own, with its test",
+        "new network": "a starting file for a network of your own, with its test",
+        "new loss": "a starting file for a loss of your own, with its test",
+        "new metric": "a starting file for a metric of your own, with its test",
         "schema": "the JSON schema of option files, for editors",
     },
 }
