@@ -62,6 +62,9 @@ VERBS: dict[str, dict[str, str]] = {
         "new metric": "a starting file for a metric of your own, with its test",
         "schema": "the JSON schema of option files, for editors",
     },
+    "This program": {
+        "completion": "the script by which bash, zsh or fish complete verbs, flags and names",
+    },
 }
 """What ``sam-deblur --help`` lists: heading -> verb -> what the verb makes or works on."""
 
