@@ -63,6 +63,7 @@ VERBS: dict[str, dict[str, str]] = {
         "schema": "the JSON schema of option files, for editors",
     },
     "This program": {
+        "doctor": "versions, devices, extras, weights and folders, and a short test of itself",
         "completion": "the script by which bash, zsh or fish complete verbs, flags and names",
     },
 }
