@@ -11,6 +11,7 @@ VERBS: dict[str, dict[str, str]] = {
         "demo": "one photo, with the network of an option file",
     },
     "Train and test": {
+        "new options": "an option file that trains a network on a folder of your own pairs",
         "train": "a network from an option file",
         "test": "a network on the data sets of an option file",
         "study": "train, test and compare option files on one budget",
