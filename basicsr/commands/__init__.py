@@ -11,6 +11,7 @@ VERBS: dict[str, dict[str, str]] = {
         "demo": "one photo, with the network of an option file",
     },
     "Train and test": {
+        "new options": "an option file that trains a network on a folder of your own pairs",
         "train": "a network from an option file",
         "test": "a network on the data sets of an option file",
         "study": "train, test and compare option files on one budget",
@@ -57,8 +58,14 @@ VERBS: dict[str, dict[str, str]] = {
         "before-after": "blurred, restored and sharp photo and label map, in one picture",
     },
     "Own code": {
-        "new": "a starting file for a network, a loss or a metric of your own, with its test",
+        "new network": "a starting file for a network of your own, with its test",
+        "new loss": "a starting file for a loss of your own, with its test",
+        "new metric": "a starting file for a metric of your own, with its test",
         "schema": "the JSON schema of option files, for editors",
+    },
+    "This program": {
+        "doctor": "versions, devices, extras, weights and folders, and a short test of itself",
+        "completion": "the script by which bash, zsh or fish complete verbs, flags and names",
     },
 }
 """What ``sam-deblur --help`` lists: heading -> verb -> what the verb makes or works on."""

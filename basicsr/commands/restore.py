@@ -13,7 +13,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from basicsr.config.cli import add_plugin_argument, add_weights_arguments, command_parser, run_command
+from basicsr.config.cli import (
+    WeightsName,
+    add_plugin_argument,
+    add_weights_arguments,
+    command_parser,
+    run_command,
+)
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
 from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS, PixelLimit
 from basicsr.utils.typed_path import expand, typed_path
@@ -47,7 +53,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         help="folder, or file for a single file; another suffix converts, e.g. to .png",
     )  # fmt: skip
     parser.add_argument(
-        "--weights", metavar="FILE",
+        "--weights", type=WeightsName, metavar="FILE",
         help="auto (default): the bundled SegNAFNet, small and quick, for videos and folders; "
         "maxim-deblurring: removes strong blur from single photos, far slower, fetched once by "
         "'sam-deblur weights get'; other short names: 'sam-deblur weights list'; or a file: own checkpoint, "

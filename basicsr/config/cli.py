@@ -9,11 +9,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Any, Literal, NewType, NoReturn
 
 from basicsr.utils.display import shown
 from basicsr.utils.errors import OptionError, SaidError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
+
+OptionFileName = NewType("OptionFileName", str)
+"""The ``type`` of arguments that take the path of an option file, or the name of one of the package."""
+WeightsName = NewType("WeightsName", str)
+"""The ``type`` of arguments that take a weight file, or the short name of one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,34 @@ def command_parser(called: str, about: str | None, examples: str) -> argparse.Ar
     )
 
 
+def parser_of(main: Callable[[Sequence[str], str], None], called: str) -> argparse.ArgumentParser:
+    """The parser that a command reads its words with; the command does not run.
+
+    Args:
+        main: of the command.
+        called: see `command_parser`.
+    """
+    try:
+        main([_ASK], called)
+    except _Asked as answer:
+        return answer.parser
+    raise TypeError(f"{called} reads its words without command_parser")
+
+
+_ASK = "\0"  # a word that no command line can hold
+
+
+class _Asked(Exception):  # noqa: N818
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if args == [_ASK]:
+            raise _Asked(self)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))
 
@@ -93,10 +125,12 @@ def parse_arguments(
 def add_option_file_arguments(parser: argparse.ArgumentParser) -> None:
     """The option file, by place or behind ``-opt``; `option_file_of` reads it."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE",
+        "file", nargs="?", type=OptionFileName, metavar="FILE",
         help="option file (YAML), or the name of one that comes with the package, e.g. GoPro/SegNAFNet",
     )  # fmt: skip
-    parser.add_argument("-opt", "--opt", metavar="FILE", help="the same, as published commands have it")
+    parser.add_argument(
+        "-opt", "--opt", type=OptionFileName, metavar="FILE", help="the same, as published commands have it"
+    )
 
 
 def option_file_of(typed: argparse.Namespace, parser: argparse.ArgumentParser) -> str:

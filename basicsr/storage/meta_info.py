@@ -43,8 +43,17 @@ def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
     """
     height, width, channels = shape
     line = f"{name}.png ({height},{width},{channels}) {level}"
-    is_text = not any("\ud800" <= character <= "\udfff" for character in name)
-    return line if is_text and [_name_in(found) for found in _lines_in(line)] == [name] else None
+    return line if _is_read_back(line, name) else None
+
+
+def _is_read_back(line: str, name: str) -> bool:
+    is_text = not any("\ud800" <= character <= "\udfff" for character in line)
+    return is_text and [_name_in(found) for found in _lines_in(line)] == [name]
+
+
+def listed_name(file_name: str) -> str | None:
+    """The line that names a file with its suffix; None where it would not be read back, see `meta_line`."""
+    return file_name if _is_read_back(file_name, _without_suffix(file_name)) else None
 
 
 def read_lines(path: Path) -> list[str]:

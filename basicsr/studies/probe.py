@@ -18,12 +18,12 @@ import torch
 from basicsr.config.cli import run_command
 from basicsr.config.load import load_config
 from basicsr.config.schema import Config
+from basicsr.config.stretch import stretched
 from basicsr.engine.build import build_model, build_trainer
 from basicsr.engine.hooks import Ema
 from basicsr.engine.run import open_training
 from basicsr.engine.trainer import Hook, Trainer
 from basicsr.studies.runs import decisive_options
-from basicsr.studies.stretch import stretched
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import write_bytes
 

@@ -16,7 +16,7 @@ import basicsr
 from basicsr.config.load import dump_config, load_config
 from basicsr.config.paths import ExperimentPaths, ResultPaths, iteration_of
 from basicsr.config.schema import Config, effective_options
-from basicsr.studies.stretch import stretched
+from basicsr.config.stretch import stretched
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger

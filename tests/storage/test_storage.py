@@ -9,6 +9,7 @@ import lmdb
 import pytest
 
 from basicsr.storage import DiskStorage, LmdbStorage, open_storage, read_meta_info, write_lmdb
+from basicsr.storage.meta_info import listed_name
 from basicsr.utils.errors import UserError
 
 ENTRIES = {"b": b"two", "a.v1": b"one", "scene/c (1)": b"three"}
@@ -272,3 +273,21 @@ def test_open_storage_takes_the_named_backend(tmp_path: Path, database: Path):
     write_files(tmp_path / "images", "b.png", "c.txt")
     assert open_storage(str(tmp_path / "images"), "disk", (".png",)).keys() == ["b"]
     assert open_storage(str(database), "lmdb", (".png",)).read("b") == b"two"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("clip 7/a.b.png", "clip 7/a.b.png"),
+        ("a.png.jpg", "a.png.jpg"),
+        (" a.png", None),
+        ("a\nb.png", None),
+        ("a (1,2) b.png", None),
+        ("a\udcff.png", None),
+    ],
+)
+def test_a_listed_file_is_read_back_or_refused(name, line, tmp_path):
+    assert listed_name(name) == line
+    if line is not None:
+        (tmp_path / "list.txt").write_text(f"{line}\n", encoding="utf-8")
+        assert read_meta_info(tmp_path / "list.txt") == [name.rpartition(".")[0]]

@@ -1,7 +1,4 @@
-"""Write a commented starting file for code of your own, with its test beside it.
-
-The file runs as it is. Name it as a plugin in an option file, or with --plugin.
-"""
+"""Files to begin with, one file a verb: code of your own, and option files for data of your own."""
 
 from __future__ import annotations
 
@@ -14,16 +11,24 @@ from basicsr.config.cli import command_parser, run_command
 from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
-EXAMPLES = """examples:
-  {command} network MyNetwork
-  {command} loss EdgeLoss --folder plugins"""
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-def main(argv: Sequence[str] | None = None, called: str = "sam-deblur new") -> None:
-    """Entry point."""
-    parser = command_parser(called, __doc__, EXAMPLES)
-    parser.add_argument("kind", choices=["network", "loss", "metric"])
+def start_code(kind: str, example: str, argv: Sequence[str] | None, called: str) -> None:
+    """The command that writes a starting file for code.
+
+    Args:
+        kind: network, loss or metric.
+        example: a name, for ``--help``.
+        argv, called: as of every command.
+    """
+    about = f"""Write a commented starting file for a {kind} of your own, with its test beside it.
+
+The file runs as it is. Name it as a plugin in an option file, or with --plugin."""
+    examples = f"""examples:
+  {{command}} {example}
+  {{command}} {example} --folder plugins"""
+    parser = command_parser(called, about, examples)
     parser.add_argument(
         "name", metavar="NAME", help="of the class or function: MyNetwork is in my_network.py"
     )
@@ -31,13 +36,13 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur new") -> N
         "--folder", type=typed_path, default=Path(), metavar="DIR", help="default: the current folder"
     )
     typed = parser.parse_args(argv)
-    run_command(lambda: command(typed), debug=False)
+    run_command(lambda: command(kind, typed), debug=False)
 
 
-def command(typed: argparse.Namespace) -> None:
+def command(kind: str, typed: argparse.Namespace) -> None:
     """Write the file, and say what to do with it."""
-    file, test = write_start(typed.kind, typed.name, typed.folder)
-    print(shown(f"{file}: a {typed.kind} to begin with; plugins: [{file.name}] in an option file loads it"))
+    file, test = write_start(kind, typed.name, typed.folder)
+    print(shown(f"{file}: a {kind} to begin with; plugins: [{file.name}] in an option file loads it"))
     print(shown(f"{test}: its test; python -m pytest {test}"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from basicsr.config.load import load_config
-from basicsr.studies.stretch import stretched
+from basicsr.config.stretch import stretched
 
 OPTIONS = """
 name: any

@@ -1,0 +1,46 @@
+"""A line of the report, and how it is laid out."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from basicsr.utils.display import shown
+
+_WIDTH = 80
+_NAME = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        name: of the thing.
+        what: was found.
+        way_on: what to do; empty where there is nothing to do.
+        fails: whether the program cannot do its work this way.
+    """
+
+    name: str
+    what: str
+    way_on: str = ""
+    fails: bool = False
+
+    def text(self) -> str:
+        """Lines of at most 80 columns, unless a word is longer."""
+        return "\n".join([*_column(self.name, self.what), *(_column("", self.way_on) if self.way_on else [])])
+
+
+def _column(name: str, text: str) -> list[str]:
+    first = f"  {shown(name):{_NAME}}"
+    if len(first) > _NAME + 2:
+        first += "  "
+    return textwrap.wrap(
+        shown(text),
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * (_NAME + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
