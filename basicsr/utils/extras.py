@@ -68,6 +68,7 @@ EXTRAS = (
     ),
     Extra("zoo", "runs weights of other toolkits' networks", ("spandrel",)),
     Extra("wandb", "logs training to Weights & Biases", ("wandb",)),
+    Extra("docs", "builds the documentation", ("mkdocs-material", "mkdocstrings", "ruff")),
     Extra("mutate", "measures how strong the tests are", ("cosmic-ray",)),
     Extra(
         "dev",
