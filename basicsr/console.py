@@ -60,8 +60,8 @@ def _unknown(typed: Sequence[str]) -> str:
     has_two_words = any(verb.startswith(f"{typed[0]} ") for verb in _known())
     verb = " ".join(typed[: 2 if has_two_words else 1])
     near = difflib.get_close_matches(verb, _known(), n=1)
-    way_on = f"Did you mean '{near[0]}'?" if near else f"{PROGRAM} --help lists what there is"
-    return f"{PROGRAM} {verb}: no such verb. {way_on}"
+    hint = f"Did you mean '{near[0]}'?" if near else f"{PROGRAM} --help lists what there is"
+    return f"{PROGRAM} {verb}: no such verb. {hint}"
 
 
 if __name__ == "__main__":

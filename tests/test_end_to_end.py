@@ -292,9 +292,9 @@ def test_a_training_state_of_other_code_names_the_weights_to_start_from(workplac
     ) as error:
         train("NAFNet", "train.total_iter=3", "name=second", f"path.resume_state={state}")
     assert "\n" not in str(error.value) and not Path("experiments/second").exists()
-    way_on = str(error.value).partition("new experiment: ")[2].split()
-    assert way_on[0] == "path.pretrain_network_g=experiments/first/models/net_g_2.pth"
-    train("NAFNet", "train.total_iter=1", "name=second", *way_on)
+    hint = str(error.value).partition("new experiment: ")[2].split()
+    assert hint[0] == "path.pretrain_network_g=experiments/first/models/net_g_2.pth"
+    train("NAFNet", "train.total_iter=1", "name=second", *hint)
 
 
 @pytest.mark.parametrize("frequencies", [(2, 100), (3, 100), (3, 2)])

@@ -286,7 +286,7 @@ def test_tuned_here_they_keep_their_zeros_unless_the_option_says_otherwise(kind:
         save_network(tmp_path / "tuned.pth", net, None, {"type": name, **tuned})
         again = rebuild_network(tmp_path / "tuned.pth")
         assert again.net.size_rule.padding == (padding or "zeros")
-        assert ("forced" if padding else "said by the checkpoint") in again.said
+        assert ("forced" if padding else "from the checkpoint") in again.summary
 
 
 def test_networks_made_here_keep_the_edge(kind: str, file: Path, tmp_path):
@@ -295,12 +295,12 @@ def test_networks_made_here_keep_the_edge(kind: str, file: Path, tmp_path):
     net = random_net(kind)
     assert net.size_rule.padding == "edge"
     save_network(tmp_path / "own.pth", net, None, {"type": name, **options})
-    assert "padding edge (said by the checkpoint)" in rebuild_network(tmp_path / "own.pth").said
+    assert "padding edge (from the checkpoint)" in rebuild_network(tmp_path / "own.pth").summary
     contents = torch.load(tmp_path / "own.pth", weights_only=True)
     del contents["basicsr"]["facts"]["padding"]
     torch.save(contents, tmp_path / "earlier.pth")
     earlier = rebuild_network(tmp_path / "earlier.pth")
-    assert earlier.net.size_rule.padding == "edge" and "padding edge (written before" in earlier.said
+    assert earlier.net.size_rule.padding == "edge" and "padding edge (written before" in earlier.summary
     loaded = ARCHS.build(name, options)
     load_network(loaded, file)
     load_network(loaded, tmp_path / "earlier.pth")

@@ -224,11 +224,11 @@ def adopt_facts(net: Network, facts: WeightsFacts | None, loaded: Collection[str
     Returns:
         A line for the log; empty where there is nothing to say.
     """
-    said = [net.adopt_weights_facts(facts, loaded)]
+    lines = [net.adopt_weights_facts(facts, loaded)]
     net.normalization = facts.normalization if facts is not None else net.published_normalization
     if net.normalization is not None and not net.normalization.changes_nothing:
-        said.append(f"{net.normalization} (of the training images)")
-    return "; ".join(filter(None, said))
+        lines.append(f"{net.normalization} (of the training images)")
+    return "; ".join(filter(None, lines))
 
 
 def build_network(block: Block, where: str = "network") -> Network:
@@ -265,8 +265,8 @@ def network_class(name: str) -> type[Network]:
     entry = ARCHS[name]
     if not (isinstance(entry, type) and issubclass(entry, Network)):
         what = f"'{name}' of {entry.__module__} is no Network"
-        way_on = "derive it from RestorationNetwork of basicsr.archs.base"
-        raise OptionError("network", [f"network: {what}; {way_on}"])
+        hint = "derive it from RestorationNetwork of basicsr.archs.base"
+        raise OptionError("network", [f"network: {what}; {hint}"])
     return entry
 
 

@@ -526,6 +526,4 @@ class MAXIM(RestorationNetwork):
             return f"padding {self.size_rule.padding} (forced by the option padding)"
         padding = (facts and facts.padding) or "reflect"
         self.size_rule = replace(self.size_rule, padding=padding)
-        return (
-            f"padding {padding} ({'said by the checkpoint' if facts and facts.padding else 'as published'})"
-        )
+        return f"padding {padding} ({'from the checkpoint' if facts and facts.padding else 'as published'})"

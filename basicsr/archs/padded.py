@@ -42,7 +42,7 @@ class PaddedNetwork(RestorationNetwork):
             reason = "written before checkpoints said it"
         else:
             self._pad_with(facts.padding)
-            reason = "said by the checkpoint"
+            reason = "from the checkpoint"
         return f"padding {self.size_rule.padding} ({reason})"
 
     def _pad_with(self, padding: Padding) -> None:

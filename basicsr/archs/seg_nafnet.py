@@ -122,9 +122,9 @@ class SegNAFNet(RestorationUNet):
         return msgspec.structs.replace(super().weights_facts(), mask_value=self.pool.mask_value)
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        said = super().adopt_weights_facts(facts, loaded)
+        summary = super().adopt_weights_facts(facts, loaded)
         if not {"pre_seg.weight", "pre_seg_in.weight"} <= set(loaded):
-            return said  # weights of a network without masks
+            return summary  # weights of a network without masks
         if self.mask_value_is_forced:
             reason = "forced by network_g.mask_value"
         elif facts is None:
@@ -132,10 +132,10 @@ class SegNAFNet(RestorationUNet):
             reason = "published weights, trained on masks divided by 255"
         elif facts.mask_value is not None:
             self.pool.mask_value = facts.mask_value
-            reason = "said by the checkpoint"
+            reason = "from the checkpoint"
         else:
             reason = "the checkpoint does not say"
-        return f"mask value {self.pool.mask_value:.6g} ({reason}); {said}"
+        return f"mask value {self.pool.mask_value:.6g} ({reason}); {summary}"
 
 
 @ARCHS.register

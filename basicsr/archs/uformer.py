@@ -367,7 +367,7 @@ class Uformer(PaddedNetwork):
         return msgspec.structs.replace(super().weights_facts(), shift_bottleneck=self.shifts_bottleneck)
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        said = super().adopt_weights_facts(facts, loaded)
+        summary = super().adopt_weights_facts(facts, loaded)
         if self.shift_is_forced:
             reason = "forced by the option shift_bottleneck"
         elif facts is None:
@@ -375,11 +375,11 @@ class Uformer(PaddedNetwork):
             reason = "published weights, judged so"
         elif facts.shift_bottleneck is None:
             self._shift_bottleneck(True)
-            reason = "not said by the checkpoint"
+            reason = "not in the checkpoint"
         else:
             self._shift_bottleneck(facts.shift_bottleneck)
-            reason = "said by the checkpoint"
-        return f"{said}; bottleneck {'shifted' if self.shifts_bottleneck else 'not shifted'} ({reason})"
+            reason = "from the checkpoint"
+        return f"{summary}; bottleneck {'shifted' if self.shifts_bottleneck else 'not shifted'} ({reason})"
 
     def _shift_bottleneck(self, shifted: bool) -> None:
         self.shifts_bottleneck = shifted

@@ -64,4 +64,4 @@ def convert_checkpoint(
         metadata = {"basicsr": json.dumps(own_entry(net, description)), ENTRY: UNSEALED}
         state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
         write_bytes(output, seal(save(state, metadata)), durable=True)
-    return f"{rebuilt.said}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"
+    return f"{rebuilt.summary}; written to {output} in {precision}, {output.stat().st_size / 1e6:.1f} MB"

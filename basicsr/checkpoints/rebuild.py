@@ -37,11 +37,11 @@ class Rebuilt:
 
     Attributes:
         net: on the CPU, in evaluation mode; its ``block`` is what builds it.
-        said: a line for the log: how the network was found, and what `put_weights` says.
+        summary: a line for the log: how the network was found, and what `put_weights` says.
     """
 
     net: Network
-    said: str
+    summary: str
 
     @property
     def type(self) -> str:
@@ -90,15 +90,15 @@ def rebuild_network(
     except ValueError as error:
         raise UserError(_describes_wrongly(path, str(error))) from error
     if weights.network:
-        found, way_on = "described by the file", "The file is damaged or put together by hand; fetch it again"
+        found, hint = "described by the file", "The file is damaged or put together by hand; fetch it again"
     else:
         found = "recognised by the shapes of its weights"
-        way_on = f"Known without a description are {known()}"
+        hint = f"Known without a description are {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
-    said = "; ".join([put_weights(net, weights, way_on), *require_plugins(weights.plugins, path)])
+    summary = "; ".join([put_weights(net, weights, hint), *require_plugins(weights.plugins, path)])
     net.block = block
     net.eval()
-    return Rebuilt(net, f"{name}, {found}, with {pooling}; {said}")
+    return Rebuilt(net, f"{name}, {found}, with {pooling}; {summary}")
 
 
 def build_from_weights(block: Block, path: Path, param_key: str | None = None) -> tuple[Network, str]:
@@ -118,8 +118,10 @@ def build_from_weights(block: Block, path: Path, param_key: str | None = None) -
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     net.block = dict(block)
-    said = f"{name}, built of {len(weights.state)} weights from {path} [{weights.entry}]"
-    return net.eval(), "; ".join(filter(None, (said, net.adopt_weights_facts(weights.facts, weights.state))))
+    summary = f"{name}, built of {len(weights.state)} weights from {path} [{weights.entry}]"
+    return net.eval(), "; ".join(
+        filter(None, (summary, net.adopt_weights_facts(weights.facts, weights.state)))
+    )
 
 
 def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:

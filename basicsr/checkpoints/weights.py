@@ -175,15 +175,15 @@ def load_network(net: nn.Module, path: Path, strict: bool = True, param_key: str
         UserError: one line that counts missing, unexpected and misshapen keys, and names the network that
             the file belongs to, where that is known.
     """
-    way_on = "Check network_g, or load what fits with path.strict_load_g=false"
-    return put_weights(net, read_weights(path, param_key), way_on if strict else None)
+    hint = "Check network_g, or load what fits with path.strict_load_g=false"
+    return put_weights(net, read_weights(path, param_key), hint if strict else None)
 
 
-def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
+def put_weights(net: nn.Module, weights: Weights, hint: str | None) -> str:
     """Put weights into ``net``, and the facts that belong to them.
 
     Args:
-        way_on: what to do about keys that do not fit, for the error; None loads what fits, see
+        hint: what to do about keys that do not fit, for the error; None loads what fits, see
             `load_network`.
 
     Returns:
@@ -197,21 +197,21 @@ def put_weights(net: nn.Module, weights: Weights, way_on: str | None) -> str:
     if isinstance(net, Network):
         weights = replace(weights, state=dict(net.adapt_state(weights.state)))
     mismatch, fitting = _compare(net.state_dict(), weights.state)
-    if mismatch and way_on is not None:
+    if mismatch and hint is not None:
         mismatch += _told_network(weights)
-        raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {way_on}")
+        raise UserError(f"{path}: its weights are not those of {kind}: {mismatch}. {hint}")
     if not fitting:
         raise UserError(f"{path}: holds no weight of {kind}")
     widened = _widened(net.state_dict(), weights.state)
     net.load_state_dict(fitting | widened, strict=False)
-    said = [f"loaded {len(fitting)} weights of {kind} from {path} [{weights.entry}]"]
+    lines = [f"loaded {len(fitting)} weights of {kind} from {path} [{weights.entry}]"]
     if mismatch:
-        said.append(f"not strict: {mismatch}")
+        lines.append(f"not strict: {mismatch}")
     if widened:
-        said.append(f"further input channels of {', '.join(widened)} start at zero")
+        lines.append(f"further input channels of {', '.join(widened)} start at zero")
     if isinstance(net, Network):
-        said.append(adopt_facts(net, weights.facts, fitting.keys()))
-    return "; ".join(filter(None, said))
+        lines.append(adopt_facts(net, weights.facts, fitting.keys()))
+    return "; ".join(filter(None, lines))
 
 
 def _prefix(net: nn.Module, weights: Weights) -> str:

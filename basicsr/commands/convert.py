@@ -41,7 +41,7 @@ def command(typed: argparse.Namespace) -> None:
 
     open_log(is_main=True)
     load_plugins(typed.plugins, "--plugin")
-    said = convert_checkpoint(
+    summary = convert_checkpoint(
         typed.source, typed.output, typed.precision, typed.overwrite, typed.padding, typed.param_key
     )
-    logger().info(said)
+    logger().info(summary)

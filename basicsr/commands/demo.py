@@ -63,8 +63,8 @@ def demo(typed: argparse.Namespace) -> None:
     config = load_config(typed.opt, typed.overrides, "demo", typed.plugins)
     find_items([typed.input_path], typed.output_path, is_folder=False, overwrite=typed.overwrite)
     if config.path.pretrain_network_g is None and config.network_g.weights is None:
-        way_on = "name the weights: --set path.pretrain_network_g=FILE"
-        raise OptionError("path", [f"path.pretrain_network_g: not given; {way_on}"])
+        hint = "name the weights: --set path.pretrain_network_g=FILE"
+        raise OptionError("path", [f"path.pretrain_network_g: not given; {hint}"])
     net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
     if net.normalization is None:
         said = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))

@@ -200,14 +200,14 @@ def _named_disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise
-        kinds = (way for kind, way in _WAYS_ON.items() if isinstance(error, kind))
-        way_on = _WAYS_ON_BY_NUMBER.get(error.errno) or next(kinds, "free some space")
-        raise UserError(f"{error.filename}: {error.strerror}; {way_on}") from error
+        kinds = (way for kind, way in _HINTS.items() if isinstance(error, kind))
+        hint = _HINTS_BY_NUMBER.get(error.errno) or next(kinds, "free some space")
+        raise UserError(f"{error.filename}: {error.strerror}; {hint}") from error
 
 
 _OTHER_PLACE = "choose a place that you may read and write"
-_WAYS_ON_BY_NUMBER = {errno.ENAMETOOLONG: "shorten the name", errno.EROFS: _OTHER_PLACE}
-_WAYS_ON: dict[type[OSError], str] = {
+_HINTS_BY_NUMBER = {errno.ENAMETOOLONG: "shorten the name", errno.EROFS: _OTHER_PLACE}
+_HINTS: dict[type[OSError], str] = {
     PermissionError: _OTHER_PLACE,
     FileNotFoundError: "check the path",
     NotADirectoryError: "a file stands where a folder is needed, move it or choose another folder",

@@ -98,7 +98,7 @@ def dump_config(config: Config) -> str:
     Comments at the end say which versions of the plugins there were.
     """
     options = yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
-    return options + "".join(f"# {plugin.said}\n" for plugin in load_plugins(config.plugins, "plugins"))
+    return options + "".join(f"# {plugin.summary}\n" for plugin in load_plugins(config.plugins, "plugins"))
 
 
 def _load_plugins(options: dict[str, Any], further: Sequence[str]) -> None:

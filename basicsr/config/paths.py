@@ -118,8 +118,8 @@ class ExperimentPaths:
             OptionError: the folder exists and is not empty.
         """
         if self.root.is_dir() and any(self.root.iterdir()):
-            way_on = "Add --auto_resume to go on with it, or choose another name: --set name=..."
-            raise OptionError("name", [f"name: the experiment {self.root} exists already. {way_on}"])
+            hint = "Add --auto_resume to go on with it, or choose another name: --set name=..."
+            raise OptionError("name", [f"name: the experiment {self.root} exists already. {hint}"])
 
 
 def iteration_of(state: Path) -> int:

@@ -47,8 +47,8 @@ def batch_size_of_one(options: DatasetOptions, world_size: int, accumulate: int)
     if total % batches_a_step:
         key = "datasets.train.batch_size_total"
         what = f"{world_size} process(es) with train.accumulate {accumulate} cannot share it evenly"
-        way_on = f"choose a multiple of {batches_a_step}, or another number of processes"
-        raise OptionError(key, [f"{key}: {what}; {way_on} (got {total})"])
+        hint = f"choose a multiple of {batches_a_step}, or another number of processes"
+        raise OptionError(key, [f"{key}: {what}; {hint} (got {total})"])
     return total // batches_a_step
 
 

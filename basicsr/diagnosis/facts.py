@@ -31,8 +31,8 @@ def versions() -> Iterator[Finding]:
     root = Path(basicsr.__file__).resolve().parents[1]
     yield Finding("sam-deblur", f"{basicsr.__version__}, in {root}")
     for other in neighbours():
-        way_on = "give sam-deblur a virtual environment of its own"
-        yield Finding("", f"{other} has an import package basicsr as well", way_on)
+        hint = "give sam-deblur a virtual environment of its own"
+        yield Finding("", f"{other} has an import package basicsr as well", hint)
     yield Finding("Python", platform.python_version())
     modules = {"torch": "torch", "torchvision": "torchvision", "OpenCV": "cv2", "numpy": "numpy"}
     package = {"OpenCV": "opencv-python-headless"}
@@ -40,8 +40,8 @@ def versions() -> Iterator[Finding]:
         try:
             yield Finding(name, str(import_module(module).__version__))
         except Exception as error:  # a damaged package can raise anything
-            way_on = f"pip install --force-reinstall {package.get(name, module)}"
-            yield Finding(name, f"cannot be imported: {error}", way_on, fails=True)
+            hint = f"pip install --force-reinstall {package.get(name, module)}"
+            yield Finding(name, f"cannot be imported: {error}", hint, fails=True)
     yield from _commit(root)
 
 
@@ -112,8 +112,8 @@ def weights() -> Iterator[Finding]:
         if name in there:
             yield Finding(name, f"bundled, {there[name].stat().st_size / 1e6:.1f} MB")
         else:
-            way_on = "pip install --force-reinstall sam-deblur"
-            yield Finding(name, "bundled, but the file is missing", way_on, fails=True)
+            hint = "pip install --force-reinstall sam-deblur"
+            yield Finding(name, "bundled, but the file is missing", hint, fails=True)
     for name, one in FETCHABLE.items():
         if one.path.is_file():
             yield Finding(name, f"fetched, {one.path.stat().st_size / 1e6:.1f} MB: {one.what}")
@@ -136,5 +136,5 @@ def folders() -> Iterator[Finding]:
             yield Finding(name, f"{place}, {free}")
         else:
             cache = name in ("masks (cache)", "fetched weights")
-            way_on = "set XDG_CACHE_HOME to a folder" if cache else "run in a folder"
-            yield Finding(name, f"{place}, not writable", f"{way_on} that you may write")
+            hint = "set XDG_CACHE_HOME to a folder" if cache else "run in a folder"
+            yield Finding(name, f"{place}, not writable", f"{hint} that you may write")

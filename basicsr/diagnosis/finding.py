@@ -18,18 +18,18 @@ class Finding:
     Args:
         name: of the thing.
         what: was found.
-        way_on: what to do; empty where there is nothing to do.
+        hint: what to do; empty where there is nothing to do.
         fails: whether the program cannot do its work this way.
     """
 
     name: str
     what: str
-    way_on: str = ""
+    hint: str = ""
     fails: bool = False
 
     def text(self) -> str:
         """Lines of at most 80 columns, unless a word is longer."""
-        return "\n".join([*_column(self.name, self.what), *(_column("", self.way_on) if self.way_on else [])])
+        return "\n".join([*_column(self.name, self.what), *(_column("", self.hint) if self.hint else [])])
 
 
 def _column(name: str, text: str) -> list[str]:

@@ -28,27 +28,27 @@ _BUNDLED = "SegNAFNet"
 def self_test() -> Iterator[Finding]:
     """Restore a picture and train a network on each device; write and read a PNG and an LMDB."""
     for device in ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]:
-        way_on = (
+        hint = (
             "install PyTorch for this CPU" if device == "cpu"
             else "install PyTorch for this GPU and its driver, or run with --device cpu (training: num_gpu=0)"
         )  # fmt: skip
-        yield _tried(f"restore, {device}", partial(restores, device), way_on)
-        yield _tried(f"train, {device}", partial(trains, device), way_on)
+        yield _tried(f"restore, {device}", partial(restores, device), hint)
+        yield _tried(f"train, {device}", partial(trains, device), hint)
     with TemporaryDirectory(prefix="sam-deblur-") as folder:
-        way_on = "set TMPDIR to a folder on a local disk with free space"
+        hint = "set TMPDIR to a folder on a local disk with free space"
         yield _tried(
-            "PNG", partial(keeps_png, Path(folder)), f"pip install opencv-python-headless, or {way_on}"
+            "PNG", partial(keeps_png, Path(folder)), f"pip install opencv-python-headless, or {hint}"
         )
-        yield _tried("LMDB", partial(keeps_lmdb, Path(folder)), f"pip install lmdb, or {way_on}")
+        yield _tried("LMDB", partial(keeps_lmdb, Path(folder)), f"pip install lmdb, or {hint}")
 
 
-def _tried(name: str, test: Callable[[], str], way_on: str) -> Finding:
+def _tried(name: str, test: Callable[[], str], hint: str) -> Finding:
     """What a test says; it raises where something is wrong, whatever the exception."""
     try:
         return Finding(name, f"ok{test()}")
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        return Finding(name, f"failed: {said}", way_on, fails=True)
+        return Finding(name, f"failed: {said}", hint, fails=True)
 
 
 def restores(device: str) -> str:

@@ -49,7 +49,7 @@ def code_and_options(config: Config) -> dict[str, Any]:
     code = {
         **versions(),
         "source": checksum_of_parts(sources),
-        "plugins": [plugin.said for plugin in load_plugins(config.plugins, "plugins")],
+        "plugins": [plugin.summary for plugin in load_plugins(config.plugins, "plugins")],
     }
     return {**effective_options(config), "code": code}
 

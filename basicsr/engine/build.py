@@ -91,8 +91,8 @@ def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> 
     if said is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
     if said is not None and known is not None and said != known:
-        way_on = "leave mean, std and gamma out to do as the weights say"
-        logger().warning(f"{where}: {said}, but the weights were trained with {known}; {way_on}")
+        hint = "leave mean, std and gamma out to do as the weights say"
+        logger().warning(f"{where}: {said}, but the weights were trained with {known}; {hint}")
     dataset.normalization = said or known
     if dataset.train:
         for trained in model.trained.values():
@@ -290,8 +290,8 @@ def _read_state(path: Path) -> dict[str, Any]:
         found = ", ".join(map(str, list(state)[:_SHOWN]))
         what = f"not a training state of this toolkit, but of other code, or another file (it has {found})"
         weights = f"path.pretrain_network_g={weights_beside(path)}"
-        way_on = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"
-        raise UserError(f"{path}: {what}; {way_on}")
+        hint = f"start from its weights instead, in a new experiment: {weights} path.resume_state=null"
+        raise UserError(f"{path}: {what}; {hint}")
     return state
 
 

@@ -266,12 +266,12 @@ def _judge(name: str, metric: Metric, of: str, offered: Mapping[str, Any]) -> An
 
 
 @contextmanager
-def _named(metric: str, of: str, way_on: str) -> Iterator[None]:
+def _named(metric: str, of: str, hint: str) -> Iterator[None]:
     """A complaint of a metric becomes one line that says what it was about."""
     try:
         yield
     except ValueError as error:
-        raise UserError(f"val.metrics.{metric}: {error} ({of}); {way_on}") from error
+        raise UserError(f"val.metrics.{metric}: {error} ({of}); {hint}") from error
 
 
 def _only(value: Any) -> Any:

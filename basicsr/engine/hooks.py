@@ -234,11 +234,11 @@ class SaveCheckpoint(Hook):
     def _fail(self, trainer: Trainer, error: OSError) -> None:
         """Warn, or end the run where nothing is to be hoped for."""
         what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
-        way_on = "mend that, and go on with --auto_resume"
+        hint = "mend that, and go on with --auto_resume"
         if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
-            raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {way_on}") from error
+            raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {hint}") from error
         if trainer.iteration == trainer.total_iter:
-            raise UserError(f"{what}, and it is the last one; {way_on}") from error
+            raise UserError(f"{what}, and it is the last one; {hint}") from error
         logger().warning(f"{what}, the earlier ones stay")
 
     def _write(self, trainer: Trainer, of_all: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def start_network(
     """
     options, where = config.all_networks[name], network_place(name)
     beside = None if resumed is None or options.frozen else weights_beside(resumed, name)
-    net, said = _built(options, where, beside)
+    net, summary = _built(options, where, beside)
     if isinstance(net, RestorationNetwork):
         check_channels(net, where)
     if is_trained and not options.frozen and net.needs_state:
@@ -58,14 +58,14 @@ def start_network(
         net.requires_grad_(False)
     path = config.path
     if beside is not None:
-        said = said or load_network(net, beside, param_key="params")
-    elif said is None and options.weights is not None:
-        said = load_network(net, weight_file(options.weights), options.strict, options.param_key)
+        summary = summary or load_network(net, beside, param_key="params")
+    elif summary is None and options.weights is not None:
+        summary = load_network(net, weight_file(options.weights), options.strict, options.param_key)
     elif name == "g" and path.pretrain_network_g is not None:
         weights = weight_file(path.pretrain_network_g)
-        said = load_network(net, weights, path.strict_load_g, path.param_key)
-    if said is not None:
-        logger().info(said)
+        summary = load_network(net, weights, path.strict_load_g, path.param_key)
+    if summary is not None:
+        logger().info(summary)
     elif is_trained and not options.frozen:
         logger().info(", ".join(filter(None, ("new weights", str(facts_of(net))))))
     else:
@@ -91,8 +91,8 @@ def _built(options: NetworkOptions, where: str, beside: Path | None) -> tuple[Ne
     else:
         weights, block = describe(weight_file(options.weights), options.param_key)
     net = build_network(changed(block, options.options), where)
-    way_on = f"Check the options beside {where}.weights" if options.strict else None
-    return net, put_weights(net, weights, way_on)
+    hint = f"Check the options beside {where}.weights" if options.strict else None
+    return net, put_weights(net, weights, hint)
 
 
 def weights_beside(state: Path, name: str = "g") -> Path:

@@ -165,8 +165,8 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
             paths.require_new()
         if len(set(opened.watch.gather(None if state is None else str(state)))) > 1:
             what = f"not every process finds the same state in {paths.root}"
-            way_on = "every machine needs that folder as the main process writes it, such as on a shared disk"
-            raise OptionError("--auto_resume", [f"--auto_resume: {what}; {way_on}"])
+            hint = "every machine needs that folder as the main process writes it, such as on a shared disk"
+            raise OptionError("--auto_resume", [f"--auto_resume: {what}; {hint}"])
         _start(config, opened, config.manual_seed + ranks.rank)
     if ranks.is_main:
         found.say()
@@ -251,7 +251,7 @@ def _launch_before(paths: ExperimentPaths) -> dict[str, str]:
 def _record_plugins(config: Config, folder: Path) -> None:
     for plugin in load_plugins(config.plugins, "plugins"):
         plugin.keep(folder)
-        logger().info(plugin.said)
+        logger().info(plugin.summary)
 
 
 def _continues(paths: ExperimentPaths, state: Path | None) -> bool:

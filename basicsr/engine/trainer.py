@@ -279,12 +279,12 @@ class Trainer:
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row == _MOST_SKIPPED_IN_A_ROW:
             what = f"{_MOST_SKIPPED_IN_A_ROW} steps in a row had gradients that are not finite"
-            way_on = "Lower train.optim_g.lr or set train.amp=off"
+            hint = "Lower train.optim_g.lr or set train.amp=off"
             if self.broken_inputs:
                 what += f", the last one because of {self.broken_inputs[0]}"
-                way_on = "Mend the data"
+                hint = "Mend the data"
             back = "--auto_resume then goes back to before"
-            raise UserError(f"iteration {self.iteration + 1}: {what}. {way_on}; {back}")
+            raise UserError(f"iteration {self.iteration + 1}: {what}. {hint}; {back}")
 
     def _next_batch(self) -> Batch:
         started = time.perf_counter()

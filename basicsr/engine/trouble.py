@@ -69,8 +69,8 @@ class Trouble(Hook):
     def _begin(self, trainer: Trainer, what: str) -> None:
         self.since = trainer.iteration
         self._note("a run that ends now would be resumed from its newest checkpoint")
-        way_on = "checkpoints from before are kept, and resumed from until it is over"
-        logger().warning(f"iteration {trainer.iteration}: {what}; {way_on}")
+        hint = "checkpoints from before are kept, and resumed from until it is over"
+        logger().warning(f"iteration {trainer.iteration}: {what}; {hint}")
 
     def _end(self, trainer: Trainer) -> None:
         if self.since is not None:

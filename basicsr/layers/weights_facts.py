@@ -40,10 +40,10 @@ class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return plain
 
     def __str__(self) -> str:
-        said = [
+        lines = [
             f"padding {self.padding}" if self.padding else "",
             f"mask value {self.mask_value:.6g}" if self.mask_value else "",
             str(self.normalization) if self.normalization else "",
             {True: "bottleneck shifted", False: "bottleneck not shifted", None: ""}[self.shift_bottleneck],
         ]
-        return ", ".join(filter(None, said))
+        return ", ".join(filter(None, lines))

@@ -113,8 +113,8 @@ def _split_by_each(planes: Masks, name: str) -> LabelMap:
         labels[inside] = ids[before]
         areas = np.concatenate([np.where(split, areas - shared, areas), shared[split]])
         if areas.size - 1 > MAX_REGIONS:
-            way_on = "take the rule 'smallest_on_top' or fewer masks"
-            raise UserError(f"{name}: more than {MAX_REGIONS} regions by the rule 'exact'; {way_on}")
+            hint = "take the rule 'smallest_on_top' or fewer masks"
+            raise UserError(f"{name}: more than {MAX_REGIONS} regions by the rule 'exact'; {hint}")
     return labels.reshape(shape)
 
 

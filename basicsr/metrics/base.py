@@ -144,8 +144,8 @@ def facts_of(type_name: str) -> MetricFacts:
     """
     entry = METRICS[type_name]
     if type_name not in _FACTS:
-        way_on = "register it with @metric of basicsr.metrics.base"
-        raise UserError(f"metric {type_name} of {entry.__module__} says no direction; {way_on}")
+        hint = "register it with @metric of basicsr.metrics.base"
+        raise UserError(f"metric {type_name} of {entry.__module__} says no direction; {hint}")
     return _FACTS[type_name]
 
 

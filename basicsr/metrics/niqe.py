@@ -41,7 +41,7 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbour
 # MATLAB's imresize by 1/2: the cubic (a = -1/2) stretched to 8 pixels
 HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 PUBLISHED = Path(__file__).with_name("niqe_pristine.npz")
-WAY_ON = "make some with scripts/fit_niqe.py"
+HINT = "make some with scripts/fit_niqe.py"
 
 
 class Pristine(NamedTuple):
@@ -147,10 +147,10 @@ def read_pristine(path: Path) -> Pristine:
         raise
     except Exception as error:  # both readers let any error of a damaged file through
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{path}: no NIQE parameters ({reason}); {WAY_ON}") from error
+        raise UserError(f"{path}: no NIQE parameters ({reason}); {HINT}") from error
     if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES):
         found = f"shapes {mean.shape} and {covariance.shape}, not ({FEATURES},) and ({FEATURES}, {FEATURES})"
-        raise UserError(f"{path}: NIQE parameters have the {found}; {WAY_ON}")
+        raise UserError(f"{path}: NIQE parameters have the {found}; {HINT}")
     return Pristine(mean, covariance)
 
 

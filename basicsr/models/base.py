@@ -161,12 +161,12 @@ def check_inputs(model: Model, delivers: Collection[str], where: str, training: 
     if name in model.needs() or name == model.reference:
         who = type(model.networks[model.predicts_with] if name in model.needs() else model).__name__
         what = f"{who} needs '{name}', which this type does not deliver"
-        way_on = f"use {types.get(name, 'PairedImageDataset')}"
+        hint = f"use {types.get(name, 'PairedImageDataset')}"
     else:
         what = f"a loss names '{name}', which neither this type delivers ({', '.join(delivers)})"
         what += f" nor a network gives as a stage ({', '.join(model.stage_names)})"
-        way_on = "take another loss, data set or network"
-    raise OptionError(where, [f"{where}.type: {what}; {way_on}"])
+        hint = "take another loss, data set or network"
+    raise OptionError(where, [f"{where}.type: {what}; {hint}"])
 
 
 def check_kinds(model: type[Model], networks: Mapping[str, Network]) -> None:

@@ -70,14 +70,14 @@ def claim_folder(
         begun_with = before.pop(VERSION, None)
         changes = list(differences(before, parameters))
         if changes:
-            way_on = "take another folder, or --overwrite to make all files again"
-            raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {way_on}")
+            hint = "take another folder, or --overwrite to make all files again"
+            raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {hint}")
         if begun_with != basicsr.__version__:
             logger().warning(f"{manifest}: begun with version {begun_with}, this is {basicsr.__version__}")
         return
     if taken is not None and not overwrite:
-        way_on = "take another folder, or --overwrite to replace it"
-        raise UserError(f"{taken}: is there already, but {manifest} is not; {way_on}")
+        hint = "take another folder, or --overwrite to replace it"
+        raise UserError(f"{taken}: is there already, but {manifest} is not; {hint}")
     content = with_checksum({**parameters, VERSION: basicsr.__version__})
     write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
@@ -93,12 +93,12 @@ def lock_shard(folder: Path, index: int, count: int) -> FolderLock:
     Raises:
         UserError: a living process has the same shard, or shares the folder among another number of them.
     """
-    way_on = "take another folder"
-    lock = FolderLock(lock_of(folder, index, count), folder, way_on)
+    hint = "take another folder"
+    lock = FolderLock(lock_of(folder, index, count), folder, hint)
     try:
         for file in folder.glob(".shard_*of*.lock"):
             if not file.name.endswith(f"of{count}.lock"):
-                FolderLock(file, folder, way_on).release()
+                FolderLock(file, folder, hint).release()
     except BaseException:
         lock.release()
         raise

@@ -198,8 +198,8 @@ def _checked_masks(pairs: _Pairs, name: str, start: str) -> Path:
     folder = pairs.folder / name
     if not folder.is_dir():
         grey = " --grey" if name == _GREY else ""
-        way_on = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{grey}' makes them"
-        raise UserError(f"{folder}: no masks, which {start} takes; {way_on}, or take --from {_WITHOUT_MASKS}")
+        hint = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{grey}' makes them"
+        raise UserError(f"{folder}: no masks, which {start} takes; {hint}, or take --from {_WITHOUT_MASKS}")
     found = DiskStorage(folder, (*READABLE, ".npz"))
     require_same(pairs.targets.keys(), found.keys(), str(pairs.targets.folder), str(folder))
     return folder

@@ -92,8 +92,8 @@ def read_ground_truth(path: Path) -> NDArray[Any]:
     except UserError:
         raise
     except NewerMatError as error:
-        way_on = f"in MATLAB: save('{path.name}', '{VARIABLE}', '-v7')"
-        raise UserError(f"{path}: {error}, which is not read here; {way_on}") from error
+        hint = f"in MATLAB: save('{path.name}', '{VARIABLE}', '-v7')"
+        raise UserError(f"{path}: {error}, which is not read here; {hint}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as .mat ({error}); fetch it again") from error
     frames = content.get(VARIABLE)

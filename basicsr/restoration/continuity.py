@@ -50,7 +50,7 @@ class Continuity:
         return clip
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """What was done, for notes."""
         how = "neighbours matched" if self._ordering is None else "ordered by the network"
         return f"{self._turned} turned round, {how}"

@@ -313,18 +313,18 @@ def _restore_video(
             first.append((frame, restored))
         return continuity.turned(restored.frames) if restorer.gives_clip else restored.image
 
-    said = restore_video(
+    lines = restore_video(
         item.source, item.target, restore, crf=job.crf, overwrite=job.overwrite, times=times, limit=job.limit
     )
     lq, restored = first[0]
     height, width = lq.shape[:2]
     seconds = time.perf_counter() - started
     if restorer.gives_clip:
-        said = [f"{times} frames of each, {times * frames} in all; {continuity.said}", *said]
+        lines = [f"{times} frames of each, {times * frames} in all; {continuity.summary}", *lines]
     notes = [
         f"{frames} frames of {width} x {height} pixels, {seconds / frames:.2f} s each; shown is the first"
     ]
-    return _Shown(item.target, lq, restored.image, restored.labels, [*notes, *said, *findings.notes()])
+    return _Shown(item.target, lq, restored.image, restored.labels, [*notes, *lines, *findings.notes()])
 
 
 def _restore_with_masks(image: Array, key: str, restorer: Restorer, finder: RegionFinder | None) -> Restored:

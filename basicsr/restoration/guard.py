@@ -1,4 +1,4 @@
-"""Notice, without ground truth, that a network left the photo ("mode collapse"), and what to do about it."""
+"""Detect, without ground truth, where a network collapsed ("mode collapse"), and handle it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Findings:
         signs: pixels of blocks by sign: ``not finite``, ``drift``, ``contrast``, ``colour``, ``range``.
         bad: pixels of blocks with any sign.
         replaced: of those, pixels of blocks where the input was put back.
-        mended: of those, pixels of blocks that were good at the second try.
+        mended: of those, pixels of blocks that were good on the second try.
     """
 
     pixels: int = 0
@@ -57,12 +57,12 @@ class Findings:
         if not self.bad:
             return []
         signs = ", ".join(f"{name} {count / self.pixels:.2%}" for name, count in self.signs.most_common())
-        said = [f"guard: {self.bad / self.pixels:.2%} of the area left the photo ({signs})"]
+        lines = [f"guard: {self.bad / self.pixels:.2%} of the area collapsed ({signs})"]
         if self.mended:
-            said.append(f"guard: {self.mended / self.pixels:.2%} was good at the second try")
+            lines.append(f"guard: {self.mended / self.pixels:.2%} was good on the second try")
         if self.replaced:
-            said.append(f"guard: {self.replaced / self.pixels:.2%} was replaced by the input")
-        return said
+            lines.append(f"guard: {self.replaced / self.pixels:.2%} was replaced by the input")
+        return lines
 
 
 def find_collapse(lq: Tensor, restored: Tensor) -> dict[str, Tensor]:

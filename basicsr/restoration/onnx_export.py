@@ -82,7 +82,7 @@ def export_onnx(
             )
 
     write_atomically(output, write_and_check)
-    return f"{rebuilt.said}; wrote {output}, which differs from PyTorch by at most {difference:.1e}"
+    return f"{rebuilt.summary}; wrote {output}, which differs from PyTorch by at most {difference:.1e}"
 
 
 def largest_difference(net: RestorationNetwork, exported: RestorationNetwork) -> float:

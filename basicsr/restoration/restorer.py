@@ -48,7 +48,7 @@ class RestoreOptions:
             half of the free memory, else tiles of 768 pixels. Tiles halve when memory runs out all the same.
         overlap: pixels that neighbouring tiles share at least.
         ensemble: average over the eight mirrored and turned copies; eight times slower.
-        guard: what to do where the result left the photo; see `basicsr.restoration.guard.Guard`.
+        guard: what to do where the result collapsed; see `basicsr.restoration.guard.Guard`.
         amp: ``bf16`` or ``fp16`` runs the network under autocast.
         device: ``auto`` is the first GPU, else the CPU.
         progress: show a bar on the terminal where a photo has many tiles.

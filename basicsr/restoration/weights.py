@@ -48,7 +48,7 @@ def load_any(
     net = require_restoring(rebuilt.net, str(path))
     if (what := channel_mistake(net)) is not None:
         raise UserError(f"{path}: {what}")
-    logger().info(rebuilt.said)
+    logger().info(rebuilt.summary)
     return net
 
 
@@ -62,7 +62,7 @@ def load_ordering(path: Path, device: torch.device) -> OrderingNetwork:
     if not isinstance(rebuilt.net, OrderingNetwork):
         what = f"{type(rebuilt.net).__name__} tells no order"
         raise UserError(f"{path}: {what}; take the weights of an ordering network, such as HyperCUTNet")
-    logger().info(rebuilt.said)
+    logger().info(rebuilt.summary)
     return rebuilt.net.to(device)
 
 
@@ -74,12 +74,12 @@ def _of_another_toolkit(
     unknown: UnknownNetworkError,
 ) -> RestorationNetwork:
     try:
-        net, said = build_from_weights({"type": "Spandrel"}, path, param_key)
+        net, summary = build_from_weights({"type": "Spandrel"}, path, param_key)
     except UserError as error:
         raise UserError(f"{unknown}. {str(error).removeprefix(f'{path}: ')}") from error
     if local or padding is not None:
         raise UserError(f"{path}: Spandrel pools and pads in one way only; leave --local and --padding out")
-    logger().info(said)
+    logger().info(summary)
     return require_restoring(net, str(path))
 
 

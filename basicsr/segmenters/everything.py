@@ -157,9 +157,9 @@ class Everything:
                 continue
             except torch.cuda.OutOfMemoryError as error:
                 if self.points_per_batch == 1:
-                    way_on = "take a smaller photo, or device=cpu"
+                    hint = "take a smaller photo, or device=cpu"
                     raise UserError(
-                        f"points_per_batch: 1 point is too many for the memory; {way_on}"
+                        f"points_per_batch: 1 point is too many for the memory; {hint}"
                     ) from error
             # Outside of the except block: the error's traceback holds what was computed so far.
             self.points_per_batch //= 2

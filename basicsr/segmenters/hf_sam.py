@@ -106,9 +106,9 @@ class Transformers:
 
 def _load(package: Any, model: str, download: bool) -> tuple[Any, Any]:
     """Network for inference, and image processor."""
-    way_on = "check the model"
+    hint = "check the model"
     if not download and not Path(model).is_dir():
-        way_on = "give a folder with the model, or allow to fetch it: download=true"
+        hint = "give a folder with the model, or allow to fetch it: download=true"
     try:
         processor = package.AutoImageProcessor.from_pretrained(model, local_files_only=not download)
         network, report = package.AutoModelForMaskGeneration.from_pretrained(
@@ -116,8 +116,8 @@ def _load(package: Any, model: str, download: bool) -> tuple[Any, Any]:
         )
     except Exception as error:  # a damaged file can raise nearly anything in there
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise UserError(f"{model}: no model for mask generation here ({reason}); {way_on}") from error
+        raise UserError(f"{model}: no model for mask generation here ({reason}); {hint}") from error
     if report["missing_keys"]:
         missing = f"{len(report['missing_keys'])} weights are missing, {min(report['missing_keys'])} first"
-        raise UserError(f"{model}: {missing}; {way_on}")  # transformers would draw them at random
+        raise UserError(f"{model}: {missing}; {hint}")  # transformers would draw them at random
     return network.eval(), processor

@@ -110,8 +110,8 @@ class Sam:
             return self._finder.masks(image)
         except torch.cuda.OutOfMemoryError as error:
             size = f"{image.shape[1]}x{image.shape[0]}"
-            way_on = "take a smaller model or photo, or device=cpu"
-            raise UserError(f"{self.model}: out of GPU memory for a photo of {size}; {way_on}") from error
+            hint = "take a smaller model or photo, or device=cpu"
+            raise UserError(f"{self.model}: out of GPU memory for a photo of {size}; {hint}") from error
 
     def facts(self) -> dict[str, Any]:
         """Options, version of the package, and SHA-256 of the weights."""

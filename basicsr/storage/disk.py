@@ -36,9 +36,9 @@ class DiskStorage:
             self._paths[key] = path
         if not self._paths:
             packed = is_lmdb(self.folder)
-            way_on = "it is an LMDB, choose the backend lmdb" if packed else "check the path"
+            hint = "it is an LMDB, choose the backend lmdb" if packed else "check the path"
             wanted = ", ".join(sorted({suffix.lower() for suffix in suffixes}))
-            raise UserError(f"{self.folder}: no {wanted} file in it; {way_on}")
+            raise UserError(f"{self.folder}: no {wanted} file in it; {hint}")
 
     def keys(self) -> list[str]:
         """All keys, sorted."""

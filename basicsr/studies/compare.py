@@ -183,8 +183,8 @@ def _require_one_budget(training: dict[str, Config], study: Study) -> None:
     first, budget = next(iter(budgets.items()))
     for name, other in budgets.items():
         if any(getattr(other, part) != getattr(budget, part) for part in parts):
-            way_on = "make their option files agree, or give one budget with --set"
-            raise UserError(f"{name} has {other}, {first} has {budget}; {way_on}")
+            hint = "make their option files agree, or give one budget with --set"
+            raise UserError(f"{name} has {other}, {first} has {budget}; {hint}")
 
 
 async def _probe(

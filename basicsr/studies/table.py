@@ -17,7 +17,7 @@ from basicsr.utils.errors import UserError
 Metrics = Mapping[str, MetricFacts]
 
 _MISSING = "–"
-_WAY_ON = "remove the folders of both and start again"
+_HINT = "remove the folders of both and start again"
 
 
 @dataclass(frozen=True)
@@ -288,10 +288,10 @@ def _check_same_images(first: dict[str, _Tested], others: dict[str, _Tested], me
         if name not in first or name not in others:
             lacking, having = (first, others) if name not in first else (others, first)
             path = next(iter(lacking.values())).path
-            raise UserError(f"{path}: lacks the set {name} of {having[name].path}; {_WAY_ON}")
+            raise UserError(f"{path}: lacks the set {name} of {having[name].path}; {_HINT}")
         one, other = first[name], others[name]
         if _inputs(one.content, metrics) != _inputs(other.content, metrics):
-            raise UserError(f"{other.path}: {name} has other images than in {one.path}; {_WAY_ON}")
+            raise UserError(f"{other.path}: {name} has other images than in {one.path}; {_HINT}")
 
 
 def _inputs(item: dict[str, Any], metrics: Metrics) -> list[list[Any]]:

@@ -93,8 +93,8 @@ def fitting(draw: Callable[[], Path], size: int) -> tuple[Kernel, Path]:
         kernel = centred(path[:, 0], path[:, 1], size)
         if kernel is not None:
             return kernel, path
-    way_on = "take a larger kernel, a shorter exposure or less motion"
-    raise UserError(f"none of {_MOST_DRAWS} motions fits into a kernel of {size} x {size} pixels; {way_on}")
+    hint = "take a larger kernel, a shorter exposure or less motion"
+    raise UserError(f"none of {_MOST_DRAWS} motions fits into a kernel of {size} x {size} pixels; {hint}")
 
 
 def _times() -> NDArray[np.float64]:

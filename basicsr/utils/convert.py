@@ -52,7 +52,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Advice:
-    """Marks an option with a way on for what users try and it does not take.
+    """Marks an option with a hint for values that users try and it does not accept.
 
     Args:
         missing: where no value is given.
@@ -107,7 +107,7 @@ class NotInFiles:
 
     Args:
         choice: which one.
-        reason: why, and the way on.
+        reason: why, and a hint.
     """
 
     choice: str

@@ -432,8 +432,8 @@ def _by_turbojpeg(data: bytes, name: str) -> Array | None:
     try:
         pixels: Array = simplejpeg.decode_jpeg(_with_plain_scan(data), order)
     except ValueError as error:
-        way_on = "if it looks right, save it anew, else replace the file"
-        raise UserError(f"{name}: the JPEG is damaged or cut short ({error}); {way_on}") from error
+        hint = "if it looks right, save it anew, else replace the file"
+        raise UserError(f"{name}: the JPEG is damaged or cut short ({error}); {hint}") from error
     if order == "CMYK":
         return None
     return pixels[..., 0] if order == "GRAY" else pixels

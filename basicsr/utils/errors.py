@@ -1,4 +1,4 @@
-"""Errors that are meant for the user: one line that names the file or option, the value, and the way on."""
+"""Errors that are meant for the user: one line that names the file or option, the value, and a hint."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class FolderLock:
     Args:
         file: of the lock; parent folders are made.
         folder: that it stands for, as errors name it.
-        way_on: what the user may do who is refused.
+        hint: what the user may do who is refused.
         dead_after: seconds without a change until the owner on another machine is taken for dead.
         touched_every: seconds between two changes of the own one.
 
@@ -46,7 +46,7 @@ class FolderLock:
         self,
         file: Path,
         folder: Path,
-        way_on: str,
+        hint: str,
         dead_after: float = _DEAD_AFTER,
         touched_every: float = _TOUCHED_EVERY,
     ) -> None:
@@ -64,7 +64,7 @@ class FolderLock:
             if found != self._own:  # else an earlier run of this very process
                 owner = _living_owner(file, dead_after)
                 if owner is not None:
-                    raise UserError(f"{folder}: {owner} writes there; wait for its end, or {way_on}")
+                    raise UserError(f"{folder}: {owner} writes there; wait for its end, or {hint}")
             self._clear(found)
         threading.Thread(target=self._keep, name="lock", daemon=True).start()
 

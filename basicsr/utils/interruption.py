@@ -163,5 +163,5 @@ def explaining_workers() -> Iterator[None]:
 def worker_killed(memory: str = "memory") -> UserError:
     """What is told of a process that loads data and is gone; ``memory``: which most likely ran out."""
     what = f"a process that loads data was killed, most likely since {memory} ran out"
-    way_on = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
-    return UserError(f"{what}; {way_on}")
+    hint = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
+    return UserError(f"{what}; {hint}")

@@ -27,5 +27,5 @@ def warn_of_neighbours() -> None:
     """One line on stderr where there are some; of several processes of a machine, the first says it."""
     if os.environ.get("LOCAL_RANK", "0") == "0" and (found := neighbours()):
         what = f"{', '.join(found)} is installed as well, with an import package {PACKAGE} of its own"
-        way_on = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
-        print(f"warning: {what}; {way_on}", file=sys.stderr)  # noqa: T201
+        hint = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
+        print(f"warning: {what}; {hint}", file=sys.stderr)  # noqa: T201

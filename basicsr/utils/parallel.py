@@ -102,8 +102,8 @@ def _from_pool(
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        way_on = "most likely memory ran out; start again with fewer --workers, what is done is kept"
-        raise UserError(f"a worker process was killed; {way_on}") from error
+        hint = "most likely memory ran out; start again with fewer --workers, what is done is kept"
+        raise UserError(f"a worker process was killed; {hint}") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -18,11 +18,11 @@ class PixelLimit:
 
     Args:
         most: width times height.
-        way_on: what to do about an image that has more, for the error.
+        hint: what to do about an image that has more, for the error.
     """
 
     most: int
-    way_on: str
+    hint: str
 
     @staticmethod
     def of_partner(height: int, width: int) -> PixelLimit:
@@ -39,7 +39,7 @@ class PixelLimit:
         if width * height == 0:
             raise ValueError("no pixels")
         if width * height > self.most:
-            raise UserError(f"{name}: {width} x {height} pixels are more than {self.most:,}; {self.way_on}")
+            raise UserError(f"{name}: {width} x {height} pixels are more than {self.most:,}; {self.hint}")
 
 
 OF_PHOTOS = PixelLimit(MAX_PIXELS, "cut it into parts")

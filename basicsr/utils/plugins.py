@@ -50,7 +50,7 @@ class Plugin:
         return hashlib.sha256(self.source).hexdigest()
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """For logs."""
         return f"plugin {self.named}, SHA-256 {self.sha256}"
 
@@ -160,8 +160,8 @@ def _import(name: str, path: Path | None, where: str) -> ModuleType:
             raise OptionError(
                 where, [f"{where}: no such module; a file ends with .py (got '{name}')"]
             ) from error
-        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-        raise UserError(f"{_place(error, path or name)}: {said}") from error
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        raise UserError(f"{_place(error, path or name)}: {reason}") from error
 
 
 def _place(error: Exception, plugin: Path | str) -> str:

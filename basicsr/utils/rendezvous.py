@@ -80,8 +80,8 @@ class _Patience:
             waited = time.monotonic() - self._begun
             whom = for_whom if isinstance(for_whom, str) else for_whom()
             if waited > self.seconds:
-                way_on = "look whether every process was started and can reach that machine"
-                raise UserError(f"waited for {self.seconds:.0f} s for {whom}{why}; {way_on}")
+                hint = "look whether every process was started and can reach that machine"
+                raise UserError(f"waited for {self.seconds:.0f} s for {whom}{why}; {hint}")
             if waited > self._said_after and not is_said:
                 is_said = True
                 logger().warning(f"waiting for {whom}{why}")

@@ -34,7 +34,7 @@ _PERIOD = 0.5  # seconds between two signs of life
 _GRACE = 3.0  # seconds in which the main thread may end by itself, which says more
 _LONGEST_GREETING = 10_000  # bytes
 _PACKAGE = Path(__file__).resolve().parents[1]
-_WAY_ON = "start again, a training run with --auto_resume"
+_HINT = "start again, a training run with --auto_resume"
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ class Watch:
         if not self.ranks.is_main and self.peers[0].process.machine == self._this.machine:
             first_here = 1
         says = self.ranks.is_main or self.ranks.local_rank == first_here
-        self._decide(Verdict(f"{what}; {_WAY_ON}", 1, says), self._this.machine)
+        self._decide(Verdict(f"{what}; {_HINT}", 1, says), self._this.machine)
 
     def _decide(self, verdict: Verdict, machine: str = "") -> None:
         """Take the first verdict, and from the first process tell it to all.
@@ -404,7 +404,7 @@ class Watch:
             self._find(what)
         else:
             self._tell({"failed": what, "code": 1})
-            self._decide(Verdict(f"{what}; {_WAY_ON}", 1, True))
+            self._decide(Verdict(f"{what}; {_HINT}", 1, True))
 
     def _end(self, verdict: Verdict) -> None:
         """End this process from outside of its main thread, which waits for what does not come."""

@@ -209,7 +209,7 @@ class TestMaskValue:
         tuned = ARCHS.build("SegNAFNet", SMALL_UNET | {"mask_value": PUBLISHED_MASK_VALUE})
         save_network(tmp_path / "tuned.pth", tuned, None)
         net = ARCHS.build("SegNAFNet", SMALL_UNET)
-        assert "said by the checkpoint" in load_network(net, tmp_path / "tuned.pth")
+        assert "from the checkpoint" in load_network(net, tmp_path / "tuned.pth")
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
 
     def test_plain_loading_recognises_published_state_dicts_as_well(self, tmp_path):

@@ -68,8 +68,8 @@ def test_parity_with_the_published_networks(name: str, tmp_path):
     shapes = {key: options[key] for key in ("embed_dim", "depths", "win_size", "modulator")}
     rebuilt = rebuild_network(path)
     assert rebuilt.net.block == {"type": "Uformer", "img_channel": 3, "mlp_ratio": 4, **shapes}
-    assert "padding zeros (published weights" in rebuilt.said
-    assert "bottleneck not shifted (published weights" in rebuilt.said
+    assert "padding zeros (published weights" in rebuilt.summary
+    assert "bottleneck not shifted (published weights" in rebuilt.summary
     net = rebuilt.net
     if options["img_size"] > 128:
         net = Uformer(shift_bottleneck=True, **shapes).eval()
@@ -88,8 +88,8 @@ class TestFactsOfWeights:
         assert net.size_rule.pad(torch.rand(1, 3, 33, 20)).shape == (1, 3, 64, 32)
         save_network(tmp_path / "own.pth", net, None, {"type": "Uformer", **SMALL})
         again = rebuild_network(tmp_path / "own.pth")
-        assert "padding edge (said by the checkpoint)" in again.said
-        assert "bottleneck shifted (said by the checkpoint)" in again.said
+        assert "padding edge (from the checkpoint)" in again.summary
+        assert "bottleneck shifted (from the checkpoint)" in again.summary
 
     def test_published_ones_are_run_as_they_were_judged_and_keep_that_when_tuned(self, published, tmp_path):
         net = Uformer(**SMALL)

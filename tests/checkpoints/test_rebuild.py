@@ -124,7 +124,7 @@ def test_files_without_a_description_are_recognised(tmp_path, name: str, data, w
     torch.save({wrapper: state} if wrapper else state, tmp_path / "net.pth")
     rebuilt = rebuild_network(tmp_path / "net.pth")
     assert rebuilt.type == name
-    assert "recognised" in rebuilt.said
+    assert "recognised" in rebuilt.summary
     assert torch.equal(output(rebuilt.net), output(net))
 
 
@@ -145,7 +145,7 @@ def test_facts_are_adopted_without_a_description_too(tmp_path):
     save_network(tmp_path / "net.pth", net, None)
     rebuilt = rebuild_network(tmp_path / "net.pth")
     assert rebuilt.net.pool.mask_value == 0.25
-    assert "said by the checkpoint" in rebuilt.said
+    assert "from the checkpoint" in rebuilt.summary
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_local_pooling_is_a_switch(tmp_path, block: dict, local: bool | None, ki
     save_network(tmp_path / "net.pth", net, None, block | SMALL)
     rebuilt = rebuild_network(tmp_path / "net.pth", local)
     assert (rebuilt.type, pools_locally(rebuilt.net)) == (kind, pooled)
-    assert ("with local pooling" if pooled else "with global pooling") in rebuilt.said
+    assert ("with local pooling" if pooled else "with global pooling") in rebuilt.summary
 
 
 def test_the_training_size_of_the_file_sets_the_windows(tmp_path):

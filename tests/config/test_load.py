@@ -334,18 +334,18 @@ def test_name_far_from_all_others_lists_what_is_known(small, write):
     assert line.startswith(f"train.pixel_opt.type: unknown loss 'zzz'. Known: {known}")
 
 
-def test_without_ground_truth_the_way_on_is_infer(small, write):
+def test_without_ground_truth_the_hint_is_infer(small, write):
     """Also under the name that such a data set has in BasicSR."""
     small["datasets"]["test"] = {"type": "SingleImageDataset", "name": "a", "dataroot_lq": "."}
-    way_on = "photos without ground truth are restored by basicsr/infer.py"
+    hint = "photos without ground truth are restored by basicsr/infer.py"
     assert mistakes_of(write(small), command="test") == [
-        f"datasets.test.type: unknown dataset 'SingleImageDataset'; {way_on}"
+        f"datasets.test.type: unknown dataset 'SingleImageDataset'; {hint}"
     ]
     small["datasets"]["test"]["type"] = "PairedImageDataset"
     for absent in ({}, {"dataroot_gt": None}):
         small["datasets"]["test"] |= absent
         (line,) = mistakes_of(write(small), command="test")
-        assert line.startswith("datasets.test.dataroot_gt: ") and f"; {way_on}" in line
+        assert line.startswith("datasets.test.dataroot_gt: ") and f"; {hint}" in line
 
 
 @pytest.mark.parametrize("key", ["dataroot_lq", "dataroot_gt"])

@@ -275,8 +275,8 @@ def test_a_metric_that_cannot_judge_an_image_is_one_line_with_both_names(
     metrics = build_metrics({"mine": MetricOptions(type=options["type"], options=rest)})
     with pytest.raises(UserError) as caught:
         evaluation_of(tmp_path, lambda image: image, metrics)
-    way_on = "change its options, or leave the image or the metric out"
-    assert str(caught.value) == f"val.metrics.mine: {what} (Set, image trip/small); {way_on}"
+    hint = "change its options, or leave the image or the metric out"
+    assert str(caught.value) == f"val.metrics.mine: {what} (Set, image trip/small); {hint}"
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_other_files_are_told_in_one_line(tmp_path, state, said: str) -> None:
     assert "\n" not in str(told.value)
 
 
-def test_without_the_file_the_way_on_is_said() -> None:
+def test_without_the_file_the_hint_is_given() -> None:
     with pytest.raises(OptionError, match="weights: no such file"):
         METRICS.build("FID", {"weights": "nowhere.pth"})
     with pytest.raises(OptionError, match="weights: required by FID, but not given; it is a file, pyt"):

@@ -101,8 +101,8 @@ def test_validation_folders_without_masks_are_for_networks_without_them(capsys):
         "Mine-NAFNet.yml: trains NAFNet on 3 pairs, validated on 2;"
     )
     code, _, err = run(capsys, *NEW, "Mine", "--from", "SegNAFNet")
-    way_on = "'sam-deblur masks Mine/test/input Mine/test/grouped_masks' makes them, or take --from NAFNet"
-    assert (code, err) == (1, f"error: Mine/test/grouped_masks: no masks, which SegNAFNet takes; {way_on}\n")
+    hint = "'sam-deblur masks Mine/test/input Mine/test/grouped_masks' makes them, or take --from NAFNet"
+    assert (code, err) == (1, f"error: Mine/test/grouped_masks: no masks, which SegNAFNet takes; {hint}\n")
 
 
 def test_steps_grow_with_the_pairs_and_large_photos_keep_the_crops_of_the_recipe(capsys):

@@ -84,7 +84,7 @@ def test_one_image_is_too_few(folders, mean_colours) -> None:
     assert not out.exists()
 
 
-def test_without_weights_the_way_on_is_said(folders, tmp_path) -> None:
+def test_without_weights_the_hint_is_given(folders, tmp_path) -> None:
     with pytest.raises(UserError, match="absent.pth: no such file; --weights takes a file with Inception v3"):
         evaluate_fid(*folders, tmp_path / "absent.pth", "cpu")
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")

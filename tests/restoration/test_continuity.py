@@ -37,7 +37,7 @@ def test_whatever_direction_the_clips_come_in_one_light_grows_or_falls(turned: t
     continuity.begin(given[:2])
     light = np.concatenate([continuity.turned(clip)[:, 0, 0, 0] for clip in given]).astype(int)
     assert (np.diff(light) > 0).all(), light
-    assert continuity.said == f"{len(turned)} turned round, neighbours matched"
+    assert continuity.summary == f"{len(turned)} turned round, neighbours matched"
 
 
 def test_a_single_clip_stays_as_it_is():

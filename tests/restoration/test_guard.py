@@ -232,8 +232,8 @@ def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
     total.add(Findings(pixels=7000, mended=100, bad=100))
     assert (total.pixels, total.bad, total.replaced, total.mended) == (20000, 300, 200, 100)
     assert total.notes() == [
-        "guard: 1.50% of the area left the photo (drift 0.64%, not finite 0.36%)",
-        "guard: 0.50% was good at the second try",
+        "guard: 1.50% of the area collapsed (drift 0.64%, not finite 0.36%)",
+        "guard: 0.50% was good on the second try",
         "guard: 1.00% was replaced by the input",
     ]
 

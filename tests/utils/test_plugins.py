@@ -245,10 +245,10 @@ def test_weight_file_names_the_plugin_and_does_not_run_it(own_code, tmp_path, mo
     renamed = own_code.write(plugin.read_text(), "renamed.py")
     load_plugins([str(renamed)], "--plugin")
     rebuilt = rebuild_network(tmp_path / "net.pth")
-    assert torch.equal(rebuilt.net.layer.weight, net.layer.weight) and "changed" not in rebuilt.said
+    assert torch.equal(rebuilt.net.layer.weight, net.layer.weight) and "changed" not in rebuilt.summary
     own_code.unload()
     load_plugins([str(own_code.write(NETWORK))], "--plugin")
-    assert "the plugin my_code.py has changed since" in rebuild_network(tmp_path / "net.pth").said
+    assert "the plugin my_code.py has changed since" in rebuild_network(tmp_path / "net.pth").summary
 
 
 def test_weight_file_of_a_network_of_the_package_names_no_plugin(own_code, tmp_path):

@@ -72,17 +72,17 @@ def order_frames(job: OrderJob) -> Counter[Order]:
         raise UserError(
             f"{job.weights}: {what}; take the weights of an ordering network, such as HyperCUTNet"
         )
-    logger().info(rebuilt.said)
+    logger().info(rebuilt.summary)
     metadata = read_clip_metadata(job.metadata)
     scores = _scores(job, net, metadata)
     clips = [replace(clip, order=_ORDERS[_direction(scores[clip.id])]) for clip in metadata.clips]
     counts = Counter(clip.order for clip in clips)
-    said = ", ".join(f"{counts[order]} {order}" for order in _ORDERS.values())
+    summary = ", ".join(f"{counts[order]} {order}" for order in _ORDERS.values())
     if job.dry_run:
-        logger().info(f"{job.output} would have: {said}")
+        logger().info(f"{job.output} would have: {summary}")
         return counts
     _write(job, replace(metadata, clips=clips), scores)
-    logger().info(f"{job.output}: {said}")
+    logger().info(f"{job.output}: {summary}")
     return counts
 
 

@@ -65,7 +65,7 @@ class _Seen:
 
 @dataclass
 class DatasetReport:
-    """What there is, a line a folder; and for each kind of mistake, with its way on, where it was found."""
+    """What there is, one line per folder; and for each kind of mistake, with its hint, where it was found."""
 
     folder: Path
     lines: list[str] = field(default_factory=list)
