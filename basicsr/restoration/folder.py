@@ -79,7 +79,7 @@ def restore_all(
     restorer: Restorer,
     finder: RegionFinder | None,
     ordering: OrderingNetwork | None = None,
-) -> None:
+) -> list[ReportImage]:
     """Restore every file, go on after one that is broken, and write the report of a folder.
 
     Of a network that makes a clip of a photo, a single output may be a video or a moving picture; else each
@@ -89,6 +89,9 @@ def restore_all(
         items: from `basicsr.restoration.items.find_items`.
         finder: of masks, where the network wants them or ``job.only`` means some.
         ordering: says in which direction a clip of a frame of a video stands; see `Continuity`.
+
+    Returns:
+        What a report shows of each file, with notes.
 
     Raises:
         UserError: at the end, naming the files that could not be restored.
@@ -134,6 +137,7 @@ def restore_all(
         if len(items) == 1:
             raise UserError(broken[0])
         raise UserError(f"{len(broken)} of {len(missing)} could not be restored:", broken)
+    return images
 
 
 def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None:
