@@ -56,7 +56,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                 network = gr.Dropdown(
                     offered, value=(*workshop.setup.weights, DEFAULT)[0], label="Network", elem_id="network"
                 )
-                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength (0: the photo as it is)")
+                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0: the photo as it is")
                 ensemble = gr.Checkbox(
                     label="Average over 8 mirrored and turned copies (8 times slower)", elem_id="ensemble"
                 )
@@ -69,7 +69,8 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     show_regions = gr.Button("Show the regions", elem_id="show_regions")
                     said = gr.Markdown(visible=False, elem_id="said")
                     regions = gr.Image(
-                        label="Only here: click regions to restore them alone",
+                        label="Regions",
+                        show_label=False,
                         interactive=False,
                         visible=False,
                         format="png",
@@ -96,6 +97,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     interactive=False,
                     visible=False,
                     wrap_lines=True,
+                    lines=1,
                     elem_id="command",
                 )
 
@@ -105,7 +107,9 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     raise UserError("Choose a photo or a video first")
                 guided = workshop.takes_masks(own or weights)
                 view = None if masks == "none" else workshop.look(Path(paths[0]), masks)
-            said = "This network is guided by the regions." if guided else "This network takes no masks."
+            said = "This network is guided by masks." if guided else "This network takes no masks."
+            if view is not None:
+                said += " **Only here**: click the regions that are to be restored; the rest stays as it is."
             return (
                 view,
                 (),

@@ -171,7 +171,8 @@ class View:
 
     def _region(self, place: Place) -> int:
         height, width = self.labels.shape
-        return int(self.labels[place[1] * height // self.size[1], place[0] * width // self.size[0]])
+        column, row = _middles(self.size[0], width)[place[0]], _middles(self.size[1], height)[place[1]]
+        return int(self.labels[row, column])
 
 
 class Workshop:
@@ -387,9 +388,9 @@ class _Progress:
         self._tell(share, ", ".join(words))
 
 
-def _middles(few: int, many: int) -> NDArray[np.intp]:
-    """Where the middles of ``few`` pixels lie among ``many``."""
-    return (2 * np.arange(few) + 1) * many // (2 * few)
+def _middles(count: int, others: int) -> NDArray[np.intp]:
+    """For each of ``count`` pixels of a row, which of ``others`` has its middle; both rows are as long."""
+    return (2 * np.arange(count) + 1) * others // (2 * count)
 
 
 def _suffix_of_result(name: str, gives_clip: bool) -> str:
