@@ -231,7 +231,7 @@ def launch(page: gr.Blocks, folder: Path, host: str, port: int | None, share: bo
             pwa=False,
         )
     except OSError as error:
-        raise UserError(f"--port {port}: cannot be served ({error}); choose another port") from error
+        raise UserError(f"--port {port}: taken, or not allowed; choose another") from error
     return str(shared or local)
 
 

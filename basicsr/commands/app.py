@@ -21,7 +21,6 @@ from basicsr.config.cli import (
     run_command,
 )
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
-from basicsr.utils.extras import optional_import
 
 EXAMPLES = """examples:
   {command}
@@ -63,11 +62,13 @@ def serve(typed: argparse.Namespace) -> None:
     """Serve the page until a signal comes."""
     with tempfile.TemporaryDirectory(prefix="sam-deblur-app-") as name:
         folder = Path(name).resolve()
+        # heavy imports only now, so that --help answers at once
+        from basicsr.utils.extras import optional_import
+
         # Gradio reads these once, when it is imported.
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         optional_import("gradio", "sam-deblur app", "pip install 'sam-deblur[app]'")
-        # heavy imports only now, so that --help answers at once
         from basicsr.app.page import build_page, launch
         from basicsr.app.workshop import Setup, Workshop
         from basicsr.restoration.weights import find_weights
