@@ -264,7 +264,7 @@ def comparison(result: Result) -> str:
   </div>
   <div class="tools">
     <input type="range" min="0" max="100" step="1" value="50" aria-label="Divider between before and after">
-    {buttons}
+    <span>{buttons}</span>
   </div>
   {clip}
 </div>"""

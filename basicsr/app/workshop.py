@@ -289,7 +289,10 @@ class Workshop:
         path = find_weights(weights)
         if self._net is None or self._net[0] != path:
             self._net = None  # the old one goes before the new one comes
-            self._net = path, load_any(path)
+            try:
+                self._net = path, load_any(path)
+            except UserError as error:  # where uploads are kept is nobody's matter
+                raise UserError(str(error).replace(str(path), path.name)) from error
         return self._net[1]
 
     def _finder(self, masks: Masks) -> RegionFinder:
