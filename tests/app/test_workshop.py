@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from basicsr.app.workshop import Choices, Setup, View, Workshop, command_line, r
 from basicsr.checkpoints.weights import save_network
 from basicsr.commands import app
 from basicsr.commands.restore import parse
+from basicsr.restoration.video import video_facts, write_video
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import read_rgb, write_png
 from basicsr.utils.registry import ARCHS
@@ -82,6 +84,22 @@ def test_previews_have_the_full_size_and_8_bits(work):
     assert read_rgb(result.place).dtype == np.uint16 and result.size == (90, 70)
     for preview in (result.before, result.after):
         assert read_rgb(preview).shape == (70, 90, 3) and read_rgb(preview).dtype == np.uint8
+
+
+@pytest.mark.slow
+def test_a_video_counts_its_frames(work):
+    pytest.importorskip("av", reason="PyAV (extra video) is not installed")
+    write_video(work / "film.mp4", np.stack([skimage.data.coffee()[100:132, 200:248]] * 3), Fraction(10))
+    told: list[str] = []
+    outcome = restore(
+        Workshop(setup(work)), Choices("seg.pth"), "film.mp4", tell=lambda share, words: told.append(words)
+    )
+    (result,) = outcome.results
+    assert result.is_clip and result.size == (48, 32) and video_facts(result.place).frames == 3
+    assert told[0] == "film.mp4, frame 1 of 3" and told[-1].startswith("film.mp4, frame 3 of 3")
+    assert result.notes[-1] == "the slider shows the first frame"
+    infer.main(shlex.split(result.command)[2:])
+    assert (work / "out" / "film.mp4").read_bytes() == result.place.read_bytes()
 
 
 def test_a_broken_file_is_named_and_the_others_are_restored(work):
