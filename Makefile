@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-long test-all fuzz growth lint docs benchmark schema mutate
+.PHONY: demo test test-slow test-long test-app test-all fuzz growth lint docs benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -30,7 +30,11 @@ test-slow: $(VENV)/installed-dev
 test-long: $(VENV)/installed-dev
 	$(PYTEST) -m long
 
-test-all: test test-slow test-long fuzz
+# Gradio allows only older versions of Pillow than the other tests, so the page has an environment of its own.
+test-app: .venv-app/installed
+	.venv-app/bin/python -m pytest tests/app
+
+test-all: test test-slow test-long test-app fuzz
 
 # Damaged inputs for every reader: make fuzz, or make fuzz INPUTS=2000 SEED=1 (docs/reliability.md)
 INPUTS ?= 100000
@@ -79,4 +83,9 @@ $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml requirements.txt
 
 $(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml requirements.txt
 	$(RUN) -m pip install --quiet -e ".[docs]"
+	@touch $@
+
+.venv-app/installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv-app
+	.venv-app/bin/python -m pip install --quiet -e ".[dev,app]"
 	@touch $@

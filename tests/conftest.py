@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import runpy
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
@@ -199,3 +201,16 @@ def harmed_jpeg() -> bytes:
     data = cv2.imencode(".jpg", noise)[1].tobytes()
     middle = len(data) // 2
     return data[:middle] + bytes(200) + data[middle + 200 :]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A headless browser of this machine; Playwright downloads none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser on this machine; looked for {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

@@ -21,7 +21,7 @@ SOURCES = {
 # Folders of the package, the top line first, as in docs/architecture.md.
 LAYERS = (
     {"commands"},
-    {"diagnosis"},
+    {"app", "diagnosis"},
     {"restoration", "studies", "recipes"},
     {"reporting", "protocols"},
     {"engine", "preparation"},

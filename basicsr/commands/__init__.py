@@ -8,6 +8,7 @@ from __future__ import annotations
 VERBS: dict[str, dict[str, str]] = {
     "Restore": {
         "restore": "photos, videos and folders of both",
+        "app": "photos and short videos, on a page in the browser",
         "demo": "one photo, with the network of an option file",
     },
     "Train and test": {

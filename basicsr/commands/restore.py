@@ -15,13 +15,15 @@ from pathlib import Path
 
 from basicsr.config.cli import (
     WeightsName,
+    add_max_pixels_argument,
     add_plugin_argument,
     add_weights_arguments,
     command_parser,
     run_command,
 )
 from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
-from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS, PixelLimit
+from basicsr.utils.errors import UserError
+from basicsr.utils.pixel_limit import PixelLimit
 from basicsr.utils.typed_path import expand, typed_path
 
 EXAMPLES = """examples:
@@ -66,12 +68,19 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         help="masks that were made before, named like the photos; short for --segmenter precomputed",
     )  # fmt: skip
     masks.add_argument(
+        "--no_masks", action="store_true", help="give the network none, as if nothing had been found"
+    )
+    masks.add_argument(
+        "--only", type=_place, nargs="+", action="extend", default=[], metavar="X,Y",
+        help="restore only the regions at these pixels, counted from the upper left corner",
+    )  # fmt: skip
+    masks.add_argument(
         "--save_masks", type=typed_path, metavar="FOLDER", help="keep label maps and overlays there"
     )
     masks.add_argument("--no_cache", action="store_true", help="find masks anew, and do not keep them")
     how = parser.add_argument_group("how a photo runs through the network")
     how.add_argument(
-        "--tile", default="auto", metavar="N", type=_tile,
+        "--tile", default="auto", metavar="N", type=tile_side,
         help="side of blended tiles in pixels; 0: whole photo; auto (default): whole where memory allows",
     )  # fmt: skip
     how.add_argument("--overlap", type=int, default=64, metavar="N", help="of tiles, in pixels; default: 64")
@@ -88,6 +97,10 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         help="where the result departs from the photo: report it (keep), restore the input (input), or try "
         "another way first (retry, default)",
     )  # fmt: skip
+    how.add_argument(
+        "--strength", type=float, default=1.0, metavar="S",
+        help="share of the result in its blend with the photo, 0 to 1; default: 1",
+    )  # fmt: skip
     how.add_argument("--amp", default="off", choices=["off", "bf16", "fp16"], help="autocast; default: off")
     how.add_argument(
         "--device", default="auto", help="auto (default: the first GPU, else CPU), cpu, cuda, cuda:1"
@@ -100,11 +113,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         default=95,
         help="of JPEG and WebP, 0 to 100; default: 95",
     )
-    parser.add_argument(
-        "--max_pixels", type=_max_pixels, metavar="N", default=MAX_PIXELS,
-        help="of a photo or a frame; a file that declares more is refused before memory is taken for it; "
-        f"default: {MAX_PIXELS:,}, at most {LARGEST_MAX_PIXELS:,}",
-    )  # fmt: skip
+    add_max_pixels_argument(parser)
     clips = parser.add_argument_group("clips, of networks that make several frames of a photo")
     clips.add_argument(
         "--frames", type=int, metavar="N",
@@ -133,6 +142,7 @@ def infer(typed: argparse.Namespace) -> None:
     from basicsr.restoration.items import find_items, require_own_masks
     from basicsr.restoration.regions import RegionFinder, default_cache
     from basicsr.restoration.weights import find_weights, load_ordering
+    from basicsr.segmenters import Empty
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.plugins import load_plugins
 
@@ -141,6 +151,8 @@ def infer(typed: argparse.Namespace) -> None:
     if typed.labels is not None:
         # in quotes, as the value is read as YAML
         typed.segmenter, typed.options = "precomputed", [f"folder={json.dumps(str(typed.labels))}"]
+    if typed.only and typed.no_masks:
+        raise UserError("--only: needs regions; leave --no_masks out")
     chosen = read_segmenter(typed)
     is_folder = len(typed.inputs) > 1 or typed.inputs[0].is_dir() or names_folder(typed.output)
     # mistakes in the paths come before anything is loaded
@@ -158,18 +170,27 @@ def infer(typed: argparse.Namespace) -> None:
         fps=typed.fps,
         debug=typed.debug,
         limit=PixelLimit(typed.max_pixels, "cut it into parts, or raise --max_pixels"),
+        only=tuple(typed.only),
     )
     options = RestoreOptions(
-        typed.tile, typed.overlap, typed.ensemble, typed.guard, typed.amp, typed.device, progress=True
+        typed.tile,
+        typed.overlap,
+        typed.ensemble,
+        typed.guard,
+        typed.amp,
+        typed.device,
+        progress=True,
+        strength=typed.strength,
     )
     weights = find_weights(typed.weights)
     restorer = Restorer.from_checkpoint(weights, options, typed.local, typed.padding, typed.param_key)
     facts = {"Weights": str(weights), "Network": type(restorer.net).__name__}
     finder = None
-    if restorer.wants_labels or restorer.wants_mask:
-        segmenter = chosen.build()
+    if typed.only or restorer.wants_labels or restorer.wants_mask:
+        segmenter = Empty() if typed.no_masks else chosen.build()
         finder = RegionFinder(segmenter, typed.rule, None if typed.no_cache else default_cache())
-        facts["Masks"] = f"{chosen.name.lower()}, {segmenter.facts()['method']}; rule {typed.rule}"
+        found = f"{chosen.name.lower()}, {segmenter.facts()['method']}; rule {typed.rule}"
+        facts["Masks"] = "none" if typed.no_masks else found
         logger().info(f"masks: {facts['Masks']}")
     ordering = None if typed.order_weights is None else load_ordering(typed.order_weights, restorer.device)
     restore_all(items, replace(job, facts=tuple(facts.items())), restorer, finder, ordering)
@@ -180,12 +201,13 @@ def names_folder(output: str) -> bool:
     return Path(output).is_dir() or output.endswith(("/", "\\")) or not Path(output).suffix
 
 
-def _max_pixels(typed: str) -> int:
-    count = int(typed)
-    if not 1 <= count <= LARGEST_MAX_PIXELS:
-        raise ArgumentTypeError(f"expected 1 to {LARGEST_MAX_PIXELS:,} (got {typed})")
-    return count
+def _place(typed: str) -> tuple[int, int]:
+    x, comma, y = typed.partition(",")
+    if not (comma and x.isdecimal() and y.isdecimal()):
+        raise ArgumentTypeError(f"expected X,Y in pixels, such as 120,80 (got {typed})")
+    return int(x), int(y)
 
 
-def _tile(typed: str) -> int | str:
+def tile_side(typed: str) -> int | str:
+    """What ``--tile`` means: a number of pixels, or ``auto``."""
     return typed if typed == "auto" else int(typed)

@@ -14,6 +14,7 @@ from typing import Any, Literal, NewType, NoReturn
 from basicsr.utils.display import shown
 from basicsr.utils.errors import OptionError, SaidError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
+from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS
 
 OptionFileName = NewType("OptionFileName", str)
 """The ``type`` of arguments that take the path of an option file, or the name of one of the package."""
@@ -161,6 +162,22 @@ def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
         help="entry of the weight file, or what stands before the names of the network's weights in it; "
         "default: what is unambiguous",
     )  # fmt: skip
+
+
+def add_max_pixels_argument(parser: argparse._ActionsContainer) -> None:
+    """``--max_pixels N``, for a `basicsr.utils.pixel_limit.PixelLimit`."""
+    parser.add_argument(
+        "--max_pixels", type=_max_pixels, metavar="N", default=MAX_PIXELS,
+        help="of a photo or a frame; a file that declares more is refused before memory is taken for it; "
+        f"default: {MAX_PIXELS:,}, at most {LARGEST_MAX_PIXELS:,}",
+    )  # fmt: skip
+
+
+def _max_pixels(typed: str) -> int:
+    count = int(typed)
+    if not 1 <= count <= LARGEST_MAX_PIXELS:
+        raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST_MAX_PIXELS:,} (got {typed})")
+    return count
 
 
 def run_command(command: Callable[[], None], debug: bool) -> None:

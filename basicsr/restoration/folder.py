@@ -20,6 +20,7 @@ from basicsr.reporting import Report, ReportImage, ReportSet, link, make_thumbna
 from basicsr.reporting.facts import circumstances
 from basicsr.reporting.model import to_document
 from basicsr.reporting.page import read_page, write_page
+from basicsr.restoration.blend import Place, blend, share_of_regions
 from basicsr.restoration.clip_files import chosen_frames, write_clip
 from basicsr.restoration.continuity import Continuity
 from basicsr.restoration.guard import Findings
@@ -55,6 +56,7 @@ class RestoreJob:
         facts: (what, value) lines for the report.
         debug: stop at the first file that fails, with a traceback.
         limit: of the pixels of a photo, or of a frame of a video.
+        only: (x, y) of pixels; where there are any, only the regions that they lie in are restored.
     """
 
     output: Path
@@ -68,6 +70,7 @@ class RestoreJob:
     facts: tuple[tuple[str, str], ...] = ()
     debug: bool = False
     limit: PixelLimit = OF_PHOTOS
+    only: tuple[Place, ...] = ()
 
 
 def restore_all(
@@ -76,7 +79,7 @@ def restore_all(
     restorer: Restorer,
     finder: RegionFinder | None,
     ordering: OrderingNetwork | None = None,
-) -> None:
+) -> list[ReportImage]:
     """Restore every file, go on after one that is broken, and write the report of a folder.
 
     Of a network that makes a clip of a photo, a single output may be a video or a moving picture; else each
@@ -84,8 +87,11 @@ def restore_all(
 
     Args:
         items: from `basicsr.restoration.items.find_items`.
-        finder: of masks, where the network wants them.
+        finder: of masks, where the network wants them or ``job.only`` means some.
         ordering: says in which direction a clip of a frame of a video stands; see `Continuity`.
+
+    Returns:
+        What a report shows of each file, with notes.
 
     Raises:
         UserError: at the end, naming the files that could not be restored.
@@ -131,6 +137,7 @@ def restore_all(
         if len(items) == 1:
             raise UserError(broken[0])
         raise UserError(f"{len(broken)} of {len(missing)} could not be restored:", broken)
+    return images
 
 
 def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None:
@@ -233,7 +240,7 @@ def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: Regi
     if not is_one_clip:
         require_size(item.target, height, width)
     started = time.perf_counter()
-    restored = _restore_with_masks(file.image, item.mask_key, restorer, finder)
+    restored = _restore_with_masks(file.image, item.mask_key, job, restorer, finder)
     if restorer.gives_clip:
         restored = replace(restored, frames=chosen_frames(restored.frames, job.frames))
     seconds = time.perf_counter() - started
@@ -291,7 +298,7 @@ def _restore_video(
     continuity = Continuity(ordering)
 
     def clip_of(frame: Array) -> Restored:
-        restored = _restore_with_masks(frame, item.mask_key, restorer, finder)
+        restored = _restore_with_masks(frame, item.mask_key, job, restorer, finder)
         if not restorer.gives_clip:
             return restored
         return replace(restored, frames=chosen_frames(restored.frames, job.frames))
@@ -327,10 +334,16 @@ def _restore_video(
     return _Shown(item.target, lq, restored.image, restored.labels, [*notes, *lines, *findings.notes()])
 
 
-def _restore_with_masks(image: Array, key: str, restorer: Restorer, finder: RegionFinder | None) -> Restored:
+def _restore_with_masks(
+    image: Array, key: str, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
+) -> Restored:
     if finder is None:
         return restorer.run(image)
     photo = to_8_bit(image)
-    labels = finder.labels(photo, key) if restorer.wants_labels else None
+    labels = finder.labels(photo, key) if restorer.wants_labels or job.only else None
+    share = share_of_regions(labels, job.only) if labels is not None and job.only else None
     mask = finder.grey(photo, key) if restorer.wants_mask else None
-    return restorer.run(image, labels, mask)
+    restored = restorer.run(image, labels, mask)
+    if share is None:
+        return restored
+    return replace(restored, frames=blend(image, restored.frames, share))

@@ -31,6 +31,7 @@ from basicsr.utils.memory import free_memory, is_out_of_memory
 
 Precision = Literal["off", "bf16", "fp16"]
 Attempt = Callable[[tuple[Tensor, ...]], Tensor]
+OnTile = Callable[[int, int], None]
 
 _LARGEST_SHARE = 0.5  # of the free memory that a whole photo may take
 _TILE = 768
@@ -52,6 +53,7 @@ class RestoreOptions:
         amp: ``bf16`` or ``fp16`` runs the network under autocast.
         device: ``auto`` is the first GPU, else the CPU.
         progress: show a bar on the terminal where a photo has many tiles.
+        strength: share of the result in its blend with the photo, 0 to 1.
     """
 
     tile: int | Literal["auto"] = "auto"
@@ -61,12 +63,15 @@ class RestoreOptions:
     amp: Precision = "off"
     device: str = "auto"
     progress: bool = False
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.tile != "auto" and self.tile != 0 and self.tile < _SMALLEST_TILE:
             raise UserError(f"tile: {self.tile} pixels; take at least {_SMALLEST_TILE}, 0 (whole) or auto")
         if self.overlap < 0:
             raise UserError(f"overlap: {self.overlap} pixels; take 0 or more")
+        if not 0 <= self.strength <= 1:
+            raise UserError(f"strength: {self.strength:g}; take 0 (the photo as it is) to 1 (restored)")
 
 
 @dataclass(frozen=True)
@@ -101,17 +106,25 @@ class Restorer:
     Args:
         net: image in, image or clip out. Photos are normalized as its ``normalization`` says.
         options: how photos are run through it.
+        on_tile: called with the number of tiles that are done and that of all, before the first and after
+            each. What it raises ends the run.
 
     Raises:
         UserError: the network takes what a photo does not have.
     """
 
-    def __init__(self, net: RestorationNetwork, options: RestoreOptions = RestoreOptions()) -> None:
+    def __init__(
+        self,
+        net: RestorationNetwork,
+        options: RestoreOptions = RestoreOptions(),
+        on_tile: OnTile | None = None,
+    ) -> None:
         missing = [name for name in inputs_of(net) if name not in DELIVERS]
         if missing:
             what = f"{type(net).__name__} takes '{missing[0]}', which a photo does not have"
             raise UserError(f"restore: {what}; take a network of {', '.join(DELIVERS)}")
         self.options = options
+        self._on_tile = on_tile
         self.device = choose_device(options.device)
         self.net = net.to(self.device).eval().requires_grad_(False)
         self._guard = Guard(options.guard)
@@ -243,16 +256,23 @@ class Restorer:
         side = tile or max(photo.size)
         tiling = Tiling(photo.size, (side, side), min(self.options.overlap, side // 2))
         number = len(tiling.windows)
+        done = 0
+        if self._on_tile is not None:
+            self._on_tile(done, number)
         shown = None if self.options.progress and number > 1 else True
         with torch.inference_mode(), tqdm(total=number, unit="tile", leave=False, disable=shown) as bar:
             first = self._attempt(self.net, photo, self.options.amp)
             second = cache(lambda: self._attempt(self._local_net(), photo, "off"))
 
             def restore(windows: Sequence[Window]) -> list[Tensor]:
+                nonlocal done
                 (window,) = windows
                 inputs = gather_inputs(self.net, photo.batch(window, self.device))
                 restored = self._checked(inputs, first, second, findings)
                 bar.update()
+                done += 1
+                if self._on_tile is not None:
+                    self._on_tile(done, number)
                 return [restored]
 
             frames = _to_frames(tiling.blend(restore), photo)
@@ -265,13 +285,14 @@ class Restorer:
         second: Callable[[], Attempt],
         findings: Findings,
     ) -> Tensor:
-        """What ``first`` makes of the inputs (T, 3, h, w) in [0, 1], each frame looked at by the guard."""
+        """What ``first`` makes of the inputs (T, 3, h, w) in [0, 1], looked at by the guard, then blended."""
         again = cache(lambda: self._as_frames(second()(inputs)))
         lq = inputs[0][:, :3]
         frames = []
         for index, frame in enumerate(self._as_frames(first(inputs)).split(1)):
             retry = (lambda index=index: again()[index : index + 1]) if self._has_second_way else None
-            frames.append(self._guard.check(lq, frame, retry, findings).clamp(0, 1))
+            checked = self._guard.check(lq, frame, retry, findings).clamp(0, 1)
+            frames.append(torch.lerp(lq, checked, self.options.strength))
         return torch.cat(frames)
 
     def _as_frames(self, restored: Tensor) -> Tensor:

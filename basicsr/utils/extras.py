@@ -67,6 +67,7 @@ EXTRAS = (
         ("pillow", "torchvision", "transformers"),
     ),
     Extra("zoo", "runs weights of other toolkits' networks", ("spandrel",)),
+    Extra("app", "serves the page of sam-deblur app", ("gradio",)),
     Extra("wandb", "logs training to Weights & Biases", ("wandb",)),
     Extra("docs", "builds the documentation", ("mkdocs-material", "mkdocstrings", "ruff")),
     Extra("mutate", "measures how strong the tests are", ("cosmic-ray",)),

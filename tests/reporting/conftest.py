@@ -1,19 +1,14 @@
-"""Reports of plain colours, and a browser to look at them with."""
+"""Reports of plain colours."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 
 from basicsr.metrics.base import facts_of
 from basicsr.reporting import Report, ReportImage, ReportSet, make_thumbnails
 
 METRICS = {"psnr": facts_of("calculate_psnr"), "ssim": facts_of("calculate_ssim")}
 RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 200)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def plain(colour: tuple[int, int, int], height: int = 60, width: int = 90) -> np.ndarray:
@@ -30,16 +25,3 @@ def make_image(key: str, before: float = 30.0, after: float = 31.0, **more) -> R
 
 def make_report(*images: ReportImage, title: str = "Run") -> Report:
     return Report(title, [("Network", "NAFNet")], [ReportSet("Set", images)], METRICS)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """A headless browser of this machine; Playwright downloads none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.skip(f"no browser on this machine; looked for {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()

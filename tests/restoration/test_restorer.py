@@ -434,3 +434,17 @@ def test_inputs_that_a_photo_does_not_have_are_named():
 
     with pytest.raises(UserError, match="Net takes 'events', which a photo does not have"):
         Restorer(Net())
+
+
+def test_every_tile_is_told_and_may_end_the_run():
+    told = []
+    options = RestoreOptions(tile=64, overlap=0, device="cpu")
+    Restorer(PassOn(), options, lambda done, number: told.append((done, number))).restore(noise(64, 128))
+    assert told == [(0, 2), (1, 2), (2, 2)]
+
+    def stop(done: int, number: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Restorer(PassOn(), options, stop).restore(noise(64, 128))
