@@ -1,4 +1,4 @@
-"""How often the guard speaks up: on good results, where it should not, and on results broken on purpose.
+"""How often the guard flags good results, which it should not, and results broken on purpose.
 
   python scripts/benchmark/guard.py datasets/Demo/test \\
       --weights experiments/Demo-SegNAFNet/models/net_g_latest.pth
@@ -40,8 +40,8 @@ BREAKS: dict[str, Break] = {
     "black": lambda x, lq, random: torch.zeros_like(x),
     "blown out (times 3)": lambda x, lq, random: x * 3,
     "inverted": lambda x, lq, random: 1 - x,
-    "a colour cast of 0.25": lambda x, lq, random: x + torch.tensor([0.25, 0.0, -0.25]).reshape(1, 3, 1, 1),
-    "a colour cast of 0.1": lambda x, lq, random: x + torch.tensor([0.1, 0.0, -0.1]).reshape(1, 3, 1, 1),
+    "a color cast of 0.25": lambda x, lq, random: x + torch.tensor([0.25, 0.0, -0.25]).reshape(1, 3, 1, 1),
+    "a color cast of 0.1": lambda x, lq, random: x + torch.tensor([0.1, 0.0, -0.1]).reshape(1, 3, 1, 1),
     "mosaic of 8 x 8 blocks": _mosaic,
     "white noise of 0.3": lambda x, lq, random: x + 0.3 * torch.randn(x.shape, generator=random),
     "white noise of 0.1": lambda x, lq, random: x + 0.1 * torch.randn(x.shape, generator=random),
@@ -83,7 +83,7 @@ def run(folders: list[Path], weights: Path | None, document: Path | None) -> Non
         random = torch.Generator().manual_seed(0)
         fired = [speaks_up(lq, damaged(lq, gt, change, random)) for lq, gt in pairs]
         rows.append(_row(f"broken: {name}", fired))
-    text = table(("result", "images", "guard speaks up"), rows)
+    text = table(("result", "images", "flagged by the guard"), rows)
     print(text)
     if document is not None:
         replace_block(document, "guard", text)
@@ -115,7 +115,7 @@ def speaks_up(lq: Tensor, restored: Tensor) -> bool:
 
 
 def restores_badly(restorer: Restorer, lq: Tensor) -> bool:
-    """Whether the guard speaks up about what a network makes of an image."""
+    """Whether the guard flags what a network makes of an image."""
     return restorer.run(to_uint8(lq[0])).findings.bad > 0
 
 
