@@ -1,6 +1,6 @@
 """Print the script by which a shell completes this program.
 
-It completes verbs, flags, and their values: choices, option files that come with the package and short names
+It completes verbs, flags, and their values: choices, bundled option files and short names
 of weights by name, and files. It is made from the commands as they are; write it again after an update.
 """
 

@@ -127,7 +127,7 @@ def add_option_file_arguments(parser: argparse.ArgumentParser) -> None:
     """The option file, by place or behind ``-opt``; `option_file_of` reads it."""
     parser.add_argument(
         "file", nargs="?", type=OptionFileName, metavar="FILE",
-        help="option file (YAML), or the name of one that comes with the package, e.g. GoPro/SegNAFNet",
+        help="option file (YAML), or the name of a bundled one, e.g. GoPro/SegNAFNet",
     )  # fmt: skip
     parser.add_argument(
         "-opt", "--opt", type=OptionFileName, metavar="FILE", help="the same, as published commands have it"

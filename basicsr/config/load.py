@@ -32,7 +32,7 @@ def load_config(
     """Read an option file, follow ``base:``, apply ``key=value`` overrides, and check everything.
 
     Args:
-        path: YAML file, or the name of one that comes with the package, see `find_option_file`. Its
+        path: YAML file, or the name of a bundled one, see `find_option_file`. Its
             ``base:`` (one path or a list, see `find_base`) is read first; the file's own keys win,
             blocks are merged key by key, a list replaces a list, and null takes away what is inherited.
         overrides: ``dotted.key=value`` strings; the value is read as YAML, and null takes away what the

@@ -1,4 +1,4 @@
-"""Option files by name: those that come with the package."""
+"""Bundled option files, by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_option_file(named: str | Path, command: Command) -> Path:
     """The option file that ``named`` means.
 
     Args:
-        named: a path; where there is no such file, the name of one that comes with the package, such as
+        named: a path; where there is no such file, the name of a bundled one, such as
             ``GoPro/SegNAFNet`` or, as in the checkout, ``options/train/GoPro/SegNAFNet.yml``.
 
     Raises:

@@ -67,7 +67,7 @@ class Component(Options, frozen=True, kw_only=True):
 class NetworkOptions(Component, frozen=True, kw_only=True):
     """A network and what it starts from.
 
-    ``weights``: a file, or the name of a network whose weights come with the package. Without a ``type`` the
+    ``weights``: a file, or the name of a network whose weights are bundled. Without a ``type`` the
     network is the one that the file describes, with those options changed that are given beside it.
     ``frozen``: it is neither trained nor saved, and runs in evaluation mode. ``strict``: every weight of the
     file must fit. ``param_key``: see ``path``.
@@ -137,8 +137,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 
 
 class PathOptions(Options, frozen=True, kw_only=True):
-    """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights come with
-    the package. ``param_key``: entry of the file, or the beginning of the names of its weights; null takes
+    """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights are
+    bundled. ``param_key``: entry of the file, or the beginning of the names of its weights; null takes
     ``params_ema``, then ``params``, then what is unambiguous. Both belong to ``network_g``, and are another
     place for its ``weights``.
     """

@@ -85,7 +85,7 @@ def write_own_options(data: Path, start: str | None = None, output: Path | None 
         data: with ``target`` and ``input``; or with ``train``, which has them, and maybe ``val`` or ``test``.
             Without one of these, the last tenth of the pairs in the order of their names is for validation,
             at most 100.
-        start: an option file for training that comes with the package, by name; see `OWN`. None is
+        start: a bundled option file for training, by name; see `OWN`. None is
             ``SegNAFNet`` where there are label maps, else ``NAFNet``.
         output: the option file; None is ``<data>-<network>.yml`` in the current folder.
 

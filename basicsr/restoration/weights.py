@@ -1,4 +1,4 @@
-"""Which network restores: that of a weight file, or one that comes with the package."""
+"""Which network restores: that of a weight file, or a bundled one."""
 
 from __future__ import annotations
 

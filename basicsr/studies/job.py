@@ -107,7 +107,7 @@ def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study"
 
 
 def _found(study: Path) -> Path:
-    """A study file; outside of a checkout, the one of that name that comes with the package."""
+    """A study file; outside of a checkout, the bundled one of that name."""
     shipped = OPTIONS / study.relative_to("options") if study.parts[:1] == ("options",) else study
     return study if study.is_file() or not shipped.is_file() else shipped
 

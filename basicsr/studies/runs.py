@@ -99,7 +99,7 @@ class RowTest:
         file: option file.
         overrides: of its options.
         given: whether the weights are there already, and describe their network.
-        weights: a file, or the name of a network whose weights come with the package.
+        weights: a file, or the name of a network whose weights are bundled.
         shown: it writes pictures and a report, not only numbers.
     """
 

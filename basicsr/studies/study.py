@@ -45,7 +45,7 @@ class Row(Options, frozen=True, kw_only=True):
     ``label`` is what the table calls it; null is its key. ``train`` and ``test`` are its option files; null
     takes those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test, which
     come after those of the study. ``network`` takes the place of ``network_g`` in both. ``weights``: a file,
-    or the name of a network whose weights come with the package; the row is not trained but tested with
+    or the name of a network whose weights are bundled; the row is not trained but tested with
     these, once, as the network that they describe.
     """
 

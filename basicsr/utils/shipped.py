@@ -1,4 +1,4 @@
-"""Weights by short names: those that come with the package, and those that were fetched for the user."""
+"""Weights by short names: those that are bundled, and those that were fetched for the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fetched_weights() -> dict[str, Path]:
 
 
 def weight_file(named: str) -> Path:
-    """The file that ``named`` means: weights that come with the package or were fetched, or a path."""
+    """The file that ``named`` means: bundled weights or were fetched, or a path."""
     return shipped_weights().get(named) or fetched_weights().get(named) or typed_path(named)
 
 

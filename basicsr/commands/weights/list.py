@@ -1,4 +1,4 @@
-"""List the weights that have short names: those that come with the package, were fetched, or can be fetched.
+"""List the weights that have short names: those that are bundled, were fetched, or can be fetched.
 
 --weights of restore takes a short name, and so do option files; --weights auto means SegNAFNet.
 Files from elsewhere go by their path: published weights of NAFNet, SAM-Deblur and other known networks are
