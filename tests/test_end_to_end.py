@@ -579,7 +579,7 @@ def test_two_machines_train_like_one_process(workplace):
         [*options, "--set", *QUICK, *same, "name=together"], [workplace, workplace]
     )
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert (first.stdout + second.stdout).count("4 samples a step (2 process(es), 2 x 1 each)") == 1
+    assert (first.stdout + second.stdout).count("4 samples per step (2 process(es), 2 x 1 each)") == 1
     states = [torch.load(f"experiments/{name}/training_states/3.state") for name in ("alone", "together")]
     assert [state["samples_done"] for state in states] == [12, 12]
     alone, together = weights("alone", 3), weights("together", 3)

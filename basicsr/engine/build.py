@@ -118,7 +118,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     epoch_size = len(dataset) * train_options.dataset_enlarge_ratio
     step_size = batch_size * options.accumulate * processes
     logger().info(
-        f"{step_size} samples a step ({processes} process(es), {options.accumulate} x {batch_size} each), "
+        f"{step_size} samples per step ({processes} process(es), {options.accumulate} x {batch_size} each), "
         f"{options.total_iter * step_size / epoch_size:.1f} epochs, {loader.num_workers} workers"
     )
 

@@ -26,7 +26,7 @@ class Budget:
 
     Args:
         iterations: optimiser steps.
-        crops: samples a step.
+        crops: samples per step.
         side: of the square crops in pixels; None trains on whole images.
     """
 

@@ -81,7 +81,7 @@ def test_a_log_has_the_mean_losses_since_the_last_one_and_comes_at_the_end(tmp_p
     assert [line["iter"] for line in lines] == [2, 4, 5]
     assert [line["loss"] for line in lines] == [1.5, 3.5, 9]
     assert [line["l_pix"] for line in lines] == [1.5, 3.5, 9]
-    # two samples a step, eight an epoch
+    # two samples per step, eight an epoch
     assert [line["epoch"] for line in lines] == [0, 1, 1]
     assert {line["kind"] for line in lines} == {"train"}
 
