@@ -159,9 +159,11 @@ def test_an_experiment_in_a_read_only_folder_is_one_line(workplace, read_only):
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """Processes that load data, of one that may have started them."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
-    return [int(pid) for pid in found.stdout.split()]
+    """Processes that load data, by PyTorch's name for them. ``process`` starts others too, git for its record."""
+    command = ["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    children = (line.split(maxsplit=1) for line in found.stdout.splitlines())
+    return [int(pid) for pid, name in children if name == "pt_data_worker"]
 
 
 @pytest.mark.parametrize("command", ["train", "test"])
