@@ -159,7 +159,7 @@ def test_an_experiment_in_a_read_only_folder_is_one_line(workplace, read_only):
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """Processes that load data, by PyTorch's name for them. ``process`` starts others too, git for its record."""
+    """Processes that load data, by PyTorch's name for them: ``process`` starts git as well."""
     command = ["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)]
     found = subprocess.run(command, capture_output=True, text=True)
     children = (line.split(maxsplit=1) for line in found.stdout.splitlines())
