@@ -96,7 +96,9 @@ def load_contents(path: Path) -> dict[str, Any]:
                 unpacked = sum(info.file_size for info in archive.infolist())
             _require_room(unpacked, path.stat().st_size, path)
         elif _is_tar(path):
-            what = "a tar file, as PyTorch wrote them before 0.1.10; save its state dict anew with torch.save"
+            what = (
+                "a tar file, as PyTorch wrote them before 0.1.10; save its state dict again with torch.save"
+            )
             raise UserError(f"{path}: {what}")
         contents = torch.load(path, map_location="cpu", weights_only=True)
         _require_own_values(contents, unpacked, path)

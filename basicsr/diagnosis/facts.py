@@ -87,12 +87,12 @@ def _cpu() -> tuple[str, set[str]]:
         lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(":")
-        said.setdefault(key.strip(), value.strip())
-    name = said.get("model name") or platform.processor() or platform.machine()
-    return name, set((said.get("flags") or said.get("Features") or "").split())
+        values.setdefault(key.strip(), value.strip())
+    name = values.get("model name") or platform.processor() or platform.machine()
+    return name, set((values.get("flags") or values.get("Features") or "").split())
 
 
 def extras() -> Iterator[Finding]:

@@ -292,7 +292,8 @@ class Restorer:
         for index, frame in enumerate(self._as_frames(first(inputs)).split(1)):
             retry = (lambda index=index: again()[index : index + 1]) if self._has_second_way else None
             checked = self._guard.check(lq, frame, retry, findings).clamp(0, 1)
-            frames.append(torch.lerp(lq, checked, self.options.strength))
+            whole = self.options.strength == 1
+            frames.append(checked if whole else torch.lerp(lq, checked, self.options.strength))
         return torch.cat(frames)
 
     def _as_frames(self, restored: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
 
 
 def row(out: str, name: str) -> str:
-    """What is said of a thing, in one line."""
+    """What the report states about a name, in one line."""
     found = re.search(rf"^  {re.escape(name)} {{2,}}(.+(?:\n {{22}}.+)*)", out, re.M)
     assert found is not None, out
     return " ".join(found.group(1).split())
