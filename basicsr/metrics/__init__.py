@@ -8,6 +8,7 @@ from basicsr.metrics.clip import (
     calculate_input_ppsnr,
     calculate_ppsnr,
     calculate_pssim,
+    calculate_still_ppsnr,
 )
 from basicsr.metrics.fid import FID
 from basicsr.metrics.lpips import LPIPS
@@ -57,6 +58,7 @@ __all__ = [
     "calculate_ssim_2d",
     "calculate_ssim_aligned",
     "calculate_ssim_y",
+    "calculate_still_ppsnr",
     "calculate_trivial_con",
     "calculate_trivial_hit",
     "metric",

@@ -51,6 +51,14 @@ def calculate_input_ppsnr(
     return calculate_ppsnr(np.broadcast_to(lq, gt.shape), gt, crop_border, test_y_channel)
 
 
+@metric("pPSNR still", better="higher", unit="dB", digits=2, per="clip")
+def calculate_still_ppsnr(
+    restored: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False
+) -> list[float]:
+    """`calculate_ppsnr` of the predicted middle frame as each frame; motion that is right has more."""
+    return calculate_input_ppsnr(restored[len(restored) // 2], gt, crop_border, test_y_channel)
+
+
 @metric("pSSIM", better="higher", per="clip")
 def calculate_pssim(
     restored: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False, ssim3d: bool = True
