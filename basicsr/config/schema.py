@@ -228,7 +228,8 @@ class LoggerOptions(Options, frozen=True, kw_only=True):
 
     ``keep_last``: that many checkpoints, and the newest from before any trouble; null keeps all.
     ``keep_best``: a name of ``val.metrics``; the validated weights that are best by it, over all validation
-    sets, are ``net_g_best.pth``.
+    sets, are ``net_g_best.pth``. ``use_tb_logger``: numbers and, of each validation set, pictures of the
+    first 4 images go to TensorBoard (``tb_logger/``): input, result, ground truth, regions.
     """
 
     print_freq: Count = 100

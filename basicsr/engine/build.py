@@ -163,6 +163,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
             run.interruption,
             run.continues,
             best,
+            config.logger.use_tb_logger,
         ),
         SaveAndLeave(run.interruption, checkpoints),
     ]

@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader
 from basicsr.checkpoints.weights import save_contents, save_network
 from basicsr.config.paths import ExperimentPaths
 from basicsr.config.schema import ValOptions
-from basicsr.engine.evaluator import EvaluationStoppedError, evaluate
+from basicsr.data.paired import ImageDataset
+from basicsr.engine.evaluator import EvaluationStoppedError, Image, Judged, evaluate
+from basicsr.engine.pictures import side_by_side
 from basicsr.engine.remarks import Remarks
 from basicsr.engine.resume import remove_old
 from basicsr.engine.trainer import Hook, Trainer
@@ -32,6 +34,7 @@ from basicsr.utils.log import EventLog, logger, unwritten_is_told
 from basicsr.utils.rng import capture_random_state
 
 _MOST_FAILED_IN_A_ROW = 3
+_PICTURED = 4  # images of each validation set that TensorBoard shows
 
 
 class Ema(Hook):
@@ -325,6 +328,7 @@ class Validate(Hook):
         is_made_up: whether a validation that is due before the first step, and is not among the events, is
             made up: the run goes on from where another one was cut off.
         best: what keeps the best weights; None keeps none.
+        is_pictured: whether ``events`` take pictures of the first images of each set.
     """
 
     def __init__(
@@ -340,6 +344,7 @@ class Validate(Hook):
         interruption: Interruption | None = None,
         is_made_up: bool = False,
         best: KeepBest | None = None,
+        is_pictured: bool = False,
     ) -> None:
         self.every = every
         self.loaders = loaders
@@ -352,6 +357,7 @@ class Validate(Hook):
         self.interruption = interruption or Interruption()
         self.is_made_up = is_made_up
         self.best = best
+        self.is_pictured = is_pictured
 
     def before_run(self, trainer: Trainer) -> None:
         if self.is_made_up and self.every is not None and trainer.is_due(self.every):
@@ -377,6 +383,11 @@ class Validate(Hook):
             def picture(key: str, name: str = name) -> Path:
                 return self.pictures / name / f"{key}_{trainer.iteration}.png"
 
+            pictured = self._pictured(self.loaders[name])
+
+            def strip(judged: Judged, pictured: frozenset[str] = pictured) -> tuple[str, Image] | None:
+                return (judged.key, side_by_side(judged)) if judged.key in pictured else None
+
             result = evaluate(
                 model,
                 self.loaders[name],
@@ -386,6 +397,7 @@ class Validate(Hook):
                 trainer.device,
                 self.ranks,
                 picture if self.options.save_img else None,
+                keep=strip if pictured else None,
                 stop=lambda: self.interruption.is_asked,
                 needs_pictures=False,
             )
@@ -397,8 +409,16 @@ class Validate(Hook):
                     for what, count in item.left_out.items()
                 }
                 self.events.write("val", trainer.iteration, {"dataset": name, **result.mean, **counts})
+                self.events.write_pictures(name, trainer.iteration, dict(filter(None, result.kept)))
                 shown = " ".join(f"{metric} {item:.4f}" for metric, item in summaries.items())
                 logger().info(f"validation {name} iter {trainer.iteration}: {shown or 'no metrics'}")
+
+    def _pictured(self, loader: DataLoader[Batch]) -> frozenset[str]:
+        """Keys of the images that TensorBoard shows; the same on every process."""
+        if not self.is_pictured:
+            return frozenset()
+        assert isinstance(loader.dataset, ImageDataset)
+        return frozenset(loader.dataset.keys[:_PICTURED])
 
 
 class SaveAndLeave(Hook):

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from basicsr.utils.display import Lines, shown
 from basicsr.utils.extras import optional_import
 from basicsr.utils.files import append_line, write_bytes
@@ -160,16 +163,25 @@ class EventLog:
             append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
         prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
         numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
-        if self._tensorboard is not None:
-            try:
-                for name, value in numbers.items():
-                    self._tensorboard.add_scalar(name, value, iteration)
-            except OSError as error:  # of its thread that writes, which has ended
-                self._tensorboard = None
-                what = f"{error.strerror}; from iteration {iteration} on TensorBoard gets no numbers"
-                logger().warning(f"{self._folder}: {what}")
+        for name, value in numbers.items():
+            self._add_to_board("add_scalar", name, value, iteration)
         if self._wandb is not None:
             self._wandb.log(numbers, step=iteration)
+
+    def write_pictures(self, dataset: str, iteration: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Add RGB pictures (H, W, 3), by key, to TensorBoard as ``val/<dataset>/<key>``."""
+        for key, picture in pictures.items():
+            self._add_to_board("add_image", f"val/{dataset}/{key}", picture, iteration, dataformats="HWC")
+
+    def _add_to_board(self, add: str, name: str, value: object, iteration: int, **how: str) -> None:
+        if self._tensorboard is None:
+            return
+        try:
+            getattr(self._tensorboard, add)(name, value, iteration, **how)
+        except OSError as error:  # of its thread that writes, which has ended
+            self._tensorboard = None
+            what = f"{error.strerror}; from iteration {iteration} on TensorBoard gets nothing"
+            logger().warning(f"{self._folder}: {what}")
 
     def close(self) -> None:
         """Flush what is buffered."""

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from basicsr.layers.normalization import IMAGENET
-from basicsr.metrics.clip import better_direction, calculate_flow_error, calculate_ppsnr, calculate_pssim
+from basicsr.metrics.clip import (
+    better_direction,
+    calculate_flow_error,
+    calculate_ppsnr,
+    calculate_pssim,
+    calculate_still_ppsnr,
+)
 from basicsr.metrics.psnr_ssim import calculate_psnr
 from tests.sister_parity import fixture
 
@@ -59,6 +65,15 @@ def test_a_perfect_middle_frame_does_not_decide_for_the_others():
     restored[2] = gt[2]
     assert calculate_ppsnr(restored[::-1], gt) == calculate_ppsnr(restored, gt)
     assert min(calculate_ppsnr(restored[::-1], gt)) > 20
+
+
+def test_a_still_clip_repeats_the_predicted_middle_frame():
+    gt = clip()
+    restored = noisy(gt, 9)
+    still = calculate_still_ppsnr(restored, gt)
+    assert sorted(still) == sorted(calculate_psnr(restored[2], frame) for frame in gt)
+    assert calculate_still_ppsnr(still_clip := np.stack([restored[2]] * 5), gt) == still
+    assert calculate_ppsnr(still_clip, gt) == still
 
 
 def test_the_direction_is_chosen_by_the_mean_and_not_frame_by_frame():

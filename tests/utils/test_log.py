@@ -185,7 +185,7 @@ def test_a_disk_that_is_full_for_tensorboard_is_told_once_and_no_error(tmp_path)
     )
     assert done.returncode == 0, done.stderr
     (told,) = [line for line in done.stdout.splitlines() if "WARNING: tb: " in line]
-    assert "TensorBoard gets no numbers" in told
+    assert "TensorBoard gets nothing" in told
 
 
 def lines_in(path) -> list[bytes]:
