@@ -14,6 +14,7 @@ VERBS: dict[str, dict[str, str]] = {
     "Train and test": {
         "new options": "write an option file that trains a network on your own pairs",
         "train": "train a network from an option file",
+        "watch": "show the curves and the time left of a training run",
         "test": "test a network on the data sets of an option file",
         "study": "train, test and compare several option files with one budget",
         "evaluate aligned": "evaluate restored photos after aligning them with their ground truth (RealBlur)",

@@ -48,6 +48,11 @@ class ExperimentPaths:
         return self.root / f"curves.{kind}"
 
     @property
+    def watched(self) -> Path:
+        """The page of ``sam-deblur watch``."""
+        return self.root / "watch.html"
+
+    @property
     def tensorboard(self) -> Path:
         return self.root / "tb_logger"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from built_site import mistakes_in
+from cells import cells_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
@@ -33,6 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not files of ``docs``."""
     made = {
         "gallery.md": gallery_page(),
+        "walkthrough.md": cells_page(ROOT / "docs/walkthrough.py"),
         "reference/options.md": options_page(),
         "reference/option_types.md": option_types_page(),
         "reference/commands.md": commands_page(),
