@@ -60,6 +60,10 @@ class ExperimentPaths:
     def visualization(self) -> Path:
         return self.root / "visualization"
 
+    def pictures(self, dataset: str, iteration: int) -> list[Path]:
+        """Pictures of a validation, by name."""
+        return sorted((self.visualization / dataset).glob(f"*_{iteration}.png"))
+
     @property
     def plugins(self) -> Path:
         """Copies of the user's own code that the run used."""

@@ -130,11 +130,7 @@ def _metrics(options: dict[str, Any]) -> dict[str, MetricFacts]:
 
 
 def _newest_pictures(paths: ExperimentPaths, validations: Mapping[str, Event]) -> list[Path]:
-    found = [
-        path
-        for name, event in validations.items()
-        for path in sorted((paths.visualization / name).glob(f"*_{event['iter']}.png"))
-    ]
+    found = [path for name, event in validations.items() for path in paths.pictures(name, event["iter"])]
     return found[:_PICTURES]
 
 
