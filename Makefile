@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two tiers of tests share the cores. `slow` are exhaustive ones, many processes, compilers, large photos.
 PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test test-slow test-long test-app test-all fuzz growth lint docs benchmark schema mutate
+.PHONY: demo test test-slow test-long test-app test-install test-all fuzz growth lint docs benchmark schema mutate
 
 # Photos restored by the weights that come with the package; then those are tuned to the Demo set's blur.
 demo: $(VENV)/installed
@@ -34,7 +34,12 @@ test-long: $(VENV)/installed-dev
 test-app: .venv-app/installed
 	.venv-app/bin/python -m pytest tests/app
 
-test-all: test test-slow test-long test-app fuzz
+# The sdist and the wheel, in empty environments
+PYTHONS ?= python3.10 python3.13
+test-install: $(VENV)/installed-dev
+	$(RUN) scripts/try_install.py $(PYTHONS)
+
+test-all: test test-slow test-long test-app test-install fuzz
 
 # Damaged inputs for every reader: make fuzz, or make fuzz INPUTS=2000 SEED=1 (docs/reliability.md)
 INPUTS ?= 100000

@@ -70,13 +70,16 @@ class Progress:
         if not self.train:
             return [f"{self.name}: no step logged yet, of {self.total:,}"]
         share = 100 * self.iteration / self.total
-        parts = [f"{self.name}: {self.iteration:,} of {self.total:,} steps ({share:.0f} %)"]
-        parts.append(f"{self.train['step_seconds']:.3g} s/step")
+        parts = [f"{self.train['step_seconds']:.3g} s/step"]
         if not self.is_done:
             parts.append(f"{duration(self.train['eta_seconds'])} left")
             parts.append(f"logged {duration(max(0.0, now - self.train['time']))} ago")
         losses = {name: value for name, value in self.train.items() if name not in _OTHERS}
-        lines = [", ".join(parts), f"{_figures(losses)}, lr {_figure(self.train['lr'])}"]
+        lines = [
+            f"{self.name}: {self.iteration:,} of {self.total:,} steps ({share:.0f} %)",
+            ", ".join(parts),
+            f"{_figures(losses)}, lr {_figure(self.train['lr'])}",
+        ]
         for name, event in self.validations.items():
             values = {key: value for key, value in event.items() if key not in {*_OTHERS, "dataset"}}
             lines.append(f"validation {name} at {event['iter']:,}: {_figures(values)}")
@@ -116,7 +119,7 @@ def to_text(progress: Progress, width: int, height: int, plain: bool, now: float
         now: see `Progress.facts`; default: now.
     """
     lines = [line[:width] for line in progress.facts(time.time() if now is None else now)]
-    rows = (height - len(lines) - 1) // max(1, len(progress.panels)) - 2
+    rows = (height - len(lines)) // max(1, len(progress.panels)) - 3  # beside a blank line, title and range
     for panel in progress.panels if rows >= 3 else ():
         lines += ["", *draw(panel, width, min(rows, 10), plain)]
     return "\n".join(lines)

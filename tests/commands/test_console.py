@@ -15,7 +15,7 @@ from basicsr.commands import VERBS, module_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = [verb for verbs in VERBS.values() for verb in verbs]
-TOOLS = {"compare_losses.py", "fuzz.py", "mutate.py", "random_vgg.py"}
+TOOLS = {"compare_losses.py", "fuzz.py", "mutate.py", "random_vgg.py", "try_install.py"}
 """Of developers, like the folder benchmark."""
 
 
