@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class _Silent:
         """A full disk is said by what writes results; the log itself stays silent."""
 
 
-class _ConsoleHandler(_Silent, logging.StreamHandler[TextIO]):
+class _ConsoleHandler(_Silent, logging.StreamHandler):  # type: ignore[type-arg]  # no generic in Python 3.10
     """The console may be a file."""
 
 
