@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from basicsr.config.cli import command_parser, run_command
 from basicsr.utils.typed_path import typed_path
 
-EXAMPLE = """example:
-  {command} results/REDS7-Jin-naive results/REDS7-Jin-hypercut --metric ppsnr"""
+EXAMPLE = """examples:
+  {command} results/REDS7-Jin-naive results/REDS7-Jin-hypercut --metric ppsnr
+  {command} results/SmallClips-*-seed? --over_seeds"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur frame-table") -> None:
@@ -21,12 +22,15 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur frame-tabl
         metavar="NAME",
         help="of val.metrics; a value a frame (default: ppsnr)",
     )
+    parser.add_argument(
+        "--over_seeds", action="store_true", help="combine runs named ..-seed0, ..-seed1: mean ± deviation"
+    )
     typed = parser.parse_args(argv)
 
     def command() -> None:
         from basicsr.reporting.frame_table import frame_table
         from basicsr.utils.display import Lines
 
-        print(Lines(frame_table(typed.results, typed.metric)).shown)
+        print(Lines(frame_table(typed.results, typed.metric, typed.over_seeds)).shown)
 
     run_command(command, debug=False)

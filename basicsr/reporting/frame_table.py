@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from basicsr.metrics.summary import Summary
 from basicsr.utils.errors import UserError
 from basicsr.utils.reading import parse_json
 
+Row = tuple[str, Sequence[float]]
+TextRow = tuple[str, Sequence[str]]
+
 METRICS = "metrics.json"
+_SEED = re.compile(r"-seed\d+$")
 
 
-def frame_table(results: Sequence[Path], metric: str) -> str:
+def frame_table(results: Sequence[Path], metric: str, over_seeds: bool = False) -> str:
     """A Markdown table for each data set: a row a run, a column a frame, and the mean over the frames.
 
     Infinite values are left out of the means.
@@ -21,6 +27,8 @@ def frame_table(results: Sequence[Path], metric: str) -> str:
     Args:
         results: folders with ``metrics.json``, or such files.
         metric: by the name that it has in ``val.metrics``.
+        over_seeds: one row for runs that differ only in the end ``-seed<number>`` of their names, as a study
+            writes them: the mean over the seeds ± the sample standard deviation.
 
     Raises:
         UserError: a file cannot be read, or has no value a frame of that metric; or runs have clips of
@@ -40,7 +48,7 @@ def frame_table(results: Sequence[Path], metric: str) -> str:
         if len(counts) > 1:
             found = f"{counts[0]} and {counts[-1]} frames"
             raise UserError(f"{name}: the clips have {found}; make a table of those that are alike")
-        tables.append(_markdown(name, metric, rows))
+        tables.append(_markdown(name, metric, _over_seeds(rows) if over_seeds else _alone(rows)))
     return "\n\n".join(tables)
 
 
@@ -69,9 +77,33 @@ def _is_clip(value: Any) -> bool:
     return isinstance(value, list)
 
 
-def _markdown(name: str, metric: str, rows: Sequence[tuple[str, Sequence[float]]]) -> str:
-    frames = len(rows[0][1])
+def _alone(rows: Sequence[Row]) -> list[TextRow]:
+    return [(run, [f"{value:.2f}" for value in _with_mean(means)]) for run, means in rows]
+
+
+def _over_seeds(rows: Sequence[Row]) -> list[TextRow]:
+    seeds: dict[str, list[list[float]]] = {}
+    for run, means in rows:
+        seeds.setdefault(_SEED.sub("", run), []).append(_with_mean(means))
+    table = []
+    for run, values in seeds.items():
+        title = f"{run} ({len(values)} seeds)" if len(values) > 1 else run
+        table.append((title, [_spread(*column) for column in zip(*values, strict=True)]))
+    return table
+
+
+def _with_mean(means: Sequence[float]) -> list[float]:
+    return [*means, Summary.of(means).mean]
+
+
+def _spread(*values: float) -> str:
+    deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{deviation}"
+
+
+def _markdown(name: str, metric: str, rows: Sequence[TextRow]) -> str:
+    frames = len(rows[0][1]) - 1
     cells = [[f"{metric} on {name}", *(str(number + 1) for number in range(frames)), "mean"]]
     cells.append(["---"] * len(cells[0]))
-    cells += [[run, *(f"{value:.2f}" for value in (*means, Summary.of(means).mean))] for run, means in rows]
+    cells += [[run, *values] for run, values in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

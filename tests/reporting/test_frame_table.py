@@ -29,6 +29,18 @@ def test_means_over_clips_stand_in_the_order_of_the_frames(tmp_path):
     ]
 
 
+def test_runs_of_one_row_are_combined_over_their_seeds(tmp_path):
+    runs = [
+        write(tmp_path / f"naive-seed{seed}", [value, 30.0]) for seed, value in enumerate((20.0, 21.0, 22.0))
+    ]
+    other = write(tmp_path / "still", [19.0, 30.0])
+    table = frame_table([*runs, other], "ppsnr", over_seeds=True)
+    assert table.splitlines()[2:] == [
+        "| naive (3 seeds) | 21.00 ± 1.00 | 30.00 ± 0.00 | 25.50 ± 0.50 |",
+        "| still | 19.00 | 30.00 | 24.50 |",
+    ]
+
+
 def test_what_has_no_values_of_frames_is_told(tmp_path):
     one = write(tmp_path / "naive", [20.0, 30.0])
     with pytest.raises(UserError, match="no values of each frame of 'hit'; it has those of: ppsnr"):
