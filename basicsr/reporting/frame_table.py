@@ -85,7 +85,7 @@ def _over_seeds(rows: Sequence[Row]) -> list[TextRow]:
     seeds: dict[str, list[list[float]]] = {}
     for run, means in rows:
         seeds.setdefault(_SEED.sub("", run), []).append(_with_mean(means))
-    table = []
+    table: list[TextRow] = []
     for run, values in seeds.items():
         title = f"{run} ({len(values)} seeds)" if len(values) > 1 else run
         table.append((title, [_spread(*column) for column in zip(*values, strict=True)]))
