@@ -76,7 +76,7 @@ class Network(nn.Module):
         return any(isinstance(module, LocalAvgPool2d) for module in self.modules())
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         """The options of a network with these weights, read from their names and shapes.
 
         What has no weights (local pooling, mask value, dropout) is left at its default. None where they are
@@ -203,7 +203,7 @@ class RestorationNetwork(Network):
         first = next((module for module in self.modules() if isinstance(module, nn.Conv2d)), None)
         return _BYTES_PER_CHANNEL * (32 if first is None else first.out_channels)
 
-    def localise(self, train_size: tuple[int, int, int, int] | None) -> None:
+    def localize(self, train_size: tuple[int, int, int, int] | None) -> None:
         """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
         train_size = train_size or self.local_train_size
         if train_size is not None:
@@ -285,22 +285,22 @@ def require_restoring(net: Network, where: str) -> RestorationNetwork:
     return net
 
 
-def recognisable() -> Iterator[type[Network]]:
+def recognizable() -> Iterator[type[Network]]:
     """The classes that know their weights, in the order of their names."""
     for name in ARCHS.names():
         entry = network_class(name)
-        if "recognise" in vars(entry):
+        if "recognize" in vars(entry):
             yield entry
 
 
-def recognise(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+def recognize(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
     """The block of the network with these weights; None where no network knows them.
 
     Args:
-        extra_channel: see `Network.recognise`.
+        extra_channel: see `Network.recognize`.
     """
-    for entry in recognisable():
-        options = entry.recognise(state, extra_channel)
+    for entry in recognizable():
+        options = entry.recognize(state, extra_channel)
         if options is not None:
             return {"type": entry.__name__, **options}
     return None

@@ -105,10 +105,10 @@ class Baseline(RestorationUNet):
         super().__init__(
             block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
         )
-        self.localise(train_size)
+        self.localize(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         attention = next((name for name in state if name.endswith(ATTENTION)), None)
         if found is None or found[1] or attention is None:

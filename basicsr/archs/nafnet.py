@@ -64,7 +64,7 @@ class NAFBlock(nn.Module):
 
 @ARCHS.register
 class NAFNet(RestorationUNet):
-    """NAFNet. ``mask: true`` concatenates a grey mask channel to the image (the CAT row of SAM-Deblur).
+    """NAFNet. ``mask: true`` concatenates a gray mask channel to the image (the CAT row of SAM-Deblur).
 
     Args:
         img_channel: channels of the image.
@@ -101,10 +101,10 @@ class NAFNet(RestorationUNet):
         )
         if mask:
             self.image_inputs = ("lq", "mask")
-        self.localise(train_size)
+        self.localize(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         if found is None or found[1] > 1 or "pre_seg.weight" in state:
             return None

@@ -69,7 +69,7 @@ class SegNAFNet(RestorationUNet):
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
         self.pool = MaskAveragePool(mask_dropout, 1.0 if mask_value is None else mask_value)
         self.mask_value_is_forced = mask_value is not None
-        self.localise(train_size)
+        self.localize(train_size)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, labels: Tensor, means: Tensor | None = None
@@ -97,12 +97,12 @@ class SegNAFNet(RestorationUNet):
         return self.img_channel
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         pooled = convolution(state, "pre_seg.weight")
         if extra_channel or not pooled:
             return None
         inner = {name: tensor for name, tensor in state.items() if not name.startswith("pre_seg")}
-        options = NAFNet.recognise(inner, pooled[0])
+        options = NAFNet.recognize(inner, pooled[0])
         if options is None or options.pop("mask"):
             return None  # no such network is known
         return options | {"seg_channel": pooled[0]}

@@ -1,4 +1,4 @@
-"""Reading names and shapes of weights, for networks that recognise their own."""
+"""Reading names and shapes of weights, for networks that recognize their own."""
 
 from __future__ import annotations
 

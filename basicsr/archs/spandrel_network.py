@@ -20,7 +20,7 @@ INSTALL = "pip install 'sam-deblur[zoo]'"
 
 @ARCHS.register
 class Spandrel(RestorationNetwork):
-    """A network that spandrel recognises by its weights: FFTformer, Uformer, SwinIR and many others. Networks
+    """A network that spandrel recognizes by its weights: FFTformer, Uformer, SwinIR and many others. Networks
     that change the size of a photo, or do not take RGB, are refused. It is tested and restores, and is not
     trained.
 

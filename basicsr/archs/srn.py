@@ -79,10 +79,10 @@ class ConvLSTM(nn.Module):
 class SRN(RestorationNetwork):
     """SRN: one U-Net, run from coarse to fine on the image and its last result, which gets no gradient.
 
-    The grey networks restore the three channels of an RGB image by themselves, as a batch of grey images, as
+    The gray networks restore the three channels of an RGB image by themselves, as a batch of gray images, as
     the published code does.
 
-    Feature points are passed once a scale, the finest last. Grey networks have none, since their batches are
+    Feature points are passed once a scale, the finest last. Gray networks have none, since their batches are
     not those of the images.
 
     Args:
@@ -94,7 +94,7 @@ class SRN(RestorationNetwork):
         tf_compat: resize and pad as TensorFlow 1 does, which the published weights need: by taking every
             2^k-th pixel, and by linear interpolation that starts from the first pixel. Else images are
             shrunk with anti-aliasing, and pixels have their places in the middle.
-        extra_channel: further input channels behind the image; grey networks see them with each channel.
+        extra_channel: further input channels behind the image; gray networks see them with each channel.
     """
 
     stage_names = ("restored", "scales")
@@ -148,8 +148,8 @@ class SRN(RestorationNetwork):
     def restore(self, x: Tensor) -> list[Tensor]:
         """Images (B, 3, H / 2^k, W / 2^k), finest first, for sizes that fit `size_rule`."""
         if self.model != "color":
-            grey = x[:, :3].reshape(-1, 1, *x.shape[-2:])
-            x = torch.cat([grey, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
+            gray = x[:, :3].reshape(-1, 1, *x.shape[-2:])
+            x = torch.cat([gray, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
         restored: list[Tensor] = []
         state: State | None = None
         for scale in reversed(range(self.scales)):
@@ -205,7 +205,7 @@ class SRN(RestorationNetwork):
         return super().bytes_per_pixel * (1 if self.model == "color" else 3)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         published = _is_published(state)
         if published:
             state = _from_tensorflow(state)
@@ -242,7 +242,7 @@ def _published_layers() -> dict[str, str]:
 
 
 def _from_tensorflow(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Variables of the published network, without those of its optimiser, by our names and in our layout."""
+    """Variables of the published network, without those of its optimizer, by our names and in our layout."""
     adapted = {}
     for own, published in _published_layers().items():
         for own_kind, kind in (("weight", "weights"), ("bias", "biases")):

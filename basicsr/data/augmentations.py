@@ -70,8 +70,8 @@ class ColorJitter(Transform):
             return arrays
 
         def change(image: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-            grey = (image * _LUMA).sum(-3, keepdims=True)
-            image = grey + np.float32(saturation) * (image - grey)
+            gray = (image * _LUMA).sum(-3, keepdims=True)
+            image = gray + np.float32(saturation) * (image - gray)
             middle = np.float32(white / 2)
             return np.float32(brightness) * (middle + np.float32(contrast) * (image - middle))
 
@@ -84,7 +84,7 @@ class GaussNoise(Transform):
 
     Args:
         share: of the samples that are changed.
-        sigma: least and most standard deviation, in grey values of 255.
+        sigma: least and most standard deviation, in gray values of 255.
     """
 
     def __init__(self, share: Share = 0.4, sigma: tuple[AtLeast0, AtLeast0] = (3.0, 7.0)) -> None:
@@ -101,7 +101,7 @@ class GaussNoise(Transform):
 
 
 def _images(arrays: Arrays, change: Callable[[NDArray[np.float32], float], NDArray[np.float32]]) -> Arrays:
-    """Change the colour images among the arrays, of which each is rounded and clipped to its own type."""
+    """Change the color images among the arrays, of which each is rounded and clipped to its own type."""
     return {
         name: _rounded(change(array.astype(np.float32), np.iinfo(array.dtype).max), array.dtype)
         if _is_image(array)

@@ -3,7 +3,7 @@
 | field | tensor | meaning |
 |---|---|---|
 | lq, gt | float32 (3, H, W), RGB, [0, 1] | degraded and clean image |
-| mask | float32 (1, H, W), [0, 1] | grey mask channel |
+| mask | float32 (1, H, W), [0, 1] | gray mask channel |
 | labels | int32 (H, W) | label map, 0 = uncovered |
 
 With `FramesField` each of them may have an axis of frames in front.
@@ -216,13 +216,13 @@ class FramesField:
 
 
 def image_field(name: str, root: str, backend: Backend) -> StoredField:
-    """A colour image."""
+    """A color image."""
     storage = open_storage(root, backend, READABLE)
     return StoredField(name, root, storage, _decode_image, to_tensor, is_image=True)
 
 
 def mask_field(name: str, root: str, backend: Backend) -> StoredField:
-    """A grey mask channel."""
+    """A gray mask channel."""
     return StoredField(name, root, open_storage(root, backend, READABLE), _decode_mask, to_tensor)
 
 

@@ -35,7 +35,7 @@ def batch_size_of_one(options: DatasetOptions, world_size: int, accumulate: int)
 
     Args:
         world_size: number of processes.
-        accumulate: batches of each process an optimiser step.
+        accumulate: batches of each process an optimizer step.
 
     Raises:
         OptionError: ``batch_size_total`` cannot be divided evenly.

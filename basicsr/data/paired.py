@@ -273,10 +273,10 @@ class PairedImageDataset(ImageDataset):
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
 class PairedImageMaskDataset(PairedImageDataset):
-    """Pairs with one grey mask image each, for networks with ``mask: true`` (the CAT row of SAM-Deblur).
+    """Pairs with one gray mask image each, for networks with ``mask: true`` (the CAT row of SAM-Deblur).
 
     Args:
-        dataroot_mask: folder (or LMDB) of grey images.
+        dataroot_mask: folder (or LMDB) of gray images.
     """
 
     dataroot_mask: ExistingFolder
@@ -291,7 +291,7 @@ class PairedImageGroupMaskDataset(PairedImageDataset):
     """Pairs with one label map each, for networks that take labels (SegNAFNet).
 
     Args:
-        dataroot_mask: folder (or LMDB) of label maps: 16-bit PNG, 8-bit grey PNG or published ``.npz``.
+        dataroot_mask: folder (or LMDB) of label maps: 16-bit PNG, 8-bit gray PNG or published ``.npz``.
     """
 
     dataroot_mask: ExistingFolder

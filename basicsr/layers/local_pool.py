@@ -63,7 +63,7 @@ class LocalAvgPool2d(nn.Module):
 
 
 def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
-    """Means of ``length`` neighbours along ``dim``; sums along one line stay small enough for float32."""
+    """Means of ``length`` neighbors along ``dim``; sums along one line stay small enough for float32."""
     sums = nn.functional.pad(x, (0, 0, 1, 0) if dim == 2 else (1, 0, 0, 0)).cumsum(dim)
     valid = x.shape[dim] - length + 1
     return (sums.narrow(dim, length, valid) - sums.narrow(dim, 0, valid)) / length

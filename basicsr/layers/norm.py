@@ -1,4 +1,4 @@
-"""Normalisation over channels."""
+"""Normalization over channels."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Frozen(nn.Module):
 
 
 class ImageNetInput(nn.Module):
-    """Normalises by ImageNet's mean and standard deviation, as the networks here were trained; in float32."""
+    """Normalizes by ImageNet's mean and standard deviation, as the networks here were trained; in float32."""
 
     mean: Tensor
     std: Tensor

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-# Smoothing by a Gaussian with sigma 2 * 2 / 6, cut off at 4 sigma, then the mean of each two neighbours
+# Smoothing by a Gaussian with sigma 2 * 2 / 6, cut off at 4 sigma, then the mean of each two neighbors
 # (linear interpolation in their middle): one filter of eight taps at every second place.
 _RADIUS = 3
 _GAUSSIAN = [math.exp(-0.5 * (step / (2 / 3)) ** 2) for step in range(-_RADIUS, _RADIUS + 1)]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from basicsr.masks.legacy import (
     Masks,
     as_planes,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     require_stack_fits,
 )
@@ -76,7 +76,7 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
         overlap: what a pixel under several masks belongs to.
             ``exact``: every combination of masks that occurs is a region of its own.
             ``smallest_on_top``: the mask with the smallest area; of equal ones, the earlier.
-            ``published``: the sum of the masks in SAM-Deblur's grey image; uncovered pixels are a region.
+            ``published``: the sum of the masks in SAM-Deblur's gray image; uncovered pixels are a region.
             Disjoint masks give one and the same map, numbered in their order, by the first two rules.
         name: file, key or argument, for the error.
 
@@ -89,7 +89,7 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
     if overlap == "smallest_on_top":
         return _paint_smallest_last(planes, name)
     if overlap == "published":
-        return grey_to_labels(published_grey(planes))
+        return gray_to_labels(published_gray(planes))
     raise UserError(f"overlap: unknown rule {overlap!r}; known: exact, smallest_on_top, published")
 
 
@@ -149,8 +149,8 @@ def decode_label_map(
 ) -> LabelMap:
     """Bytes of a mask file -> label map; the content decides which of four formats it is.
 
-    A grey PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
-    whose colours only show them. A grey PNG of 8 bits is SAM-Deblur's grey image, in which every distinct
+    A gray PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
+    whose colors only show them. A gray PNG of 8 bits is SAM-Deblur's gray image, in which every distinct
     value, 0 included, is a region. An ``.npz`` file is SAM-Deblur's stack of masks, joined by ``overlap``
     (see `from_stack`).
 
@@ -164,18 +164,18 @@ def decode_label_map(
     if data.startswith(b"PK"):
         return from_stack(read_published_npz(data, name, limit), overlap, name)
     if not data.startswith(b"\x89PNG"):
-        known = "a PNG (grey of 16 or 8 bits, or with a palette) or an .npz stack"
+        known = "a PNG (gray of 16 or 8 bits, or with a palette) or an .npz stack"
         raise UserError(f"{name}: not a mask file; expected {known}")
     ids = decode_ids(data, name, limit)
     is_published = ids.dtype == np.uint8 and not is_palette_png(data)
-    return grey_to_labels(ids, name) if is_published else check_label_map(ids, name)
+    return gray_to_labels(ids, name) if is_published else check_label_map(ids, name)
 
 
 def decode_ids(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
-    """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or what is grey.
+    """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or what is gray.
 
     Raises:
-        UserError: no image, damaged, larger than ``limit``, or with colours that are no palette's.
+        UserError: no image, damaged, larger than ``limit``, or with colors that are no palette's.
     """
     return (decode_indices if is_palette_png(data) else decode_single)(data, name, limit)
 

@@ -1,7 +1,7 @@
 """PSNR and SSIM after registration, for photos whose ground truth was taken from a slightly other place.
 
 The protocol with which MPRNet, Restormer and SBDD report RealBlur, and SBDD the set of Köhler et al.: match
-the brightness by one factor, find the homography that maximises the enhanced correlation coefficient (ECC;
+the brightness by one factor, find the homography that maximizes the enhanced correlation coefficient (ECC;
 Evangelidis and Psarakis, 2008), warp, and compare the pixels that came from inside the image. These figures
 are above those of `calculate_psnr` and `calculate_ssim`: never put them in one column.
 """
@@ -141,7 +141,7 @@ def masked_psnr(aligned: Aligned) -> float:
 def masked_ssim(aligned: Aligned) -> float:
     """SSIM over the valid pixels whose window lies inside the image, value range 1.
 
-    Invalid pixels are 0 in both images and do enter the windows of their neighbours, as published. Not a
+    Invalid pixels are 0 in both images and do enter the windows of their neighbors, as published. Not a
     number where no pixel is left.
 
     Raises:

@@ -96,9 +96,9 @@ class PLPIPS:
 
 @metric("flow error", better="lower", unit="px", digits=3, per="clip")
 def calculate_flow_error(restored: Array, gt: Array) -> list[float]:
-    """How far the motion between neighbouring frames is from that of the reference, in the better direction.
+    """How far the motion between neighboring frames is from that of the reference, in the better direction.
 
-    The mean distance of the ends of two optical flows, one a pair of neighbours, by dense inverse search
+    The mean distance of the ends of two optical flows, one a pair of neighbors, by dense inverse search
     (Kroeger et al., ECCV 2016). A clip that stands still has the mean length of the reference's motion.
 
     Args:
@@ -154,8 +154,8 @@ def _require_alike(restored: Array, gt: Array) -> None:
 def _flows(clip: Array) -> list[NDArray[np.float32]]:
     """Flow (H, W, 2) from each frame to the next."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
-    return [search.calc(one, other, None) for one, other in pairwise(grey)]  # type: ignore[call-overload]
+    gray = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
+    return [search.calc(one, other, None) for one, other in pairwise(gray)]  # type: ignore[call-overload]
 
 
 def _as_8_bit(frame: Array) -> NDArray[np.uint8]:

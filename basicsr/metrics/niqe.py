@@ -1,8 +1,8 @@
 """Natural image quality evaluator: how far an image is from natural ones, without ground truth.
 
 Mittal, Soundararajan and Bovik, "Making a Completely Blind Image Quality Analyzer" (IEEE Signal Processing
-Letters, 2013). Blocks of 96x96 luma pixels are described by generalised Gaussians fitted to their locally
-normalised values and to the products of neighbours, at two scales; the score is the distance between the mean
+Letters, 2013). Blocks of 96x96 luma pixels are described by generalized Gaussians fitted to their locally
+normalized values and to the products of neighbors, at two scales; the score is the distance between the mean
 and covariance of these features and those of pristine photos. Lower is better.
 
 ``niqe_pristine.npz`` holds the parameters that the authors published; ``niqe_pristine_notice.txt`` is their
@@ -37,7 +37,7 @@ BLOCK = 96  # pixels at the first scale, half of it at the second
 FEATURES = 36
 _LARGEST_MAT = 1 << 26  # bytes
 SHARP = 0.75  # of the sharpest block of a pristine photo
-SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbour
+SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbor
 # MATLAB's imresize by 1/2: the cubic (a = -1/2) stretched to 8 pixels
 HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 PUBLISHED = Path(__file__).with_name("niqe_pristine.npz")
@@ -106,9 +106,9 @@ def niqe_features(luma: Values) -> tuple[Values, Values]:
     if rows * columns == 0:
         raise ValueError(f"NIQE needs at least {BLOCK}x{BLOCK} pixels, got {luma.shape[0]}x{luma.shape[1]}")
     luma = luma[: rows * BLOCK, : columns * BLOCK]
-    normalised, deviation = _normalise(luma)
-    half, _ = _normalise(_halve(luma))
-    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalised, half)]
+    normalized, deviation = _normalize(luma)
+    half, _ = _normalize(_halve(luma))
+    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalized, half)]
     return np.concatenate(features, axis=1), _blocks(deviation, rows, columns).mean((1, 2))
 
 
@@ -162,8 +162,8 @@ def _statistics(features: Values) -> Pristine:
     return Pristine(np.nanmean(features, axis=0), np.cov(complete, rowvar=False))
 
 
-def _normalise(luma: Values) -> tuple[Values, Values]:
-    """Mean-subtracted contrast-normalised values, and the local standard deviation."""
+def _normalize(luma: Values) -> tuple[Values, Values]:
+    """Mean-subtracted contrast-normalized values, and the local standard deviation."""
     kernel = cv2.getGaussianKernel(7, 7 / 6)
 
     def smooth(plane: Values) -> Values:
@@ -189,7 +189,7 @@ def _blocks(plane: Values, rows: int, columns: int) -> Values:
 
 
 def _describe(blocks: Values) -> Values:
-    """Normalised values (B, h, w) -> the 18 features of one scale, (B, 18)."""
+    """Normalized values (B, h, w) -> the 18 features of one scale, (B, 18)."""
     alpha, left, right = _fit(blocks)
     features = [alpha, (left + right) / 2]
     for shift in SHIFTS:
@@ -199,7 +199,7 @@ def _describe(blocks: Values) -> Values:
 
 
 def _fit(blocks: Values) -> tuple[Values, Values, Values]:
-    """Asymmetric generalised Gaussian by moments: its shape and its left and right scale, each (B,).
+    """Asymmetric generalized Gaussian by moments: its shape and its left and right scale, each (B,).
 
     Lasmar, Stitou and Berthoumieu, "Multiscale skewed heavy tailed model for texture analysis" (ICIP 2009).
     """
@@ -219,7 +219,7 @@ def _fit(blocks: Values) -> tuple[Values, Values, Values]:
 
 @functools.cache
 def _shape_table() -> tuple[Values, Values]:
-    """Shapes of generalised Gaussians, and for each E[|x|]^2 / E[x^2], which rises with it."""
+    """Shapes of generalized Gaussians, and for each E[|x|]^2 / E[x^2], which rises with it."""
     shapes = np.arange(200, 10001) / 1000
     return shapes, _gamma(2 / shapes) ** 2 / (_gamma(1 / shapes) * _gamma(3 / shapes))
 

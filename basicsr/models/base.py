@@ -71,7 +71,7 @@ class Model(nn.Module, ABC):
 
     @property
     def trained(self) -> dict[str, Network]:
-        """The networks that are not frozen: what is optimised, averaged, saved."""
+        """The networks that are not frozen: what is optimized, averaged, saved."""
         nets = {name: cast(Network, net) for name, net in self.networks.items()}
         return {name: net for name, net in nets.items() if any(p.requires_grad for p in net.parameters())}
 
@@ -116,7 +116,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars to log; the one called ``loss`` is minimised."""
+        """Scalars to log; the one called ``loss`` is minimized."""
 
     @abstractmethod
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
@@ -201,4 +201,4 @@ def channel_mistake(net: RestorationNetwork) -> str | None:
     if taken == given:
         return None
     what = f"{type(net).__name__} takes {taken} channel(s), but its inputs ({', '.join(names)}) have {given}"
-    return f"{what}; images are read as RGB, grey ones too: img_channel has to be 3, and extra_channel 0"
+    return f"{what}; images are read as RGB, gray ones too: img_channel has to be 3, and extra_channel 0"

@@ -32,7 +32,7 @@ def find_photos(folder: Path) -> DiskStorage:
 def read_photo(data: bytes, name: str) -> NotedPhoto:
     """Encoded photo -> 8-bit RGB as networks will see it, turned upright by its EXIF orientation.
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
+    Gray becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
 
     Args:
         name: file or key, for the error.
@@ -44,7 +44,7 @@ def read_photo(data: bytes, name: str) -> NotedPhoto:
     image = as_rgb(stored)
     notes = []
     if stored.ndim == 2:
-        notes.append("grey, taken as three equal channels")
+        notes.append("gray, taken as three equal channels")
     elif stored.shape[2] == 4:
         notes.append("alpha dropped")
     if image.dtype == np.uint16:

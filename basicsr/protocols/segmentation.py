@@ -101,7 +101,7 @@ def evaluate_segmentation(
 ) -> Evaluation:
     """Compare folders of label pictures that pair by path without suffix, and write the results.
 
-    A label is the index of a palette PNG, or the value of a grey picture of 8 or 16 bits. The figures of the
+    A label is the index of a palette PNG, or the value of a gray picture of 8 or 16 bits. The figures of the
     set are those of all its pixels together, as usual for IoU, so no means over its pictures; classes that
     occur in neither folder do not count. In ``metrics.json`` and ``metrics.csv`` each picture has figures of
     its own. ``classes.csv`` has a line a class.

@@ -1,4 +1,4 @@
-"""The data behind the Small option files: synthesised blur and real pairs with masks, cut for training.
+"""The data behind the Small option files: synthesized blur and real pairs with masks, cut for training.
 
 Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of pairs
 that is held out; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` keeps what
@@ -34,7 +34,7 @@ WINDOWS = CropWindows(192, 113)
 
 @dataclass(frozen=True)
 class Blur:
-    """A kind of synthesised blur.
+    """A kind of synthesized blur.
 
     Args:
         rules: how pairs come about.
@@ -195,7 +195,7 @@ def _take(job: SmallSet, name: str, folder: Path) -> Path:
 
 
 def _mask(part: Path, workers: int | None) -> None:
-    job = MaskJob(part / "input", part / "grouped_masks", grey=part / "input_mask", workers=workers)
+    job = MaskJob(part / "input", part / "grouped_masks", gray=part / "input_mask", workers=workers)
     create_masks(job, Graph, "graph")
 
 

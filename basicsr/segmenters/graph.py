@@ -53,7 +53,7 @@ def graph_regions(
 
 @SEGMENTERS.register
 class Graph:
-    """`graph_regions` as a segmenter. Classical segmentation: its regions follow colour, not objects."""
+    """`graph_regions` as a segmenter. Classical segmentation: its regions follow color, not objects."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class Precomputed:
 
     Args:
         folder: files named like the photos: ``.npz`` (SAM-Deblur), ``.json`` (COCO run lengths) or ``.png``
-            (label map, also with a palette, or SAM-Deblur's grey image).
+            (label map, also with a palette, or SAM-Deblur's gray image).
 
     Raises:
         UserError: no such file in the folder, or two of them for one photo.

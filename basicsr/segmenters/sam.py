@@ -167,7 +167,7 @@ class SamDecoder:
         prompts = torch.as_tensor(scaled, device=self.device)[:, None]
         inside = torch.ones(len(points), 1, dtype=torch.int, device=self.device)
         with torch.inference_mode():
-            # In float32 whatever amp says: eight bits cannot tell neighbouring points apart.
+            # In float32 whatever amp says: eight bits cannot tell neighboring points apart.
             sparse, dense = self.network.prompt_encoder(points=(prompts, inside), boxes=None, masks=None)
             with self._autocast():
                 logits, quality = self.network.mask_decoder(

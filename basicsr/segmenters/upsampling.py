@@ -2,7 +2,7 @@
 
 SAM's decoder answers with logits of 256x256 for a padded square. Its masks are the positive logits after two
 bilinear enlargements: to the square, and, without the padding, to the photo. An enlarged logit is a weighted
-mean of neighbouring small ones, so it lies between the least and the greatest of them. Where both lie between
+mean of neighboring small ones, so it lies between the least and the greatest of them. Where both lie between
 the same two thresholds, every pixel does. What remains are the cells that a threshold crosses, mostly along
 the outline of the mask; only their pixels are computed.
 """

@@ -25,7 +25,7 @@ class Budget:
     """What each training may use.
 
     Args:
-        iterations: optimiser steps.
+        iterations: optimizer steps.
         crops: samples per step.
         side: of the square crops in pixels; None trains on whole images.
     """

@@ -43,7 +43,7 @@ class Response(msgspec.Struct, frozen=True):
 def raise_highlights(light: Tensor, image: Tensor, gain: float) -> Tensor:
     """Multiply light where a photo is white: what was clipped there was brighter.
 
-    Only where all channels are saturated: one alone, raised, would leave traces in its colour.
+    Only where all channels are saturated: one alone, raised, would leave traces in its color.
 
     Args:
         light: (C, H, W).
@@ -70,7 +70,7 @@ def add_spikes(
         light: (C, H, W).
         count: of rectangles, up to 7 x 9 pixels each.
         brightest: the most that one adds, in units of white.
-        margin: pixels from the border to their centres.
+        margin: pixels from the border to their centers.
         generator: draws places, sizes and brightness.
     """
     light = light.clone()

@@ -31,7 +31,7 @@ class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
         zoom: the same by coming nearer.
         frames: least and most of them.
         shutter: share of the time from frame to frame in which a frame is exposed.
-        noise: standard deviation in each frame, in grey values of 255.
+        noise: standard deviation in each frame, in gray values of 255.
         margin: pixels at each border that are cut off, so that most of what comes into view was in the photo.
         gamma: of the photo and of the frames.
     """

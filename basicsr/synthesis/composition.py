@@ -5,7 +5,7 @@ With an image u, masks M_i, kernels k_i and * the convolution, the published mod
 
     m_i = (k_i * M_i) / (sum_j k_j * M_j),    B = sum_i m_i (k_i * u),
 
-where layer 0 is the background, M_0 = 1 outside of all objects. In it the colours of objects and background
+where layer 0 is the background, M_0 = 1 outside of all objects. In it the colors of objects and background
 run into each other, as every kernel blurs the whole photo, and nothing is seen of what an object uncovers.
 
 ``behind`` has what stands behind the objects instead: each layer brings along its own light only,
@@ -49,12 +49,12 @@ def blur_regions(image: Tensor, objects: Tensor, kernels: Tensor, behind: bool) 
         return convolve_valid(image, kernels[0])
     light = image.new_zeros(_valid_shape(image, kernels))
     cover = torch.zeros_like(light[0])
-    for window, colour, alpha in _layers(image, objects, kernels, behind):
+    for window, color, alpha in _layers(image, objects, kernels, behind):
         place = light[(slice(None), *window)]
         if behind:
-            place += colour
+            place += color
         else:
-            place.addcmul_(colour, alpha)
+            place.addcmul_(color, alpha)
         cover[window] += alpha
     if not behind:
         return light.div_(cover.add_(_LEAST))
@@ -107,7 +107,7 @@ def complete_background(image: Tensor, hole: Tensor) -> Tensor:
 
 
 def _around(light: Tensor, known: Tensor) -> Tensor:
-    """Means of neighbourhoods; what is not known in them is taken from larger ones.
+    """Means of neighborhoods; what is not known in them is taken from larger ones.
 
     Args:
         light: (C, H, W), weighted with ``known``.
@@ -123,9 +123,9 @@ def _around(light: Tensor, known: Tensor) -> Tensor:
 def _layers(
     image: Tensor, objects: Tensor, kernels: Tensor, behind: bool
 ) -> Iterator[tuple[tuple[slice, slice], Tensor, Tensor]]:
-    """Blurred colour (C, h, w) and mask (h, w) of each layer that has a mask, and their place in the result.
+    """Blurred color (C, h, w) and mask (h, w) of each layer that has a mask, and their place in the result.
 
-    The colour is that of the photo, or with ``behind`` that of the object alone, times its mask. The
+    The color is that of the photo, or with ``behind`` that of the object alone, times its mask. The
     background has a mask unless ``behind``.
     """
     masks = objects if behind else torch.cat([~_union(objects)[None], objects])
@@ -134,9 +134,9 @@ def _layers(
         tight = _inside(kernel, cut)
         read, window = _reach(_inside(mask, cut), len(tight) - 1)
         own = _inside(mask, cut)[read].to(image.dtype)
-        colour = _inside(image, cut)[(slice(None), *read)]
+        color = _inside(image, cut)[(slice(None), *read)]
         alpha = convolve_valid(own[None], tight)[0].clamp_(min=0)
-        yield window, convolve_valid(colour * own if behind else colour, tight), alpha
+        yield window, convolve_valid(color * own if behind else color, tight), alpha
 
 
 def _empty_rings(kernel: Tensor) -> int:

@@ -97,7 +97,7 @@ def average_frames(
 
     Args:
         frames: at least one, (H, W, 3) 8-bit RGB of one size.
-        rounding: ``truncate`` as in the published GoPro images, which are half a grey value too dark for it.
+        rounding: ``truncate`` as in the published GoPro images, which are half a gray value too dark for it.
 
     Raises:
         ValueError: no frame, or sizes that differ.

@@ -166,8 +166,8 @@ def test_a_set_gets_one_figure(inception) -> None:
     _, path = inception
     tool = Metric.of(MetricOptions(type="FID", options={"weights": str(path), "device": "cpu"}))
     gt = photos(3)
-    same = tool.summarise([tool.measure({"restored": image, "gt": image}) for image in gt]).mean
-    dark = tool.summarise([tool.measure({"restored": image // 4, "gt": image}) for image in gt]).mean
+    same = tool.summarize([tool.measure({"restored": image, "gt": image}) for image in gt]).mean
+    dark = tool.summarize([tool.measure({"restored": image // 4, "gt": image}) for image in gt]).mean
     values = [tool.measure({"restored": image // 4, "gt": image}) for image in gt]
     ours, theirs = (np.stack(side) for side in zip(*values, strict=True))
     assert ours.shape == (3, 2048) and dark == frechet_distance(ours, theirs)

@@ -85,5 +85,5 @@ def _cut(job: tuple[Path, Path, Path], rainy: Side) -> _Cut:
 
 
 def _roughness(image: Array) -> float:
-    """Mean difference of neighbours in a row; streaks, which are steep, add to it."""
+    """Mean difference of neighbors in a row; streaks, which are steep, add to it."""
     return float(np.abs(np.diff(image.astype(np.float32), axis=1)).mean())

@@ -36,7 +36,7 @@ def show_masks(
     """Write ``<key>.png``, a photo under its regions, for each that has a label map, and a contact sheet.
 
     Args:
-        labels: label maps, or SAM-Deblur's grey images or ``.npz`` stacks, named like the photos.
+        labels: label maps, or SAM-Deblur's gray images or ``.npz`` stacks, named like the photos.
         sheet_size: most photos on the sheet, taken evenly.
         overwrite: replace files.
 
