@@ -1,4 +1,4 @@
-"""Seven frames from one blurred photo, from the one in the middle outwards.
+"""Seven frames from one blurred photo, from the middle frame outwards.
 
 Jin et al., "Learning to Extract a Video Sequence from a Single Motion-Blurred Image" (CVPR 2018). In HyperCUT
 the four networks are trained together, from scratch.
@@ -21,7 +21,7 @@ FRAMES = 7
 
 _CENTER_SCALE = 4  # sides of the blocks of pixels that become channels
 _SIDE_SCALE = 5
-# The published file of each network names its weights without saying which of the four it is.
+# The weight names in the published file of a network do not tell which of the four it is.
 _PUBLISHED = {
     "f35": ("generateFrame3.", "generateFrame5."),
     "f26": ("generateFrame2_6.",),
@@ -31,20 +31,20 @@ _PUBLISHED = {
 
 @ARCHS.register
 class Jin(RestorationNetwork):
-    """Four networks in a row: frame 4 of the photo, then 3 and 5, 2 and 6, 1 and 7 of it and what is known.
+    """Four networks in a row: frame 4 from the photo, then 3 and 5, 2 and 6, 1 and 7, also from known frames.
 
-    The three colors go through the same layers one by one, here as a batch of three times as many. A photo
-    whose sides are no multiples of 20 is padded by reflection.
+    The three color channels go through the same layers separately, here as a batch three times as large. A
+    photo whose sides are not multiples of 20 is padded by reflection.
 
     Args:
         center_width: channels of the network of frame 4.
         side_width: channels of the others, a multiple of 4.
-        center_blocks: blocks before and behind the dilated ones in the network of frame 4.
+        center_blocks: blocks before and after the dilated ones in the network of frame 4.
         near_blocks: the same in that of frames 3 and 5.
         far_blocks: the same in those of frames 2, 6 and 1, 7.
-        center_global: channels of the layers of frame 4 that see three colors.
+        center_global: channels of the layers of frame 4 that see all three colors.
         side_global: the same of the others.
-        start_at_input: begin training with each frame the photo itself: the last layers start at zero. The
+        start_at_input: start training with each frame equal to the photo: the last layers start at zero. The
             published networks start at random, far from any photo.
     """
 
@@ -92,7 +92,7 @@ class Jin(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # measured: three colors, each of some 25 copies of the features of a block
+        # measured: for each of three colors, about 25 copies of the features of a block
         return int(4 * 3 * 25 * self._width) + 4 * 3 * FRAMES
 
     @classmethod
@@ -112,7 +112,7 @@ class Jin(RestorationNetwork):
         }
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Also the file of one of the four networks alone, and without the ordering network of the loss."""
+        """Also accepts a file with one of the four networks only; drops the ordering network of the loss."""
         state = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
         if any(name.startswith("f4.") for name in state):
             return state
@@ -124,7 +124,7 @@ def _owner(name: str) -> str:
 
 
 class _Block(nn.Module):
-    """x + 1x1(x) + 3x3(3x3(x)), each behind an instance norm and ReLU.
+    """x + 1x1(x) + 3x3(3x3(x)), each after an instance norm and ReLU.
 
     Args:
         dilations: of the two convolutions with 3x3 weights.
@@ -147,7 +147,7 @@ class _Block(nn.Module):
 
 
 class _Change(nn.Module):
-    """1x1(x) + 3x3(x), each behind an instance norm and ReLU; from some channels to others."""
+    """1x1(x) + 3x3(x), each after an instance norm and ReLU; changes the number of channels."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _Change(nn.Module):
 
 
 class _Colors(nn.Module):
-    """The layers that see three colors: (B, 3, H, W) -> (B, 3, H, W)."""
+    """The layers that see all three colors: (B, 3, H, W) -> (B, 3, H, W)."""
 
     def __init__(self, width: int, middle: nn.Module) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class _Center(_Colors):
 
 
 class _Side(_Colors):
-    """What a frame differs by from a neighbor; sides are multiples of 5."""
+    """The difference of a frame from its neighbor; sides are multiples of 5."""
 
     def __init__(self, width: int, blocks: int, colors: int) -> None:
         super().__init__(colors, _Change(colors, colors))
@@ -244,7 +244,7 @@ def _blocks(width: int, dilations: Iterable[tuple[int, int]]) -> nn.Sequential:
 
 
 def _norm(channels: int) -> nn.Module:
-    # An instance norm, by the quicker implementation of PyTorch's two, which keeps the memory layout.
+    # An instance norm: the faster of PyTorch's two implementations, which keeps the memory layout.
     return nn.GroupNorm(channels, channels)
 
 
@@ -252,11 +252,11 @@ def _as_batch(image: Tensor, scale: int) -> Tensor:
     """(B, 3, H, W) -> (3 B, scale^2, H / scale, W / scale): blocks of pixels of one color."""
     pixels = nn.functional.pixel_unshuffle(image.flatten(0, 1).unsqueeze(1), scale)
     if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
-        # Forward passes are quicker in this layout, which norms keep; backward passes are slower.
+        # Forward passes are faster in this layout, which norms keep; backward passes are slower.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
     return pixels
 
 
 def _as_colors(pixels: Tensor, scale: int) -> Tensor:
-    """What undoes `_as_batch`."""
+    """Undo `_as_batch`."""
     return nn.functional.pixel_shuffle(pixels, scale).squeeze(1).unflatten(0, (-1, 3))

@@ -44,15 +44,15 @@ class WithMAP(Wrapper):
         self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
 
     def forward(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
-        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives.
+        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> the output of that network.
 
         Args:
-            means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
+            means: of the regions, if ``x`` is part of an image; see `MaskAveragePool`.
         """
         return self.size_rule.crop(self.net(self._with_regions(x, labels, means)), *x.shape[-2:])
 
     def stages(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> dict[str, Any]:  # type: ignore[override]
-        """Those of the inner network; its image is cropped to the size of ``x``, the others stay."""
+        """Those of the inner network; its image is cropped to the size of ``x``, the others are not."""
         stages = self.net.stages(self._with_regions(x, labels, means))
         return stages | {"restored": self.size_rule.crop(stages["restored"], *x.shape[-2:])}
 

@@ -18,7 +18,8 @@ class FrequencyLoss(ReducedLoss):
     """Absolute difference of the Fourier transforms, real and imaginary parts alike.
 
     The two-dimensional transform of each channel is not normalized, so values grow with the size of the
-    image; ``mean`` is over all frequencies and both parts. Computed in float32 whatever the images are.
+    image; ``mean`` is over all frequencies and both parts. Computed in float32 whatever the type of the
+    images.
 
     Args:
         loss_weight: factor.

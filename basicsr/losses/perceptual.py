@@ -1,4 +1,4 @@
-"""Perceptual and style loss on VGG features, with weights from a local file.
+"""Perceptual and style losses on VGG features, with weights from a local file.
 
 Source: Johnson et al., "Perceptual Losses for Real-Time Style Transfer" (ECCV 2016).
 """
@@ -29,22 +29,22 @@ class PerceptualLoss(nn.Module):
     """Weighted distance of VGG features (perceptual) plus that of their Gram matrices (style), as one scalar.
 
     ``pred`` and ``target`` are (B, 3, H, W) RGB in [0, 1]; the target gets no gradient. Computed in float32,
-    also under autocast.
+    even under autocast.
 
     Args:
         layer_weights: factor for each layer, e.g. ``{relu3_4: 1.0}``; names as in
             `basicsr.layers.pretrained.layer_names`.
         vgg_weights: file with torchvision's state dict of ``vgg_type``; nothing is downloaded.
         vgg_type: which VGG.
-        use_input_norm: normalize by ImageNet's mean and standard deviation, as VGG was trained.
+        use_input_norm: normalize by ImageNet's mean and standard deviation, as in the training of VGG.
         range_norm: images are in [-1, 1]; map them to [0, 1] first.
         perceptual_weight, style_weight: factors of the two terms; a term with factor 0 is not computed.
         criterion: mean absolute (``l1``) or mean squared (``l2``) difference, or the norm of the difference
             over the whole batch (``fro``).
 
     Raises:
-        UserError: both terms are off, a layer does not exist, or the file does not hold such weights.
-        ValueError: there is no such ``vgg_type`` or ``criterion``.
+        UserError: if both terms are off, a layer does not exist, or the file does not hold such weights.
+        ValueError: if ``vgg_type`` or ``criterion`` is unknown.
     """
 
     def __init__(

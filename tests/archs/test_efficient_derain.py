@@ -80,7 +80,7 @@ def test_weights_of_a_wrapped_generator_are_found(tmp_path):
 
 
 def test_an_even_kernel_is_refused():
-    with pytest.raises(ValueError, match="kernel_size 4 is even; take 5"):
+    with pytest.raises(ValueError, match="kernel_size 4 is even; use 5"):
         EfficientDerain(kernel_size=4)
 
 

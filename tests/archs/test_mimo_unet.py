@@ -103,7 +103,7 @@ def test_only_the_larger_network_drops_features_in_training():
 def test_the_width_has_room_for_the_image():
     """At half resolution the image is among twice ``width`` channels."""
     MIMOUNet(width=3, extra_channel=2, num_res=1)
-    with pytest.raises(ValueError, match="width 3 is too small for 6 input channels; take 4 or more"):
+    with pytest.raises(ValueError, match="width 3 is too small for 6 input channels; use 4 or more"):
         MIMOUNet(width=3, extra_channel=3)
     MIMOUNet(width=4, extra_channel=3, num_res=1)
 
