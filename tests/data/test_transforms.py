@@ -211,7 +211,7 @@ def test_the_list_of_the_page_on_data_sets_is_that_of_the_published_options():
 
 
 def test_both_ways_at_once_are_refused(paired_set):
-    with pytest.raises(ValueError, match="transforms stand in place of gt_size, use_flip and use_rot"):
+    with pytest.raises(ValueError, match="transforms replace gt_size, use_flip and use_rot"):
         labeled(paired_set, transforms=[FLIP], use_flip=True)
 
 
