@@ -1,4 +1,4 @@
-"""Label maps: what a mask is, and the formats it comes in."""
+"""Label maps: what a mask is, and its file formats."""
 
 from basicsr.masks.label_map import (
     MAX_REGIONS,

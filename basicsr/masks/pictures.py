@@ -1,4 +1,4 @@
-"""Label maps for people to look at: a color for each region."""
+"""Label maps in color for viewing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Picture = NDArray[np.uint8]
 
 
 def region_colors(count: int) -> Picture:
-    """RGB (count + 1, 3) for ids 0..count: black, then colors whose hues keep away from those before."""
+    """RGB (count + 1, 3) for ids 0..count: black, then colors with hues far from the previous ones."""
     ids = np.arange(count + 1)
     hue = 180 * (ids * 0.618034 % 1)
     value = 255 - 70 * (ids // 8 % 2)
@@ -37,7 +37,7 @@ def overlay(image: Picture, labels: LabelMap) -> Picture:
 
 
 def _borders(labels: LabelMap) -> NDArray[np.bool_]:
-    """Pixels whose right or lower neighbor is of another region; wider on large photos."""
+    """Pixels whose right or lower neighbor belongs to another region; wider on large photos."""
     border = np.zeros(labels.shape, np.bool_)
     border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     border[:-1] |= labels[:-1] != labels[1:]

@@ -246,7 +246,7 @@ def test_an_unknown_rule_is_named():
         (encode_png(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)), "expected one channel"),
         (npz(mask=np.ones((1, 1, 2, 2), np.bool_)), "expected the key 'masks', found mask"),
         (npz(masks=np.ones((1, 1, 2, 2), np.uint8)), "expected a boolean stack"),
-        (npz(masks=np.array([[[{}]]], object)), "pickled Python objects are refused, because"),
+        (npz(masks=np.array([[[{}]]], object)), "pickled Python objects are rejected, because"),
     ],
 )
 def test_what_is_no_mask_file_is_named(data, message):

@@ -137,9 +137,9 @@ def test_the_example_of_coco():
         ({"size": [2, 2], "counts": [1, 2]}, "runs of 3 pixels for 2 x 2"),
         ({"size": [2, 2], "counts": ""}, "runs of 0 pixels for 2 x 2"),
         ({"size": [2, 2], "counts": [5, -1]}, "a run of -1 pixels"),
-        ({"size": [2, 2], "counts": "4\n"}, r"'\\n' is no character"),
-        ({"size": [2, 2], "counts": "4/"}, "'/' is no character"),
-        ({"size": [2, 2], "counts": "4p"}, "'p' is no character"),
+        ({"size": [2, 2], "counts": "4\n"}, r"'\\n' is not a character"),
+        ({"size": [2, 2], "counts": "4/"}, "'/' is not a character"),
+        ({"size": [2, 2], "counts": "4p"}, "'p' is not a character"),
         ({"size": [2, 2], "counts": "4P"}, "cut short"),
     ],
 )
