@@ -1,4 +1,4 @@
-"""`basicsr.masks.from_stack` for masks on a device: the same label maps, without a stack in main memory."""
+"""`basicsr.masks.from_stack` for masks on a device: the same label maps without a stack in main memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def paint(masks: Tensor, overlap: Overlap, name: str) -> LabelMap:
 
     Args:
         overlap: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`.
-        name: what the masks are of, for the error.
+        name: source of the masks, for the error.
 
     Raises:
-        UserError: more than 65535 regions.
+        UserError: if there are more than 65535 regions.
     """
     rules = {
         "exact": split_by_each,
@@ -29,7 +29,7 @@ def paint(masks: Tensor, overlap: Overlap, name: str) -> LabelMap:
 def split_by_each(masks: Tensor) -> Tensor:
     """bool (M, H, W) -> int64 (H, W), a region for every combination of masks that occurs.
 
-    Refined mask by mask: of a region that is partly inside the mask, the inside gets a new id.
+    Refined mask by mask: the part of a region inside the mask gets a new id.
     """
     device, shape = masks.device, masks.shape[1:]
     labels = torch.zeros(shape.numel(), dtype=torch.long, device=device)

@@ -125,7 +125,7 @@ def test_a_coco_file_without_masks_is_an_empty_stack_of_the_photo(tmp_path: Path
         ("{", "not a JSON file"),
         ("3", "expected a list of masks"),
         ('{"a": 1}', "expected a list of masks"),
-        ("[]", "the size of the image is not known"),
+        ("[]", "the size of the image is unknown"),
         ("[4]", "mask 1: expected run lengths, found 4"),
         ('[{"segmentation": [[1, 2, 3, 4]]}]', "mask 1: expected run lengths, found a polygon"),
         ('[{"size": [2, 2], "counts": [4]}, {"size": [1, 2], "counts": [2]}]', "different sizes"),

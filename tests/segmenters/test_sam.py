@@ -267,7 +267,7 @@ def test_a_missing_checkpoint_names_the_official_file(tmp_path):
 def test_weights_of_another_size_are_named(tmp_path):
     path = tmp_path / "sam.pth"
     torch.save({"image_encoder.pos_embed": torch.zeros(1, 2, 2, 768)}, path)
-    with pytest.raises(UserError, match="holds weights of vit_b, not vit_h; take model=vit_b, or "):
+    with pytest.raises(UserError, match="holds weights of vit_b, not vit_h; use model=vit_b, or "):
         Sam(str(path), "vit_h")
 
 

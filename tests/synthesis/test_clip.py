@@ -166,5 +166,5 @@ def test_noise_is_averaged_in_the_blurred_photo_and_whole_in_the_target():
 
 
 def test_a_photo_smaller_than_its_margins_is_an_error(photo):
-    with pytest.raises(ValueError, match="96x80 has nothing inside of margins of 40 pixels"):
+    with pytest.raises(ValueError, match="96x80 has nothing inside margins of 40 pixels"):
         filmed_pair(photo, ClipRules(margin=40), generator())

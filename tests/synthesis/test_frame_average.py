@@ -136,7 +136,7 @@ class TestRefused:
         light = np.arange(256) / 255
         light[101] = wrong
         np.save(tmp_path / "crf.npy", light)
-        with pytest.raises(UserError, match="crf.npy: the light does not rise from value 10[01] to 10[12]"):
+        with pytest.raises(UserError, match="the light does not increase from value 10[01] to 10[12]"):
             ResponseTable.from_file(tmp_path / "crf.npy")
 
     def test_files_that_are_none(self, tmp_path) -> None:

@@ -138,7 +138,7 @@ def test_a_folder_is_told_by_the_names_and_sizes_of_its_files(tmp_path):
 
 
 def test_a_motion_that_never_fits_is_one_clear_line():
-    with pytest.raises(UserError, match="kernel of 9 x 9 pixels; take a larger kernel"):
+    with pytest.raises(UserError, match="kernel of 9 x 9 pixels; use a larger kernel"):
         fitting(lambda: straight_path(20.0, 0.3), 9)
 
 
@@ -195,7 +195,7 @@ def test_centering_moves_by_parts_of_a_pixel():
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("k.npy", npy(np.array([[1.0, -0.1]])), "not negative and has some light, found -0.1 to 1"),
+        ("k.npy", npy(np.array([[1.0, -0.1]])), "not negative and not all zero, found -0.1 to 1"),
         ("k.npy", npy(np.zeros((3, 3))), "found 0 to 0"),
         ("k.npy", npy(np.array([[np.nan]])), "found nan"),
         ("k.npy", npy(np.ones((2, 3, 3))), r"matrix of real numbers, found float64 \(2, 3, 3\)"),

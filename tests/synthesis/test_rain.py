@@ -98,7 +98,7 @@ def test_the_generator_decides_all() -> None:
     [("density", (-1.0, 1.0)), ("length", (0.0, 5.0)), ("width", (2.0, 1.0)), ("layers", (3, 2))],
 )
 def test_ranges_that_cannot_be_are_named(option: str, value: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=f"{option}: expected two numbers that rise"):
+    with pytest.raises(ValueError, match=f"{option}: expected two increasing numbers"):
         RainRules(**{option: value})
 
 
