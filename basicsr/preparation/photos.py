@@ -1,4 +1,4 @@
-"""Find and read the photos of a folder, whatever they were saved as."""
+"""Find and read the photos in a folder, in any format."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def find_photos(folder: Path) -> DiskStorage:
     """The photos below ``folder`` by relative path without suffix.
 
     Raises:
-        UserError: no such folder, no photo in it, or two photos with one stem in one folder.
+        UserError: if there is no such folder, no photo in it, or two photos have one stem in one folder.
     """
     return DiskStorage(folder, READABLE)
 
 
 def read_photo(data: bytes, name: str) -> NotedPhoto:
-    """Encoded photo -> 8-bit RGB as networks will see it, turned upright by its EXIF orientation.
+    """Encoded photo -> 8-bit RGB as input for networks, turned upright by its EXIF orientation.
 
     Gray becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
 

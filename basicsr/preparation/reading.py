@@ -1,4 +1,4 @@
-"""Reading what the commands are given, with one line for each thing that can be wrong."""
+"""Reading the inputs of commands, with a one-line error for each possible mistake."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_bytes(path: Path) -> bytes:
     """The file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: if it cannot be read.
     """
     try:
         return read_file(path, LARGEST_IMAGE)
@@ -40,7 +40,7 @@ def decode_as_it_is(data: bytes, name: str, is_label_map: bool = False) -> Array
     ``is_label_map``.
 
     Raises:
-        UserError: none of these, or damaged.
+        UserError: if it is none of these, or damaged.
     """
     if is_label_map or data.startswith(b"PK"):
         return decode_label_map(data, name).astype(np.uint16)

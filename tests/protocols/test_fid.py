@@ -88,5 +88,5 @@ def test_without_weights_the_hint_is_given(folders, tmp_path) -> None:
     with pytest.raises(UserError, match="absent.pth: no such file; --weights takes a file with Inception v3"):
         evaluate_fid(*folders, tmp_path / "absent.pth", "cpu")
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="other.pth: has 3 classes; take pytorch-fid"):
+    with pytest.raises(UserError, match="other.pth: has 3 classes; use pytorch-fid"):
         evaluate_fid(*folders, tmp_path / "other.pth", "cpu")

@@ -1,4 +1,4 @@
-"""From a folder of photos to a folder of label maps: only what is missing, shared among processes."""
+"""From a folder of photos to a folder of label maps: only the missing ones, split among processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from basicsr.utils.parallel import in_parallel
 
 @dataclass(frozen=True)
 class _Made:
-    """The files for one photo, encoded, in the order of `MaskJob.outputs`, and their record."""
+    """The encoded files for one photo, in the order of `MaskJob.outputs`, and their record."""
 
     files: list[bytes]
     record: Record
@@ -41,7 +41,7 @@ class _Made:
 
 @dataclass
 class Counts:
-    """What a run did; ``notes`` count photos by what had to be changed in them."""
+    """Result of a run; ``notes`` counts photos by what had to be changed in them."""
 
     made: int = 0
     kept: int = 0
@@ -49,15 +49,14 @@ class Counts:
 
 
 def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Counts:
-    """Make the masks of this shard that are missing or do not agree with their record.
+    """Make the masks of this shard that are missing or do not match their record.
 
     Args:
-        build: makes the segmenter; called when the folders turned out right.
+        build: makes the segmenter; called after the folders have been checked.
         name: of the segmenter, for manifest and log.
 
     Raises:
-        UserError: folders that cannot be used, changed parameters; or at the end, naming the photos that
-            failed.
+        UserError: if folders cannot be used, or parameters changed. At the end, names the photos that failed.
     """
     photos = find_job_photos(job)
     segmenter = build()

@@ -1,4 +1,4 @@
-"""Look at kernels: a sheet of those that a preset makes, or of a folder."""
+"""Display of kernels: a sheet of those that a preset makes, or of a folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ENLARGED = 2
 def show_kernels(
     rules: Preset, output: Path, count: int = 64, seed: int = 0, kernels: KernelFolder | None = None
 ) -> None:
-    """Write a sheet of ``count`` kernels, drawn as for backgrounds, with their centers marked.
+    """Write a sheet of ``count`` kernels, drawn as for backgrounds, with marked centers.
 
     Raises:
-        UserError: a kernel file that cannot be used.
+        UserError: if a kernel file cannot be used.
     """
     drawn = (draw_pair(rules, [], sample_generator(seed, 0, number), kernels) for number in range(count))
     write_png(output, contact_sheet([picture(stack[0]) for _, stack in drawn]))

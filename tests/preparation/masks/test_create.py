@@ -276,7 +276,7 @@ def test_another_version_of_the_package_is_told_and_goes_on(photos: Path, tmp_pa
     (tmp_path / "out" / "coffee.png").unlink()
     counts = run(photos, tmp_path / "out")
     assert (counts.made, counts.kept) == (1, 5)
-    assert f"begun with version 9{basicsr.__version__}, this is {basicsr.__version__}" in caplog.text
+    assert f"started with version 9{basicsr.__version__}, this is {basicsr.__version__}" in caplog.text
 
 
 def test_a_damaged_manifest_is_named(photos: Path, tmp_path: Path):
@@ -301,7 +301,7 @@ def test_files_of_others_are_not_replaced(photos: Path, tmp_path: Path):
     own = tmp_path / "out" / "faces" / "woman.png"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"woman\.png: is there already, but .*manifest\.json is not"):
+    with pytest.raises(UserError, match=r"woman\.png: exists already, but .*manifest\.json does not"):
         run(photos, tmp_path / "out")
     assert masks_in(tmp_path / "out") == {"faces/woman.png": b"mine"}
     assert run(photos, tmp_path / "out", overwrite=True).made == 6
@@ -325,7 +325,7 @@ def test_two_photos_of_one_stem_no_photos_and_no_folder_are_refused(photos: Path
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no .*\.jpg.* file in it"):
         run(tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(UserError, match="take two folders"):
+    with pytest.raises(UserError, match="use two folders"):
         (photos / "coffee.jpg").unlink()
         run(photos, tmp_path / "out", gray=tmp_path / "out")
 
