@@ -145,8 +145,8 @@ class RestorationNetwork(Network):
         img_channel: channels of the image.
         size_rule: which sizes need no padding, and how others are padded.
         feature_points: see `FeaturePoint`.
-        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally unless told
-            otherwise; None pools globally.
+        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally by default;
+            None pools globally.
     """
 
     gives: Gives = "image"

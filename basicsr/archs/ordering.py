@@ -9,7 +9,7 @@ from basicsr.archs.base import Network
 
 
 class OrderingNetwork(Network):
-    """Two frames of a clip -> a score whose sign says which of them came first.
+    """Two frames of a clip -> a score whose sign tells which of them came first.
 
     ``forward`` takes (B, 6, H, W), two RGB frames concatenated by channel, of any size, and returns scores
     (B,). Scores of at least 0 are the canonical side. A trained network gives a pair and the swapped pair

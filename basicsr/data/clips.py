@@ -32,7 +32,7 @@ Reading = Literal["metadata", "stored"]
 
 @dataclass(frozen=True)
 class TossedFrames:
-    """Frames of clips, some of which come in either direction, by a coin tossed anew in each epoch.
+    """Frames of clips, some of which come in either direction, by a coin tossed again in each epoch.
 
     Args:
         frames: field of the frames in the known direction.

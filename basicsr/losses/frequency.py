@@ -36,7 +36,7 @@ class FrequencyLoss(ReducedLoss):
             pred, target: (B, C, H, W).
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: if the shapes differ.
         """
         return self.loss_weight * self.reduce(spectral_difference(pred, target))
 
@@ -48,7 +48,7 @@ def spectral_difference(pred: Tensor, target: Tensor) -> Tensor:
         pred, target: (B, C, H, W).
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     # The transform is linear: that of the difference is the difference.
     return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs()

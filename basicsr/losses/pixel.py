@@ -103,7 +103,7 @@ class PixelLoss(ReducedLoss):
             weight: broadcasts to their shape, e.g. (B, 1, H, W).
 
         Raises:
-            ValueError: the shapes do not fit.
+            ValueError: if the shapes do not fit.
         """
         penalty = self.penalty(difference(pred, target))
         return self.loss_weight * self.reduce(weighted(penalty, weight))
@@ -199,7 +199,7 @@ class PSNRLoss(ReducedLoss):
             weight: of the squared errors; broadcasts to (B, 3, H, W), with ``toY`` to (B, 1, H, W).
 
         Raises:
-            ValueError: the shapes do not fit.
+            ValueError: if the shapes do not fit.
         """
         error = difference(pred, target)
         if self.luma is not None:

@@ -105,7 +105,7 @@ def calculate_flow_error(restored: Array, gt: Array) -> list[float]:
         restored, gt: (T, H, W, 3) uint8, or float in [0, 1].
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     _require_alike(restored, gt)
     found = _flows(restored), _flows(restored[::-1])
@@ -129,7 +129,7 @@ def better_direction(
         judge: two frames -> value.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     _require_alike(restored, gt)
     there, back = (

@@ -2,7 +2,7 @@
 
 ``scores`` and ``swapped`` (P,) are its scores for the mirror pairs of a clip, outermost first, and for the
 swapped pairs. *Hit*: a pair and the swapped pair lie on different sides. *Con*: all pairs of a clip lie on
-one side. Neither means anything alone: a constant answer has con 1 and hit 0, a coin toss hit 1/2 and con 1/4
+one side. Neither is meaningful alone: a constant answer has con 1 and hit 0, a coin toss hit 1/2 and con 1/4
 (with three pairs), and any antisymmetric score has hit 1.
 """
 

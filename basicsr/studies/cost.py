@@ -82,7 +82,7 @@ def cost_of(config: Config, size: tuple[int, int], record: Path) -> tuple[Place,
 
 @torch.no_grad()
 def measure(net: RestorationNetwork, height: int, width: int) -> Cost:
-    """The cost of a network, where it is, on an image of this size."""
+    """The cost of a network, on its device, for an image of this size."""
     inputs = net.example_inputs(height, width)
     # attention as plain products, since the counter does not support the fused one on CPUs
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):

@@ -99,7 +99,7 @@ def complete_background(image: Tensor, hole: Tensor) -> Tensor:
 
     Args:
         image: (C, H, W).
-        hole: bool (H, W); pixels beside it are not trusted either, but stay.
+        hole: bool (H, W); pixels next to it are not used either, but are kept.
     """
     known = 1 - _widened(hole)[None].to(image.dtype)
     return torch.where(hole, _around(image * known, known), image)

@@ -92,7 +92,7 @@ PresetName = Literal["sbdd", "gopro", "realistic"]
 # Published: SBDD_NU_mob5_gamma22_ill_aug_2up, but lossless and rounded.
 _SBDD = Preset(illumination=(1.0, 3.0))
 
-# An action camera on the move, 7 to 13 frames of 240 a second: short, mild, nearly straight and uniform.
+# A moving action camera, 7 to 13 frames at 240 per second: short, mild, nearly straight and uniform.
 _GOPRO = Preset(
     exposure=(7 / 240, 13 / 240),
     objects=(0, 2),

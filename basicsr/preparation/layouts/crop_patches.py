@@ -123,7 +123,7 @@ def crop_folder(
 ) -> CropCount:
     """Crop every image below a folder, which may hold photos or label maps; see `crop_split`.
 
-    ``windows.relabel`` says that they are label maps.
+    ``windows.relabel`` means that they are label maps.
     """
     require_outside(output, source)
     storage = DiskStorage(source, (*READABLE, ".npz"))

@@ -116,7 +116,7 @@ def record_kind(target: Path, name: str, kind: str) -> list[str]:
     """Record in ``layout.json`` that ``target`` is made from images of this kind; returns all kinds.
 
     Raises:
-        UserError: the file is there and is no such record.
+        UserError: if the file exists and is not such a record.
     """
     kinds = sorted({*recorded_kinds(target), kind})
     made_of = with_checksum({"dataset": name, "kinds": kinds})
@@ -128,7 +128,7 @@ def recorded_kinds(target: Path) -> list[str]:
     """The kinds that `record_kind` has recorded for ``target``.
 
     Raises:
-        UserError: the file is there and is no such record.
+        UserError: if the file exists and is not such a record.
     """
     record = target / RECORD
     if not record.is_file():

@@ -135,7 +135,7 @@ def _listed_pairs(list_file: Path, camera: str) -> list[Pair]:
     ]
     if missing:
         count = f"{len(missing)} of the files it lists are missing, the first is {missing[0]}"
-        raise UserError(f"{list_file}: {count}; unpack the images beside the list")
+        raise UserError(f"{list_file}: {count}; unpack the images next to the list")
     return list(pairs.values())
 
 

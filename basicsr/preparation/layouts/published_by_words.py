@@ -102,7 +102,7 @@ def splits_by_words(name: RainSet | NoiseSet, folder: Path) -> Splits:
     | Rain200L, Rain200H | ``norain-5.png``, ``norain-5x2.png``; older ones ``norain-5.png``, ``rain-5.png`` |
     | Rain1400 (DDN) | ``901.jpg``, ``901_1.jpg`` .. ``901_14.jpg`` |
     | DID | the same in both folders; for halves of one picture see `halved_pictures` |
-    | CityscapesRain100, 200 | the same; folders as rain-rendering writes them, beside Cityscapes' own |
+    | CityscapesRain100, 200 | the same; folders as rain-rendering writes them, next to Cityscapes' own |
     | SIDD | the same in both folders, or ``.._GT_SRGB_010.PNG``, ``.._NOISY_SRGB_010.PNG`` |
     | SenseNoise | the same in both folders, or ``.._gt``, ``.._noisy``: a guess, its release was not seen |
 
