@@ -1,4 +1,4 @@
-"""The contract of networks: what each says of itself, and training, restoring and exporting rely on."""
+"""The contract of networks: what each declares, for training, restoring and exporting to rely on."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Gives = Literal["image", "clip"]
 Block = dict[str, Any]
 
 # Peak of a convolutional network's forward pass without gradients: about 40 bytes for each pixel and channel
-# at full resolution (measured on NAFNet of width 16 to 64, local pooling included), and something to spare.
+# at full resolution (measured on NAFNet of width 16 to 64, local pooling included), with some margin.
 _BYTES_PER_CHANNEL = 48
 
 
 @dataclass(frozen=True)
 class FeaturePoint:
-    """A place inside a network whose features others may read or change.
+    """A module inside a network whose features other code may read or change.
 
     Args:
-        name: of the module, as in ``net.get_submodule(name)``; it runs once in a pass, in the order of the
-            points, and its output (B, C, H, W) are the features.
+        name: of the module, as in ``net.get_submodule(name)``. Modules run once per pass, in the order of the
+            points, and the features are their outputs (B, C, H, W).
         channels: of the features.
         reduction: how many times smaller than the image each side of the features is.
     """
@@ -44,19 +44,19 @@ class FeaturePoint:
 
 
 class Network(nn.Module):
-    """What every registered network says of itself, whatever goes in and comes out.
+    """What every registered network declares, whatever its inputs and outputs.
 
-    Building, loading, training, averaging and saving ask for no more. Networks that restore images are
-    `RestorationNetwork`; others say by a class of their own what they give, see
+    Building, loading, training, averaging and saving need nothing else. Networks that restore images derive
+    from `RestorationNetwork`; others have their own base class for what they return, see
     `basicsr.archs.ordering.OrderingNetwork`.
 
     Attributes:
-        normalization: of the images that ``forward`` takes; None where nobody has said it.
+        normalization: of the images that ``forward`` takes; None if unknown.
         published_normalization: of the images that its published weights were trained on.
-        block: that builds it; `build_network` sets it.
-        wraps: name of the option that is the block of a network inside; None where there is none.
-        needs_state: whether it is built of its weights: the constructor takes them by name as ``state``, and
-            loads them. Such a network is tested and restores, and is not trained.
+        block: the options that it was built from; set by `build_network`.
+        wraps: name of the option that holds the block of an inner network; None if there is none.
+        needs_state: whether it is built from its weights: the constructor takes them by name as ``state``,
+            and loads them. Such a network can be tested and can restore, but is not trained.
     """
 
     normalization: Normalization | None = None
@@ -76,25 +76,25 @@ class Network(nn.Module):
         return any(isinstance(module, LocalAvgPool2d) for module in self.modules())
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
-        """The options of a network with these weights, read from their names and shapes.
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        """The options of a network with these weights, derived from their names and shapes.
 
-        What has no weights (local pooling, mask value, dropout) is left at its default. None where they are
-        of another network, or of one that must be described.
+        Options without weights (local pooling, mask value, dropout) are left at their defaults. None if the
+        weights belong to another network, or do not determine its options.
 
         Args:
-            extra_channel: input channels that a network around this one adds behind its inputs.
+            extra_channel: input channels that a network around this one appends to its inputs.
         """
         return None
 
     @classmethod
     def completed(cls, options: Block, state: Mapping[str, Tensor]) -> Block:
-        """Options that a weight file names, with those that its writer had another default for."""
+        """Options from a weight file, completed by those whose default was different when it was written."""
         return options
 
     @classmethod
     def with_pooling(cls, options: Block, local: bool) -> Block | None:
-        """The block of the same network with local or global pooling; None where there is no such network.
+        """The block of the same network with local or global pooling; None if there is no such network.
 
         Args:
             options: of this class.
@@ -102,22 +102,22 @@ class Network(nn.Module):
         return None if local else {"type": cls.__name__, **options}
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Weights as this network names and shapes them, from a file that may have them as published.
+        """Weights with the names and shapes of this network, from a file that may have the published ones.
 
         Args:
-            state: without what stands before all names (``module.``).
+            state: without a prefix common to all names (``module.``).
         """
         return state
 
     def weights_facts(self) -> WeightsFacts:
-        """What belongs to the weights that it has, but for `normalization`; see `facts_of`."""
+        """The facts that belong to its current weights, except `normalization`; see `facts_of`."""
         return WeightsFacts()
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-        """Run as loaded weights have to be run.
+        """Configure the network as the loaded weights require.
 
         Args:
-            facts: None for a file from elsewhere, which has none: its weights are taken for published ones.
+            facts: None for a file from elsewhere, which has none: its weights are treated as published ones.
             loaded: names of the weights that were loaded.
 
         Returns:
@@ -130,22 +130,23 @@ class RestorationNetwork(Network):
     """Degraded image in, restored image (or clip) out, for images of any size.
 
     ``forward`` takes the image inputs (B, C, H, W), concatenated by channel in the order of `image_inputs`,
-    then label maps (B, H, W) where `takes_labels`. It returns the final image (B, C, H, W), or the clip
-    (B, T, C, H, W), not clamped; it pads and crops by itself. Whoever restores, tiles, exports or judges asks
-    for no more. What a loss may want besides is in `stages`.
+    then label maps (B, H, W) if `takes_labels`. It returns the final image (B, C, H, W), or the clip
+    (B, T, C, H, W), not clamped; it pads and crops internally. Restoring, tiling, exporting and evaluating
+    need nothing else. Further outputs for losses are in `stages`.
 
-    A subclass gives what differs from the defaults here, and at least `forward` and `img_channel`.
+    A subclass defines at least `forward` and `img_channel`, and whatever differs from the defaults here.
 
     Attributes:
         gives: whether ``forward`` returns an image or a clip.
-        image_inputs: fields of a sample that make the first argument of ``forward``; the image comes first.
+        image_inputs: fields of a sample that make up the first argument of ``forward``; the image comes
+            first.
         takes_labels: whether ``forward`` takes label maps as second argument.
-        stage_names: what `stages` returns.
+        stage_names: keys of what `stages` returns.
         img_channel: channels of the image.
-        size_rule: what sizes run without padding, and how others are padded.
+        size_rule: which sizes need no padding, and how others are padded.
         feature_points: see `FeaturePoint`.
-        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally unless told
-            otherwise; None pools globally.
+        local_train_size: (1, C, H, W) of the training crops of a class whose blocks pool locally by default;
+            None pools globally.
     """
 
     gives: Gives = "image"
@@ -158,13 +159,13 @@ class RestorationNetwork(Network):
     local_train_size: ClassVar[tuple[int, int, int, int] | None] = None
 
     def stages(self, *inputs: Tensor) -> dict[str, Any]:
-        """Everything that a loss may want, by the names of `stage_names`: at least ``restored``.
+        """Everything that a loss may use, by the names of `stage_names`: at least ``restored``.
 
-        A stage of images at several scales is called ``scales``: (B, C, H / 2^k, W / 2^k) each, finest first,
-        of the padded image.
+        A stage with images at several scales is called ``scales``: (B, C, H / 2^k, W / 2^k) each, finest
+        first, for the padded image.
 
         Args:
-            inputs: as of ``forward``.
+            inputs: as for ``forward``.
         """
         return {"restored": self(*inputs)}
 
@@ -183,27 +184,28 @@ class RestorationNetwork(Network):
 
     @property
     def region_pool(self) -> MaskAveragePool | None:
-        """The pooling over regions; None where there is none.
+        """The pooling over regions; None if there is none.
 
-        ``forward`` of a network that has it takes the means of `region_features` as third argument ``means``,
-        so that a part of an image may know whole regions; see `basicsr.layers.map_unit.MaskAveragePool`.
+        ``forward`` of such a network takes the means of `region_features` as third argument ``means``, so
+        that a part of an image can use the means of whole regions; see
+        `basicsr.layers.map_unit.MaskAveragePool`.
         """
         return None
 
     def region_features(self, image: Tensor) -> Tensor:
-        """Padded image inputs (B, C, H, W) -> what `region_pool` averages over regions (B, C, H, W).
+        """Padded image inputs (B, C, H, W) -> the features that `region_pool` averages (B, C, H, W).
 
-        A value depends on pixels that are at most `basicsr.layers.map_unit.HALO` away.
+        A value depends only on pixels at most `basicsr.layers.map_unit.HALO` away.
         """
         raise NotImplementedError(f"{type(self).__name__} pools no regions")
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Memory that ``forward`` takes at its peak without gradients, for each pixel of the image."""
+        """Peak memory of ``forward`` without gradients, in bytes per pixel of the image."""
         first = next((module for module in self.modules() if isinstance(module, nn.Conv2d)), None)
         return _BYTES_PER_CHANNEL * (32 if first is None else first.out_channels)
 
-    def localise(self, train_size: tuple[int, int, int, int] | None) -> None:
+    def localize(self, train_size: tuple[int, int, int, int] | None) -> None:
         """Pool over windows of 1.5 times ``train_size`` (TLC); None is `local_train_size`, or global."""
         train_size = train_size or self.local_train_size
         if train_size is not None:
@@ -211,18 +213,18 @@ class RestorationNetwork(Network):
 
 
 def facts_of(net: Network) -> WeightsFacts:
-    """What belongs to the weights of a network."""
+    """The facts that belong to the weights of a network."""
     return msgspec.structs.replace(net.weights_facts(), normalization=net.normalization)
 
 
 def adopt_facts(net: Network, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
-    """Make a network run as its loaded weights have to be.
+    """Configure a network as its loaded weights require.
 
     Args:
-        facts, loaded: as of `Network.adopt_weights_facts`.
+        facts, loaded: as for `Network.adopt_weights_facts`.
 
     Returns:
-        A line for the log; empty where there is nothing to say.
+        A line for the log; empty if there is nothing to report.
     """
     lines = [net.adopt_weights_facts(facts, loaded)]
     net.normalization = facts.normalization if facts is not None else net.published_normalization
@@ -232,13 +234,13 @@ def adopt_facts(net: Network, facts: WeightsFacts | None, loaded: Collection[str
 
 
 def build_network(block: Block, where: str = "network") -> Network:
-    """The network of a block with its ``type``, new.
+    """Build a new network from a block with its ``type``.
 
     Args:
         where: place of the block in an option file, for errors.
 
     Raises:
-        OptionError: with all mistakes in the block.
+        OptionError: lists all mistakes in the block.
     """
     name, options = split_type(block)
     mistakes = Mistakes()
@@ -246,7 +248,7 @@ def build_network(block: Block, where: str = "network") -> Network:
     if mistakes.lines:
         raise OptionError(where, mistakes.lines)
     if network_class(name).needs_state:
-        what = f"required by {name}, but not given; it is built of its weights"
+        what = f"required by {name}, but not given; it is built from its weights"
         raise OptionError(where, [f"{where}.weights: {what}"])
     try:
         net: Network = ARCHS.build(name, options)
@@ -257,57 +259,57 @@ def build_network(block: Block, where: str = "network") -> Network:
 
 
 def network_class(name: str) -> type[Network]:
-    """The class of a registered name.
+    """The class registered under a name.
 
     Raises:
-        OptionError: there is none, or it does not keep the contract.
+        OptionError: if there is none, or it does not meet the contract.
     """
     entry = ARCHS[name]
     if not (isinstance(entry, type) and issubclass(entry, Network)):
-        what = f"'{name}' of {entry.__module__} is no Network"
+        what = f"'{name}' of {entry.__module__} is not a Network"
         hint = "derive it from RestorationNetwork of basicsr.archs.base"
         raise OptionError("network", [f"network: {what}; {hint}"])
     return entry
 
 
 def require_restoring(net: Network, where: str) -> RestorationNetwork:
-    """The network, where it restores images.
+    """Return the network if it restores images.
 
     Args:
         where: file or option that it comes from, for the error.
 
     Raises:
-        UserError: it gives something else.
+        UserError: if it returns something else.
     """
     if not isinstance(net, RestorationNetwork):
-        what = f"{type(net).__name__} restores no images"
-        raise UserError(f"{where}: {what}; take the weights of a network that does")
+        what = f"{type(net).__name__} does not restore images"
+        raise UserError(f"{where}: {what}; use the weights of a network that does")
     return net
 
 
-def recognisable() -> Iterator[type[Network]]:
-    """The classes that know their weights, in the order of their names."""
+def recognizable() -> Iterator[type[Network]]:
+    """The classes that can recognize their weights, in the order of their names."""
     for name in ARCHS.names():
         entry = network_class(name)
-        if "recognise" in vars(entry):
+        if "recognize" in vars(entry):
             yield entry
 
 
-def recognise(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
-    """The block of the network with these weights; None where no network knows them.
+def recognize(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    """The block of the network with these weights; None if no network recognizes them.
 
     Args:
-        extra_channel: see `Network.recognise`.
+        extra_channel: see `Network.recognize`.
     """
-    for entry in recognisable():
-        options = entry.recognise(state, extra_channel)
+    for entry in recognizable():
+        options = entry.recognize(state, extra_channel)
         if options is not None:
             return {"type": entry.__name__, **options}
     return None
 
 
 def changed(block: Block, changes: Mapping[str, Any]) -> Block:
-    """A block with some options changed; those of a network inside are changed one by one.
+    """A block with some options changed; those of an inner network are changed one by one.
 
     Args:
         block: with its ``type``.
@@ -321,7 +323,7 @@ def changed(block: Block, changes: Mapping[str, Any]) -> Block:
 
 
 def innermost(block: Block) -> Block:
-    """The block of the network inside all wrappers; of a network that wraps nothing, its own."""
+    """The block of the network inside all wrappers; for a network that wraps nothing, its own."""
     inside = network_class(block["type"]).wraps
     return block if inside is None else innermost(block[inside])
 
@@ -335,9 +337,9 @@ def changed_inside(block: Block, changes: Mapping[str, Any]) -> Block:
 
 
 def pooled(block: Block, local: bool) -> Block | None:
-    """The block of the same network with local or global pooling; of a wrapper, of the network inside.
+    """The block of the same network with local or global pooling; for a wrapper, that of the inner network.
 
-    None where there is no such network.
+    None if there is no such network.
     """
     name, options = split_type(block)
     entry = network_class(name)

@@ -29,7 +29,7 @@ class BaselineBlock(nn.Module):
         channels: of input and output.
         dw_expand: widening of the depth-wise half.
         ffn_expand: widening of the feed-forward half.
-        drop_out_rate: dropout behind each half.
+        drop_out_rate: dropout after each half.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Baseline(RestorationUNet):
         dw_expand: widening of the depth-wise half of a block.
         ffn_expand: widening of the feed-forward half of a block.
         drop_out_rate: dropout inside blocks.
-        extra_channel: further input channels behind the image.
+        extra_channel: further input channels after the image.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
-        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
-            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
-            here.
+        padding: of images whose sides are not multiples of 2^levels: ``edge`` repeats the last row and
+            column, ``zeros`` adds black. null follows the weights: zeros for published ones, edge for those
+            trained here.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Baseline(RestorationUNet):
         super().__init__(
             block, img_channel, extra_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums, padding
         )
-        self.localise(train_size)
+        self.localize(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         attention = next((name for name in state if name.endswith(ATTENTION)), None)
         if found is None or found[1] or attention is None:

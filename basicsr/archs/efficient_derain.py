@@ -1,4 +1,4 @@
-"""EfficientDerain, which filters each pixel with a kernel of its own.
+"""EfficientDerain, which filters each pixel with its own kernel.
 
 Source: Guo et al., "EfficientDeRain: Learning Pixel-wise Dilation Filtering for High-Efficiency Single-Image
 Deraining" (AAAI 2021, arXiv 2009.09238).
@@ -33,7 +33,7 @@ class ConvBlock(nn.Module):
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels, out_channels):
             layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=True)]
-        self.conv1 = nn.Sequential(*layers)  # name of the published weights
+        self.conv1 = nn.Sequential(*layers)  # name as in the published weights
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
@@ -42,7 +42,7 @@ class ConvBlock(nn.Module):
 
 @ARCHS.register
 class EfficientDerain(RestorationNetwork):
-    """A U-Net that predicts a kernel for each pixel and color; the image, filtered with them, is restored.
+    """A U-Net that predicts a kernel for each pixel and channel, and filters the image with them.
 
     The same kernels are applied at dilations 1 to 4, and a convolution merges the four images.
 
@@ -50,10 +50,10 @@ class EfficientDerain(RestorationNetwork):
         img_channel: channels of the image.
         width: channels at full resolution, doubled at each of the first three levels down.
         kernel_size: of the predicted kernels, odd.
-        extra_channel: further input channels behind the image; only the image is filtered.
+        extra_channel: further input channels after the image; only the image is filtered.
 
     Raises:
-        ValueError: ``kernel_size`` is even.
+        ValueError: if ``kernel_size`` is even.
     """
 
     size_rule = SizeRule(16)
@@ -67,7 +67,7 @@ class EfficientDerain(RestorationNetwork):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size {kernel_size} is even; take {kernel_size + 1}")
+            raise ValueError(f"kernel_size {kernel_size} is even; use {kernel_size + 1}")
         self.img_channel, self.in_channels, self.width = img_channel, img_channel + extra_channel, width
         predicted = img_channel * kernel_size**2
         one, two, four, eight = (width * times for times in (1, 2, 4, 8))
@@ -113,12 +113,12 @@ class EfficientDerain(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # Largest while the first block runs or, with few features, when kernels are enlarged; measured.
+        # The peak is in the first block or, with few features, when kernels are enlarged; measured.
         images = (2 + 2 * len(DILATIONS)) * 4 * self.img_channel
         return max(22 * self.width, 12 * self.outc.out_channels) + images
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first, last = convolution(state, "conv1.conv1.0.weight"), convolution(state, "conv_final.weight")
         predicted = convolution(state, "outc.weight")
         if not first or not last or not predicted or first[1] - last[0] != extra_channel:
@@ -128,5 +128,5 @@ class EfficientDerain(RestorationNetwork):
 
 
 def _doubled(features: Tensor) -> Tensor:
-    """Twice as high and wide."""
+    """Twice the height and width."""
     return functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)

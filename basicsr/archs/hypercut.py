@@ -29,16 +29,16 @@ _SMALLEST = 33
 
 @ARCHS.register
 class HyperCUTNet(OrderingNetwork):
-    """Two frames become a vector d; on which side of a fixed hyperplane it lies says their order.
+    """Maps two frames to a vector d; its side of a fixed hyperplane tells their order.
 
     Args:
         out_dim: length of d, and channels of the residual blocks.
         width: channels at full resolution; doubled at each level down until they are ``out_dim``.
         num_blocks: residual blocks.
-        compat: what the published weights were trained with, and what is meant. ``published``: the
+        compat: ``published`` is what the published weights were trained with: the
             activations of the stem pass negative values on unchanged, and the offset b of the plane is added
-            to each of its coefficients, h(d) = sum_i d_i (w_i + b). ``mended``: leaky ReLU of slope 0.2, and
-            h(d) = w . d + b.
+            to each of its coefficients, h(d) = sum_i d_i (w_i + b). ``mended`` is what was intended: leaky
+            ReLU of slope 0.2, and h(d) = w . d + b.
     """
 
     published_normalization = IMAGENET
@@ -57,7 +57,7 @@ class HyperCUTNet(OrderingNetwork):
         self.hyperplane = _Hyperplane(out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pairs of frames (B, 6, H, W), normalised -> scores (B,)."""
+        """Pairs of frames (B, 6, H, W), normalized -> scores (B,)."""
         scores: Tensor = self.hyperplane(self.features(x), self.compat)
         return scores
 
@@ -67,7 +67,7 @@ class HyperCUTNet(OrderingNetwork):
         return features
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "f_func.model.1.weight")
         plane = state.get("hyperplane.hyperplane")
         if extra_channel or first[1:] != (6, 7, 7) or plane is None:
@@ -88,8 +88,8 @@ class _Encoder(nn.Module):
             after = min(width * 2 ** (level + 1), out_dim)
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(slope)]
         assert len(layers) == _STEM
-        # OrderingLoss has a saddle where all scores are 0. Scores that start small take thousands of steps to
-        # leave it, so the stem starts with features as large as frames are.
+        # OrderingLoss has a saddle point where all scores are 0. Scores that start small take thousands of
+        # steps to leave it, so the stem starts with features as large as the frames.
         for layer in layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=slope)

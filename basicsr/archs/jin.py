@@ -1,4 +1,4 @@
-"""Seven frames from one blurred photo, from the one in the middle outwards.
+"""Seven frames from one blurred photo, from the middle frame outwards.
 
 Jin et al., "Learning to Extract a Video Sequence from a Single Motion-Blurred Image" (CVPR 2018). In HyperCUT
 the four networks are trained together, from scratch.
@@ -19,9 +19,9 @@ from basicsr.utils.registry import ARCHS
 
 FRAMES = 7
 
-_CENTRE_SCALE = 4  # sides of the blocks of pixels that become channels
+_CENTER_SCALE = 4  # sides of the blocks of pixels that become channels
 _SIDE_SCALE = 5
-# The published file of each network names its weights without saying which of the four it is.
+# The weight names in the published file of a network do not tell which of the four it is.
 _PUBLISHED = {
     "f35": ("generateFrame3.", "generateFrame5."),
     "f26": ("generateFrame2_6.",),
@@ -31,20 +31,20 @@ _PUBLISHED = {
 
 @ARCHS.register
 class Jin(RestorationNetwork):
-    """Four networks in a row: frame 4 of the photo, then 3 and 5, 2 and 6, 1 and 7 of it and what is known.
+    """Four networks in a row: frame 4 from the photo, then 3 and 5, 2 and 6, 1 and 7, also from known frames.
 
-    The three colours go through the same layers one by one, here as a batch of three times as many. A photo
-    whose sides are no multiples of 20 is padded by reflection.
+    The three color channels go through the same layers separately, here as a batch three times as large. A
+    photo whose sides are not multiples of 20 is padded by reflection.
 
     Args:
-        centre_width: channels of the network of frame 4.
+        center_width: channels of the network of frame 4.
         side_width: channels of the others, a multiple of 4.
-        centre_blocks: blocks before and behind the dilated ones in the network of frame 4.
+        center_blocks: blocks before and after the dilated ones in the network of frame 4.
         near_blocks: the same in that of frames 3 and 5.
         far_blocks: the same in those of frames 2, 6 and 1, 7.
-        centre_global: channels of the layers of frame 4 that see three colours.
+        center_global: channels of the layers of frame 4 that see all three colors.
         side_global: the same of the others.
-        start_at_input: begin training with each frame the photo itself: the last layers start at zero. The
+        start_at_input: start training with each frame equal to the photo: the last layers start at zero. The
             published networks start at random, far from any photo.
     """
 
@@ -52,19 +52,19 @@ class Jin(RestorationNetwork):
 
     def __init__(
         self,
-        centre_width: Count = 144,
+        center_width: Count = 144,
         side_width: Count = 128,
-        centre_blocks: Count = 3,
+        center_blocks: Count = 3,
         near_blocks: Count = 4,
         far_blocks: Count = 2,
-        centre_global: Count = 64,
+        center_global: Count = 64,
         side_global: Count = 32,
         start_at_input: bool = False,
     ) -> None:
         super().__init__()
         if side_width % 4:
             raise ValueError(f"side_width {side_width}: must be a multiple of 4")
-        self.f4 = _Centre(centre_width, centre_blocks, centre_global)
+        self.f4 = _Center(center_width, center_blocks, center_global)
         self.f35 = nn.ModuleDict(
             {f"generateFrame{number}": _Side(side_width, near_blocks, side_global) for number in (3, 5)}
         )
@@ -72,11 +72,11 @@ class Jin(RestorationNetwork):
         self.f17 = nn.ModuleDict({"generateFrame1_7": _Side(side_width, far_blocks, side_global)})
         if start_at_input:
             for module in self.modules():
-                if isinstance(module, _Colours):
+                if isinstance(module, _Colors):
                     nn.init.zeros_(module.conv3.weight)
-        self.size_rule = SizeRule(_CENTRE_SCALE * _SIDE_SCALE, "reflect")
-        self._width = max(centre_width / _CENTRE_SCALE**2, side_width / _SIDE_SCALE**2)
-        self.feature_points = (FeaturePoint("f4.GlobalGrad", centre_global, 1),)
+        self.size_rule = SizeRule(_CENTER_SCALE * _SIDE_SCALE, "reflect")
+        self._width = max(center_width / _CENTER_SCALE**2, side_width / _SIDE_SCALE**2)
+        self.feature_points = (FeaturePoint("f4.GlobalGrad", center_global, 1),)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> frames 1 to 7, (B, 7, 3, H, W), not clamped."""
@@ -92,27 +92,27 @@ class Jin(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # measured: three colours, each of some 25 copies of the features of a block
+        # measured: for each of three colors, about 25 copies of the features of a block
         return int(4 * 3 * 25 * self._width) + 4 * 3 * FRAMES
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
-        centre = convolution(state, "f4.conv1_B.weight")
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        center = convolution(state, "f4.conv1_B.weight")
         side = convolution(state, "f35.generateFrame3.conv1_B.weight")
-        if extra_channel or centre[1:] != (_CENTRE_SCALE**2, 5, 5) or side[1:] != (_SIDE_SCALE**2, 5, 5):
+        if extra_channel or center[1:] != (_CENTER_SCALE**2, 5, 5) or side[1:] != (_SIDE_SCALE**2, 5, 5):
             return None
         return {
-            "centre_width": centre[0],
+            "center_width": center[0],
             "side_width": 2 * side[0],
-            "centre_blocks": count_children(state, "f4.LocalGrad1"),
+            "center_blocks": count_children(state, "f4.LocalGrad1"),
             "near_blocks": count_children(state, "f35.generateFrame3.LocalGrad1"),
             "far_blocks": count_children(state, "f26.generateFrame2_6.LocalGrad1"),
-            "centre_global": convolution(state, "f4.conv2.weight")[0],
+            "center_global": convolution(state, "f4.conv2.weight")[0],
             "side_global": convolution(state, "f35.generateFrame3.conv2.weight")[0],
         }
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Also the file of one of the four networks alone, and without the ordering network of the loss."""
+        """Also accepts a file with one of the four networks only; drops the ordering network of the loss."""
         state = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
         if any(name.startswith("f4.") for name in state):
             return state
@@ -124,7 +124,7 @@ def _owner(name: str) -> str:
 
 
 class _Block(nn.Module):
-    """x + 1x1(x) + 3x3(3x3(x)), each behind an instance norm and ReLU.
+    """x + 1x1(x) + 3x3(3x3(x)), each after an instance norm and ReLU.
 
     Args:
         dilations: of the two convolutions with 3x3 weights.
@@ -147,7 +147,7 @@ class _Block(nn.Module):
 
 
 class _Change(nn.Module):
-    """1x1(x) + 3x3(x), each behind an instance norm and ReLU; from some channels to others."""
+    """1x1(x) + 3x3(x), each after an instance norm and ReLU; changes the number of channels."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -160,8 +160,8 @@ class _Change(nn.Module):
         return result
 
 
-class _Colours(nn.Module):
-    """The layers that see three colours: (B, 3, H, W) -> (B, 3, H, W)."""
+class _Colors(nn.Module):
+    """The layers that see all three colors: (B, 3, H, W) -> (B, 3, H, W)."""
 
     def __init__(self, width: int, middle: nn.Module) -> None:
         super().__init__()
@@ -175,12 +175,12 @@ class _Colours(nn.Module):
         return result
 
 
-class _Centre(_Colours):
+class _Center(_Colors):
     """Frame 4 of a photo whose sides are multiples of 4."""
 
-    def __init__(self, width: int, blocks: int, colours: int) -> None:
-        super().__init__(colours, _Block(colours))
-        pixels = _CENTRE_SCALE**2
+    def __init__(self, width: int, blocks: int, colors: int) -> None:
+        super().__init__(colors, _Block(colors))
+        pixels = _CENTER_SCALE**2
         self.conv1_B = nn.Conv2d(pixels, width, 5, padding=2, bias=False)
         self.LocalGrad1 = _blocks(width, [(1, 1)] * blocks)
         self.LocalGrad2 = _blocks(width, [(1, 2), (2, 4), (4, 8)])
@@ -191,7 +191,7 @@ class _Centre(_Colours):
         )
 
     def forward(self, blur: Tensor) -> Tensor:
-        pixels = _as_batch(blur, _CENTRE_SCALE)
+        pixels = _as_batch(blur, _CENTER_SCALE)
         features, total = self.conv1_B(pixels), pixels
         for grad, fuse in (
             (self.LocalGrad1, self.fuse1),
@@ -201,14 +201,14 @@ class _Centre(_Colours):
         ):
             features = grad(features)
             total = total + fuse(features)
-        return self.join(_as_colours(total, _CENTRE_SCALE)) + blur
+        return self.join(_as_colors(total, _CENTER_SCALE)) + blur
 
 
-class _Side(_Colours):
-    """What a frame differs by from a neighbour; sides are multiples of 5."""
+class _Side(_Colors):
+    """The difference of a frame from its neighbor; sides are multiples of 5."""
 
-    def __init__(self, width: int, blocks: int, colours: int) -> None:
-        super().__init__(colours, _Change(colours, colours))
+    def __init__(self, width: int, blocks: int, colors: int) -> None:
+        super().__init__(colors, _Change(colors, colors))
         pixels = _SIDE_SCALE**2
         self.conv1_B = nn.Conv2d(pixels, width // 2, 5, padding=2, bias=False)
         self.conv1_S1, self.conv1_S2 = (
@@ -219,12 +219,12 @@ class _Side(_Colours):
         self.LocalGrad3 = _blocks(width, [(1, 1)] * blocks)
         self.fuse1, self.fuse2, self.fuse3 = (nn.Sequential(_Change(width, pixels)) for _ in range(3))
 
-    def forward(self, blur: Tensor, other: Tensor, neighbour: Tensor) -> Tensor:
+    def forward(self, blur: Tensor, other: Tensor, neighbor: Tensor) -> Tensor:
         """
         Args:
-            blur, other, neighbour: the photo and two frames, (B, 3, H, W) each.
+            blur, other, neighbor: the photo and two frames, (B, 3, H, W) each.
         """
-        parts = [_as_batch(image, _SIDE_SCALE) for image in (blur, other, neighbour)]
+        parts = [_as_batch(image, _SIDE_SCALE) for image in (blur, other, neighbor)]
         features = torch.cat(
             [self.conv1_B(parts[0]), self.conv1_S1(parts[1]), self.conv1_S2(parts[2])], dim=1
         )
@@ -236,7 +236,7 @@ class _Side(_Colours):
         ):
             features = grad(features)
             total = total + fuse(features)
-        return self.join(_as_colours(total, _SIDE_SCALE))
+        return self.join(_as_colors(total, _SIDE_SCALE))
 
 
 def _blocks(width: int, dilations: Iterable[tuple[int, int]]) -> nn.Sequential:
@@ -244,19 +244,19 @@ def _blocks(width: int, dilations: Iterable[tuple[int, int]]) -> nn.Sequential:
 
 
 def _norm(channels: int) -> nn.Module:
-    # An instance norm, by the quicker implementation of PyTorch's two, which keeps the memory layout.
+    # An instance norm: the faster of PyTorch's two implementations, which keeps the memory layout.
     return nn.GroupNorm(channels, channels)
 
 
 def _as_batch(image: Tensor, scale: int) -> Tensor:
-    """(B, 3, H, W) -> (3 B, scale^2, H / scale, W / scale): blocks of pixels of one colour."""
+    """(B, 3, H, W) -> (3 B, scale^2, H / scale, W / scale): blocks of pixels of one color."""
     pixels = nn.functional.pixel_unshuffle(image.flatten(0, 1).unsqueeze(1), scale)
     if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
-        # Forward passes are quicker in this layout, which norms keep; backward passes are slower.
+        # Forward passes are faster in this layout, which norms keep; backward passes are slower.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
     return pixels
 
 
-def _as_colours(pixels: Tensor, scale: int) -> Tensor:
-    """What undoes `_as_batch`."""
+def _as_colors(pixels: Tensor, scale: int) -> Tensor:
+    """Undo `_as_batch`."""
     return nn.functional.pixel_shuffle(pixels, scale).squeeze(1).unflatten(0, (-1, 3))

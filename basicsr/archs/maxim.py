@@ -22,7 +22,7 @@ from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
 
-# Of the published networks.
+# As in the published networks.
 _LEVELS = 3
 _SLOPE = 0.2
 
@@ -35,7 +35,7 @@ class PixelConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H / stride, W / stride, out_channels)."""
-        if self.kernel_size == (1, 1):  # as a dense layer it needs no other layout
+        if self.kernel_size == (1, 1):  # a dense layer, which needs no other layout
             return nn.functional.linear(x, self.weight.flatten(1), self.bias)
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
@@ -52,12 +52,12 @@ class Doubled(nn.ConvTranspose2d):
 
 
 class Resized(nn.Module):
-    """Features of another level: resized bilinearly, without aliasing, and projected.
+    """Features of another level: resized bilinearly with antialiasing, and projected.
 
     Args:
         channels: of the features.
         out_channels: of the result.
-        levels_up: how often height and width double; they halve where it is negative.
+        levels_up: how many times height and width double; they halve if it is negative.
     """
 
     def __init__(self, channels: int, out_channels: int, levels_up: int) -> None:
@@ -69,7 +69,7 @@ class Resized(nn.Module):
         """(B, H, W, C) -> (B, H * 2^levels_up, W * 2^levels_up, out_channels)."""
         if self.levels_up < 0:
             return self.conv(shrink(x.permute(0, 3, 1, 2), 2**-self.levels_up).permute(0, 2, 3, 1))
-        x = self.conv(x)  # first: it and the resizing commute, and there are fewer pixels yet
+        x = self.conv(x)  # first, while there are fewer pixels: it commutes with the resizing
         if self.levels_up == 0:
             return x
         larger = nn.functional.interpolate(
@@ -81,8 +81,8 @@ class Resized(nn.Module):
 def shrink(x: Tensor, factor: int) -> Tensor:
     """(B, C, H, W) -> (B, C, H / factor, W / factor): means under triangles ``2 * factor`` wide.
 
-    At the border the part of the triangle inside the image counts. A convolution, since PyTorch's own
-    interpolation without aliasing has no deterministic gradient on CUDA.
+    At the border, only the part of the triangle inside the image counts. A convolution, since PyTorch's own
+    antialiased interpolation has no deterministic gradient on CUDA.
     """
     distance = (torch.arange(2 * factor, device=x.device, dtype=x.dtype) + 0.5 - factor).abs()
     triangle = (1 - distance / factor) / factor
@@ -122,11 +122,11 @@ class CrossGating(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Each channel times a factor that the means of all channels give (squeeze and excitation).
+    """Each channel times a factor computed from the means of all channels (squeeze and excitation).
 
     Args:
         channels: of input and output.
-        reduction: how many times fewer channels there are in between.
+        reduction: how many times fewer channels the hidden layer has.
     """
 
     def __init__(self, channels: int, reduction: int = 4) -> None:
@@ -186,7 +186,7 @@ class LevelBlock(nn.Module):
         in_channels: of all inputs together.
         channels: of the output.
         size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
-        num_blocks: multi-axis MLPs, each with a `ConvAttention` behind it.
+        num_blocks: multi-axis MLPs, each followed by a `ConvAttention`.
     """
 
     def __init__(self, in_channels: int, channels: int, size: int, num_blocks: int) -> None:
@@ -208,7 +208,7 @@ class Encoder(nn.Module):
 
     Args:
         in_channels, channels, size, num_blocks: see `LevelBlock`.
-        takes_earlier: whether features of the stage before are gated in.
+        takes_earlier: whether features of the previous stage are gated in.
     """
 
     def __init__(
@@ -220,10 +220,10 @@ class Encoder(nn.Module):
         self.down = PixelConv(channels, channels, 4, stride=2)
 
     def forward(self, inputs: Sequence[Tensor], earlier: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Inputs (B, H, W, .) -> features (B, H, W, C), and what goes further down (B, H / 2, W / 2, C).
+        """Inputs (B, H, W, .) -> features (B, H, W, C), and input of the next level (B, H / 2, W / 2, C).
 
         Args:
-            earlier: features of the stage before (B, H, W, C), where it takes some.
+            earlier: features of the previous stage (B, H, W, C), if it takes any.
         """
         features = self.block(inputs)
         if self.cross is not None:
@@ -233,12 +233,12 @@ class Encoder(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """The block at the lowest resolution, of dense layers alone.
+    """The block at the lowest resolution, of dense layers only.
 
     Args:
         channels: of input and output.
         size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
-        num_blocks: multi-axis MLPs, each with a `DenseAttention` behind it.
+        num_blocks: multi-axis MLPs, each followed by a `DenseAttention`.
     """
 
     def __init__(self, channels: int, size: int, num_blocks: int) -> None:
@@ -256,11 +256,11 @@ class Bottleneck(nn.Module):
 
 
 class Skip(nn.Module):
-    """What goes from the way down to the way up at one level: features of all levels, and of the one below.
+    """The skip connection at one level: features of all levels, and of the level below.
 
     Args:
         widths: channels of the levels, fine to coarse.
-        level: which.
+        level: index of the level.
         size: side of the groups, see `basicsr.layers.multi_axis.grouped`.
     """
 
@@ -274,7 +274,7 @@ class Skip(nn.Module):
         self.cross = CrossGating(len(widths) * channels, channels, size)
 
     def forward(self, encoded: Sequence[Tensor], below: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the encoders, fine to coarse, and from below -> gated ones, and those for above."""
+        """Features of the encoders, fine to coarse, and from below -> gated features, and those for above."""
         resized = [resize(x) for resize, x in zip(self.resizes, encoded, strict=True)]
         return self.cross(torch.cat(resized, dim=-1), self.up(below))
 
@@ -303,7 +303,7 @@ class Decoder(nn.Module):
 
 
 class SupervisedAttention(nn.Module):
-    """An image of one scale, and features that it has gated for the next stage (after MPRNet).
+    """An image at one scale, and features gated by it for the next stage (after MPRNet).
 
     Args:
         channels: of the features.
@@ -325,7 +325,7 @@ class SupervisedAttention(nn.Module):
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a stage gives to the next: features (B, H, W, C) of each level, fine to coarse."""
+    """What a stage passes to the next: features (B, H, W, C) of each level, fine to coarse."""
 
     encoded: list[Tensor]
     decoded: list[Tensor]
@@ -340,10 +340,10 @@ class Stage(nn.Module):
         widths: channels of the levels, fine to coarse.
         sizes: sides of the groups of the levels and of the bottleneck.
         num_blocks: of each level and of each bottleneck.
-        num_bottlenecks: one behind the other.
-        is_first: whether no stage comes before.
-        images: restored images that it gives, finest first.
-        is_last: whether no stage comes behind, which would take gated features.
+        num_bottlenecks: blocks at the lowest resolution, in sequence.
+        is_first: whether it is the first stage.
+        images: number of restored images that it returns, finest first.
+        is_last: whether it is the last stage, which passes on no gated features.
     """
 
     def __init__(
@@ -359,7 +359,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         levels = range(len(widths))
-        below = [widths[0], *widths]  # channels that come from the level above, on the way down
+        below = [widths[0], *widths]  # channels from the level above, on the way down
         self.inputs = nn.ModuleList(PixelConv(img_channel, width, 3) for width in widths)
         self.fuses = nn.ModuleList(
             CrossGating(width, width, size)
@@ -381,7 +381,7 @@ class Stage(nn.Module):
         self.outputs = nn.ModuleList(PixelConv(width, img_channel, 3) for width in widths[:images] if is_last)
 
     def forward(self, images: Sequence[Tensor], earlier: Earlier | None) -> tuple[list[Tensor], Earlier]:
-        """Degraded images (B, H / 2^k, W / 2^k, C), finest first -> restored ones, and what goes on."""
+        """Degraded images (B, H / 2^k, W / 2^k, C), finest first -> restored images, features to pass on."""
         shallow = [conv(image) for conv, image in zip(self.inputs, images, strict=True)]
         if earlier is not None:
             fused = zip(self.fuses, shallow, earlier.gated, strict=True)
@@ -419,15 +419,15 @@ class MAXIM(RestorationNetwork):
     Args:
         img_channel: channels of the image.
         width: channels at full resolution, doubled at each of two levels down (32 in MAXIM-S).
-        num_stages: stages, each of which takes what the one before made (2 for deraining, 3 for deblurring
-            and denoising).
+        num_stages: stages, each of which refines the result of the previous one (2 for deraining, 3 for
+            deblurring and denoising).
         num_blocks: multi-axis MLPs of each level.
         num_bottlenecks: blocks at the lowest resolution.
         block_size: side of blocks and grid at the first two levels.
         low_block_size: of the third level and of the bottleneck.
-        coarse_images: whether the last stage, too, restores images of all scales, which training compares;
-            published weights that were exported for use lack these layers.
-        padding: of images whose sides do not fit, on all sides. null lets the weights say: reflect for
+        coarse_images: whether the last stage also restores images at all scales, for the training losses;
+            published weights that were exported for inference lack these layers.
+        padding: of images whose sides do not fit, on all sides. null follows the weights: reflect for
             published ones and for networks trained here.
     """
 
@@ -448,7 +448,7 @@ class MAXIM(RestorationNetwork):
         super().__init__()
         if width % 4:
             raise ValueError(
-                f"width {width}: expected a multiple of 4, by which channel attention divides it"
+                f"width {width}: expected a multiple of 4, since channel attention divides it by 4"
             )
         self.img_channel = img_channel
         self.width = width
@@ -476,13 +476,13 @@ class MAXIM(RestorationNetwork):
         return self._cropped(self._scales(x)[-1][0], x)
 
     def stages(self, x: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        """``stage_scales``: of each stage, the first first, the ``scales`` of `RestorationNetwork.stages`."""
+        """``stage_scales``: for each stage in order, the ``scales`` of `RestorationNetwork.stages`."""
         scales = self._scales(x)
         return {"restored": self._cropped(scales[-1][0], x), "stage_scales": scales}
 
     def _scales(self, x: Tensor) -> list[list[Tensor]]:
         padded = self.size_rule.pad(x).permute(0, 2, 3, 1)
-        # Coarser images are every second and every fourth pixel, those next to the middle.
+        # Coarser images are every second and every fourth pixel, those nearest the middle.
         images = [padded, *(padded[:, step // 2 :: step, step // 2 :: step] for step in (2, 4))]
         restored, earlier = [], None
         for unet in self.unets:
@@ -495,11 +495,11 @@ class MAXIM(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Features of three levels are kept for the next stage; measured with 512 x 512 pixels on a CPU."""
+        """Includes features of three levels kept for the next stage; measured at 512x512 pixels on a CPU."""
         return 160 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "unets.0.inputs.0.weight")
         high, low = (
             state.get(f"unets.0.encoders.{level}.block.mlps.0.grid.gate.dense.bias") for level in (0, 2)

@@ -19,19 +19,19 @@ from basicsr.layers.padding import SizeRule
 from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
-# Residual blocks of a level of MIMO-UNet+; nothing else in its weights tells it from MIMO-UNet.
+# Residual blocks per level of MIMO-UNet+; nothing else in its weights distinguishes it from MIMO-UNet.
 _PLUS = 20
 
 
 class ConvLayer(nn.Module):
-    """Convolution that keeps the size, or changes it ``stride`` times, and a ReLU.
+    """Convolution that keeps the size, or changes it by a factor of ``stride``, and a ReLU.
 
     Args:
-        in_channels, out_channels: of it.
-        kernel_size: of a convolution, odd; of a transposed one, even.
+        in_channels, out_channels: of the convolution.
+        kernel_size: odd for a convolution, even for a transposed one.
         stride: how many times smaller the output is, or larger if ``transposed``.
         relu: whether a ReLU follows.
-        transposed: whether it makes the image larger.
+        transposed: whether it enlarges the image.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ResBlock(nn.Module):
 
 
 class ResBlocks(nn.Module):
-    """``num_res`` residual blocks: what a level of encoder or decoder consists of."""
+    """``num_res`` residual blocks: a level of encoder or decoder."""
 
     def __init__(self, channels: int, num_res: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ResBlocks(nn.Module):
 
 
 class ShallowFeatures(nn.Module):
-    """Features of the image at a coarser scale (SCM of the paper); the image itself is among them."""
+    """Features of the image at a coarser scale (SCM in the paper), including the image itself."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ShallowFeatures(nn.Module):
 
 
 class FeatureAttention(nn.Module):
-    """Adds to the features of the encoder what a convolution makes of their product with others (FAM)."""
+    """Adds to the features of the encoder a convolution of their product with other features (FAM)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class FeatureAttention(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Features of all levels, at the size of one, made those of that level (AFF)."""
+    """Fuses the features of all levels, resized to one level, into features of that level (AFF)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -126,17 +126,17 @@ class FeatureFusion(nn.Module):
 
 @ARCHS.register
 class MIMOUNet(RestorationNetwork):
-    """MIMO-UNet. Images of stage ``scales`` have H, H / 2 and H / 4 rows; only losses want the coarser two.
+    """MIMO-UNet. Images of stage ``scales`` have H, H / 2 and H / 4 rows; only losses use the coarser two.
 
     Args:
         img_channel: channels of the image.
         width: channels at full resolution.
         num_res: residual blocks of each level of encoder and decoder.
-        drop_out_rate: share of the channels that is dropped from the fused features in training.
-        extra_channel: further input channels behind the image.
+        drop_out_rate: share of the channels of the fused features that is dropped in training.
+        extra_channel: further input channels after the image.
 
     Raises:
-        ValueError: ``width`` is too small for the channels of the input.
+        ValueError: if ``width`` is too small for the channels of the input.
     """
 
     stage_names = ("restored", "scales")
@@ -155,12 +155,12 @@ class MIMOUNet(RestorationNetwork):
         if width < 2 or 2 * width <= in_channels:
             least = max(2, in_channels // 2 + 1)
             raise ValueError(
-                f"width {width} is too small for {in_channels} input channels; take {least} or more"
+                f"width {width} is too small for {in_channels} input channels; use {least} or more"
             )
         self.img_channel, self.in_channels, self.width = img_channel, in_channels, width
         middle, coarse = 2 * width, 4 * width
         levels = (width, middle, coarse)
-        # Attributes have the names of the published weights.
+        # Attribute names match the published weights.
         self.Encoder = nn.ModuleList(ResBlocks(channels, num_res) for channels in levels)
         self.feat_extract = nn.ModuleList(
             [
@@ -208,7 +208,7 @@ class MIMOUNet(RestorationNetwork):
         """The restored image at full resolution.
 
         Args:
-            features: of the decoder there (B, width, H, W).
+            features: of the decoder at that resolution (B, width, H, W).
             padded: the input (B, C, H, W); the image comes first.
         """
         return self.feat_extract[5](features) + padded[:, : self.img_channel]
@@ -240,11 +240,11 @@ class MIMOUNet(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # Fusing at full resolution holds features of all levels (7 times the width) about three times.
+        # Fusion at full resolution holds the features of all levels (7 times the width) about three times.
         return 88 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = _options(state, extra_channel)
         return found if found is not None and found["num_res"] != _PLUS else None
 
@@ -254,7 +254,7 @@ class MIMOUNetPlus(MIMOUNet):
     """MIMO-UNet+: `MIMOUNet` with more residual blocks, and dropout of fused features.
 
     Args:
-        img_channel, width, num_res, drop_out_rate, extra_channel: as of `MIMOUNet`.
+        img_channel, width, num_res, drop_out_rate, extra_channel: as for `MIMOUNet`.
     """
 
     def __init__(
@@ -268,18 +268,18 @@ class MIMOUNetPlus(MIMOUNet):
         super().__init__(img_channel, width, num_res, drop_out_rate, extra_channel)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = _options(state, extra_channel)
         return found if found is not None and found["num_res"] == _PLUS else None
 
 
 def _larger(features: Tensor, times: int) -> Tensor:
-    """Each value ``times`` x ``times`` times."""
+    """Repeat each value ``times`` x ``times`` times."""
     return functional.interpolate(features, scale_factor=times, mode="nearest")
 
 
 def _options(state: Mapping[str, Tensor], extra_channel: int) -> Block | None:
-    """Options of a network with these weights; None where it is neither of the two.
+    """Options of a network with these weights; None if they belong to neither of the two.
 
     Args:
         extra_channel: input channels that a network around it adds.
@@ -288,7 +288,7 @@ def _options(state: Mapping[str, Tensor], extra_channel: int) -> Block | None:
     last = convolution(state, "feat_extract.5.main.0.weight")
     if not first or not last or "SCM1.conv.main.0.weight" not in state:
         return None
-    # Networks that grew out of this one have further parts in a block.
+    # Networks derived from this one have further parts in a block.
     if first[1] - last[0] != extra_channel or count_children(state, "Encoder.0.layers.0") != 1:
         return None
     blocks = count_children(state, "Encoder.0.layers")

@@ -19,7 +19,7 @@ from basicsr.layers.pyramid import gaussian_pyramid
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
 
-# The network works on values of 0 to 255, less their middle.
+# The network works on values in 0..255, minus the midpoint.
 _RANGE = 255
 _MIDDLE = 127.5
 
@@ -42,7 +42,7 @@ class ScaleNet(nn.Module):
     """The network of one scale.
 
     Args:
-        in_channels: of the image at this scale and what comes with it.
+        in_channels: of the image at this scale and its additional inputs.
         out_channels: of the restored image.
         width: channels inside.
         blocks: residual blocks.
@@ -75,14 +75,14 @@ class Upscale(nn.Module):
 
 @ARCHS.register
 class MSResNet(RestorationNetwork):
-    """DeepDeblur: from coarse to fine, a network a scale sees the image and the coarser result, enlarged.
+    """DeepDeblur: from coarse to fine, one network per scale sees the image and the enlarged coarser result.
 
     Args:
         img_channel: channels of the image.
         width: channels of the networks.
         blocks: residual blocks of each network.
         scales: how many networks there are, each for images half as large as those of the one before.
-        extra_channel: further input channels behind the image.
+        extra_channel: further input channels after the image.
     """
 
     stage_names = ("restored", "scales")
@@ -145,11 +145,11 @@ class MSResNet(RestorationNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # of the finest network, four maps of features in float32, and something to spare
+        # four feature maps of the finest network in float32, with some margin
         return 5 * 4 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         scales, layers = count_children(state, "body_models"), count_children(state, "body_models.0.body")
         first = convolution(state, f"body_models.{scales - 1}.body.0.weight")
         last = convolution(state, f"body_models.0.body.{layers - 1}.weight")

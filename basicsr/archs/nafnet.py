@@ -34,7 +34,7 @@ class NAFBlock(nn.Module):
 
     Args:
         channels: of input and output.
-        drop_out_rate: dropout behind each of the two halves.
+        drop_out_rate: dropout after each of the two halves.
     """
 
     def __init__(self, channels: int, drop_out_rate: Share = 0.0) -> None:
@@ -64,21 +64,21 @@ class NAFBlock(nn.Module):
 
 @ARCHS.register
 class NAFNet(RestorationUNet):
-    """NAFNet. ``mask: true`` concatenates a grey mask channel to the image (the CAT row of SAM-Deblur).
+    """NAFNet. ``mask: true`` concatenates a gray mask channel to the image (the CAT row of SAM-Deblur).
 
     Args:
         img_channel: channels of the image.
-        mask: whether the input has one mask channel behind the image.
+        mask: whether the input has one mask channel after the image.
         width: channels at full resolution.
         middle_blk_num: blocks at the lowest resolution.
         enc_blk_nums: blocks of each level on the way down.
         dec_blk_nums: blocks of each level on the way up.
         drop_out_rate: dropout inside blocks.
-        extra_channel: further input channels behind these.
+        extra_channel: further input channels after these.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
-        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
-            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
-            here.
+        padding: of images whose sides are not multiples of 2^levels: ``edge`` repeats the last row and
+            column, ``zeros`` adds black. null follows the weights: zeros for published ones, edge for those
+            trained here.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class NAFNet(RestorationUNet):
         )
         if mask:
             self.image_inputs = ("lq", "mask")
-        self.localise(train_size)
+        self.localize(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         if found is None or found[1] > 1 or "pre_seg.weight" in state:
             return None

@@ -1,4 +1,4 @@
-"""Networks that say in which direction of time the frames of a clip stand."""
+"""Networks that tell in which direction of time the frames of a clip run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from basicsr.archs.base import Network
 
 
 class OrderingNetwork(Network):
-    """Two frames of a clip -> a score whose sign says which of them came first.
+    """Two frames of a clip -> a score whose sign tells which of them came first.
 
-    ``forward`` takes (B, 6, H, W), two frames RGB one behind the other, of any size, and returns scores (B,).
-    At least 0 is the canonical side. A network that has learned gives a pair and the same pair the other way
-    round opposite signs, and all mirror pairs of a clip the same one.
+    ``forward`` takes (B, 6, H, W), two RGB frames concatenated by channel, of any size, and returns scores
+    (B,). Scores of at least 0 are the canonical side. A trained network gives a pair and the swapped pair
+    opposite signs, and all mirror pairs of a clip the same sign.
     """
 
     def example_inputs(self, height: int, width: int) -> tuple[Tensor, ...]:
@@ -23,10 +23,10 @@ class OrderingNetwork(Network):
 
 
 def mirror_scores(net: OrderingNetwork, clip: Tensor) -> Tensor:
-    """Scores of the mirror pairs (first, last), (second, last but one), .. of clips, as they stand.
+    """Scores of the mirror pairs (first, last), (second, last but one), .. of clips, as they are.
 
     Args:
-        clip: (B, T, 3, H, W), as ``net`` takes frames; of an odd number the one in the middle is in no pair.
+        clip: (B, T, 3, H, W), as ``net`` takes frames; with an odd number, the middle frame is in no pair.
 
     Returns:
         (B, T // 2), the outermost pair first.
@@ -38,12 +38,12 @@ def mirror_scores(net: OrderingNetwork, clip: Tensor) -> Tensor:
 
 
 def both_scores(net: OrderingNetwork, clip: Tensor) -> tuple[Tensor, Tensor]:
-    """`mirror_scores` of clips as they stand, and of the same pairs the other way round."""
+    """`mirror_scores` of clips as they are, and of the swapped pairs."""
     there, back = mirror_scores(net, torch.cat([clip, clip.flip(1)])).chunk(2)
     return there, back
 
 
 def directions(scores: Tensor) -> Tensor:
-    """What the scores of mirror pairs (B, P) say of clips: 1 canonical, -1 reversed, 0 they do not agree."""
+    """Scores of mirror pairs (B, P) -> direction of clips: 1 canonical, -1 reversed, 0 if they disagree."""
     canonical = scores >= 0
     return canonical.all(-1).int() - (~canonical).all(-1).int()

@@ -1,4 +1,4 @@
-"""Networks that pad images as their weights were trained to see them."""
+"""Networks that pad images the way their weights were trained."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class PaddedNetwork(RestorationNetwork):
     """A network with an option ``padding``.
 
     Args:
-        rule_of: what a padding means to the network.
-        padding: of images whose sides do not fit. None lets the weights say: zeros for published ones, edge
+        rule_of: padding -> size rule of the network.
+        padding: of images whose sides do not fit. None follows the weights: zeros for published ones, edge
             for networks trained here.
     """
 
-    # Kept by PyTorch with a state dict; published ones say 1. See `_load_from_state_dict`.
+    # PyTorch stores it with a state dict; published ones have 1. See `_load_from_state_dict`.
     _version = 2
 
     def __init__(self, rule_of: Callable[[Padding], SizeRule], padding: Padding | None) -> None:
@@ -39,7 +39,7 @@ class PaddedNetwork(RestorationNetwork):
             reason = "published weights, trained with zeros"
         elif facts.padding is None:
             self._pad_with("edge")
-            reason = "written before checkpoints said it"
+            reason = "written before checkpoints stored it"
         else:
             self._pad_with(facts.padding)
             reason = "from the checkpoint"

@@ -1,4 +1,4 @@
-"""Frames of a blurred photo as its sharp middle frame, moved.
+"""Frames of a blurred photo, made by moving its sharp middle frame.
 
 Purohit et al., "Bringing Alive Blurred Moments" (CVPR 2019), as HyperCUT uses it.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork, recognise
+from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork, recognize
 from basicsr.archs.shapes import convolution
 from basicsr.layers.normalization import IDENTITY, IMAGENET
 from basicsr.layers.padding import SizeRule
@@ -23,23 +23,23 @@ Compat = Literal["published", "mended"]
 
 _LEVELS = 4  # flows are at 1, 1/2, 1/4 and 1/8 of the size
 _SLOPE = 0.1
-_INSIDE = 0.9999  # of a pixel that has to come from inside the frame, as published
+_INSIDE = 0.9999  # share of a pixel that has to come from inside the frame, as published
 
 
 @ARCHS.register
 class Purohit(RestorationNetwork):
-    """An encoder sees the motion (BIE); a recurrent decoder (RVD) moves the middle frame, step by step.
+    """An encoder extracts the motion (BIE); a recurrent decoder (RVD) moves the middle frame step by step.
 
     Args:
         frames: of the clip.
         width: channels of the first layers of the encoder; the others and the memory have twice as many.
         flow_widths: channels of the layers that read and write flow at 1, 1/2 and 1/4 of the size.
-        middle: block of the network that makes the sharp middle frame of the photo, which it takes and gives
-            in [0, 1]. Null takes the frame as a second input, the field ``middle``.
-        train_middle: whether that network is trained, too.
+        middle: block of the network that restores the sharp middle frame from the photo, both in [0, 1]. Null
+            takes the frame as a second input, the field ``middle``.
+        train_middle: whether that network is trained as well.
         compat: ``published``: every step starts from zero flow, flow is not scaled when its resolution
-            doubles, and frames are sampled half a pixel off, their borders black. ``mended``: a step starts
-            from the flow of the last one, flow is in pixels at every resolution, borders are repeated.
+            doubles, and frames are sampled half a pixel off, with black borders. ``mended``: a step starts
+            from the flow of the previous one, flow is in pixels at every resolution, borders are repeated.
     """
 
     gives = "clip"
@@ -67,22 +67,22 @@ class Purohit(RestorationNetwork):
             name, options = split_type(middle)
             self.middle = ARCHS.build(name, options)
             if not isinstance(self.middle, RestorationNetwork) or self.middle.image_inputs != ("lq",):
-                raise ValueError(f"middle: {name} does not restore a photo alone; take another network")
+                raise ValueError(f"middle: {name} does not restore a photo alone; use another network")
             if self.middle.gives != "image" or self.middle.takes_labels:
-                raise ValueError(f"middle: {name} gives a clip or takes label maps; take another network")
+                raise ValueError(f"middle: {name} returns a clip or takes label maps; use another network")
             self.middle.requires_grad_(train_middle)
         self.size_rule = SizeRule(2 ** (_LEVELS - 1))
         self.feature_points = (FeaturePoint("bie", 2 * width, 8),)
         self._width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W), with the middle frame (B, 6, H, W) -> (B, frames, 3, H, W), not clamped."""
+        """(B, 3, H, W), or (B, 6, H, W) with the middle frame -> (B, frames, 3, H, W), not clamped."""
         restored: Tensor = self.stages(x)["restored"]
         return restored
 
     def stages(self, *inputs: Tensor) -> dict[str, Any]:
         """Also ``scales``, clips (B, frames, 3, H / 2^k, W / 2^k), and ``flows`` (B, frames, 2, ..) in pixels
-        of their own size, finest first, of the padded photo.
+        at their own resolution, finest first, for the padded photo.
         """
         (x,) = inputs
         blur, middle = self._with_middle(self.size_rule.pad(x))
@@ -113,18 +113,18 @@ class Purohit(RestorationNetwork):
         return max(own, 0 if self.middle is None else self.middle.bytes_per_pixel)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "bie.model.0.weight")
         widths = [convolution(state, f"rvd.flow_encoder.model.{level}.0.weight") for level in range(_LEVELS)]
         if extra_channel or first[1:] != (6, 5, 5) or not all(widths):
             return None
         inner = {name[7:]: tensor for name, tensor in state.items() if name.startswith("middle.")}
-        middle = recognise(inner) if inner else None
+        middle = recognize(inner) if inner else None
         block: Block = {"width": first[0], "flow_widths": [shape[0] for shape in widths[:-1]]}
         return block | ({"middle": middle} if middle else {}) | {"compat": "published"}
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Also the weights of the network of the middle frame alone, and without those of the loss."""
+        """Also accepts the weights of the middle frame's network only; drops those of the loss."""
         state = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
         own = any(name.startswith(("bie.", "rvd.")) for name in state)
         if self.middle is None or own:
@@ -150,7 +150,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """What the encoder saw, and the middle frame -> frames and flows at each scale, finest first.
+    """Features of the encoder, and the middle frame -> frames and flows at each scale, finest first.
 
     Args:
         widths: channels at 1, 1/2, 1/4 and 1/8 of the size.
@@ -236,10 +236,10 @@ class _ConvLSTM(nn.Module):
 
 
 class _FlowDecoder(nn.Module):
-    """Features of the last flow and the state of the memory -> flows at each scale, finest first.
+    """Features of the previous flow and the state of the memory -> flows at each scale, finest first.
 
     Args:
-        scale: of flow vectors from one resolution to the next.
+        scale: factor on flow vectors from one resolution to the next.
     """
 
     def __init__(self, widths: Sequence[int], scale: float) -> None:
@@ -270,9 +270,9 @@ class _Up(nn.Module):
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Each pixel of ``image`` (B, C, H, W) taken from where ``flow`` (B, 2, H, W) points, (x, y) in pixels.
+    """Take each pixel of ``image`` (B, C, H, W) from where ``flow`` (B, 2, H, W) points, (x, y) in pixels.
 
-    Zero flow changes nothing; what lies outside is the nearest border pixel.
+    Zero flow changes nothing; positions outside take the nearest border pixel.
     """
     return nn.functional.grid_sample(image, _grid(flow), padding_mode="border", align_corners=True)
 

@@ -19,12 +19,12 @@ from basicsr.archs.shapes import convolution, count_children
 from basicsr.utils.convert import Count
 from basicsr.utils.registry import ARCHS
 
-# The network computes with values in 0..255; its step sizes and thresholds are of that range.
+# The network computes with values in 0..255; its step sizes and thresholds are for that range.
 _RANGE = 255.0
 _KERNEL = 9
-# Kernels and steps are used at a tenth of what is learned (published).
+# Kernels and steps are used at a tenth of the learned values (as published).
 _SLOWER = 0.1
-# How names begin in the second published code, and in the first.
+# Prefixes of names in the second published code, and in the first.
 _SIMPLE = {
     "C0": "weight0",
     "C_z": "w_z_f",
@@ -41,8 +41,8 @@ _LAYER = re.compile(r"layer\.(\d+)\.")
 class ProximalBlocks(nn.Module):
     """Residual blocks relu(x + BN(conv(relu(BN(conv(x)))))), a learned proximal operator.
 
-    In evaluation the normalization uses the statistics of training, so that an image is restored alike in
-    any batch.
+    In evaluation, the normalization uses the training statistics, so the result does not depend on the
+    batch.
 
     Args:
         name: children are called ``name1``, ``name2``, ..
@@ -84,20 +84,22 @@ class MapNetwork(ProximalBlocks):
 
 @ARCHS.register
 class RCDNet(RestorationNetwork):
-    """RCDNet: an image is a background and rain, a sum of kernels convolved with maps of where it rains.
+    """RCDNet: an image is a background plus rain, a sum of kernels convolved with maps of where it rains.
 
-    Background and maps are found in turns, by unrolled proximal gradient steps. Stages: ``backgrounds``, the
-    first guess and that of each step; ``rain_layers``, the rain of each step. Images are in [0, 1] outside
-    and in 0..255 inside. Weights of both published codes are loaded: what the first stores several times is
-    stored once, and what it never uses is left out. Published PSNR: Rain100L 40.00 dB, Rain100H 31.28 dB.
+    Background and maps are estimated in turns, by unrolled proximal gradient steps. Stages: ``backgrounds``,
+    the first estimate and that of each step; ``rain_layers``, the rain of each step. Inputs and outputs are
+    in [0, 1], values inside in 0..255. Weights of both published implementations load: weights that the first
+    stores several times are stored once, and unused ones are dropped. Published PSNR: Rain100L 40.00 dB,
+    Rain100H 31.28 dB.
 
     Args:
         img_channel: channels of the image.
         num_stages: steps, S in the paper.
         num_maps: rain kernels and their maps, N in the paper.
-        num_duals: channels that accompany the background from step to step.
+        num_duals: auxiliary channels passed along with the background from step to step.
         num_blocks: residual blocks of each proximal operator, T in the paper.
-        extra_channel: further input channels behind the image; the first dual channels are made of them too.
+        extra_channel: further input channels after the image; the first dual channels are computed from them
+            too.
     """
 
     stage_names = ("restored", "backgrounds", "rain_layers")
@@ -126,7 +128,7 @@ class RCDNet(RestorationNetwork):
         self.x_stage = nn.ModuleList(ProximalBlocks("resx", channels, num_blocks) for _ in range(num_stages))
         self.fxnet = ProximalBlocks("resx", channels, num_blocks)
         self.m_stage = nn.ModuleList(MapNetwork(num_maps, num_blocks) for _ in range(num_stages))
-        # the dual channels that each step is given
+        # the dual channels that each step receives
         self.duals = nn.ModuleList(nn.Identity() for _ in range(num_stages))
         self.feature_points = tuple(FeaturePoint(f"duals.{step}", num_duals, 1) for step in range(num_stages))
 
@@ -134,7 +136,7 @@ class RCDNet(RestorationNetwork):
         """(B, img_channel + extra_channel, H, W) in [0, 1] -> (B, img_channel, H, W), not clamped."""
         restored = x
         for _, guess in self._guesses(x):
-            restored = guess  # and the one before is let go
+            restored = guess  # frees the previous one
         return restored
 
     def stages(self, x: Tensor) -> dict[str, Any]:  # type: ignore[override]
@@ -148,7 +150,7 @@ class RCDNet(RestorationNetwork):
         return {**found, "restored": found["restored"][0]}
 
     def _guesses(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Each stage's name and image as soon as it is there; ``restored`` comes last."""
+        """Each stage's name and image as soon as it is computed; ``restored`` comes last."""
         given = _RANGE * x
         image = given[:, : self.img_channel]
         duals = functional.conv2d(given, self.w_z_f, padding=1)
@@ -171,7 +173,7 @@ class RCDNet(RestorationNetwork):
         yield "restored", background / _RANGE
 
     def _proximal(self, network: nn.Module, background: Tensor, duals: Tensor) -> tuple[Tensor, Tensor]:
-        """Background and dual channels behind a proximal operator of both."""
+        """Background and dual channels after a proximal operator on both."""
         both = network(torch.cat([background, duals], dim=1))
         return both[:, : self.img_channel], both[:, self.img_channel :]
 
@@ -180,7 +182,7 @@ class RCDNet(RestorationNetwork):
         return self.w_z_f.shape[1]
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         state = _renamed(state)
         first, kernels = convolution(state, "w_z_f"), convolution(state, "weight0")
         if not first or not kernels or kernels[2:] != (_KERNEL, _KERNEL):
@@ -203,15 +205,15 @@ class RCDNet(RestorationNetwork):
         }
         kernels = adapted.get("conv")
         if kernels is not None and kernels.ndim == 5 and len(kernels) > 1:
-            adapted["conv"] = kernels[1]  # the published network takes no other
+            adapted["conv"] = kernels[1]  # the only one that the published network uses
         return adapted
 
 
 def line_kernels(count: int, side: int) -> Tensor:
     """Streaks of rain: Gaussians that are long in one direction, within 30 degrees of the vertical.
 
-    12 of 32 are thin, the others become wider; in both groups they become longer. As the published ones, for
-    which they stand, they are not negative and sum to .14 to 1. Nothing in them is random.
+    12 of 32 are thin, the others become wider; in both groups they become longer. Like the published kernels
+    that they replace, they are not negative and sum to .14 to 1. They are deterministic.
 
     Returns:
         (count, side, side).
@@ -233,12 +235,12 @@ def line_kernels(count: int, side: int) -> Tensor:
 
 
 def _correlated(image: Tensor, kernels: Tensor) -> Tensor:
-    """Gradient of the sum of maps * kernels with regard to the maps: (B, C, H, W) -> (B, maps, H, W)."""
+    """Gradient of the sum of maps * kernels with respect to the maps: (B, C, H, W) -> (B, maps, H, W)."""
     return functional.conv_transpose2d(image, kernels, padding=_KERNEL // 2)
 
 
 def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the second published code by the names of the first; others as they are."""
+    """Weights of the second published implementation by the names of the first; others unchanged."""
     if "C_z" not in state:
         return dict(state)
     renamed: dict[str, Tensor] = {}

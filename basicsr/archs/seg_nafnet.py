@@ -24,7 +24,7 @@ from basicsr.utils.registry import ARCHS
 
 @ARCHS.register
 class SegNAFNet(RestorationUNet):
-    """NAFNet that sees, beside the image, features averaged over the regions of a label map.
+    """NAFNet that takes, in addition to the image, features averaged over the regions of a label map.
 
     Args:
         img_channel: channels of the image.
@@ -36,12 +36,12 @@ class SegNAFNet(RestorationUNet):
         drop_out_rate: dropout inside blocks.
         mask_dropout: share of the regions that is ignored in each training step; 0 is the MAP row, 0.5 the
             Ours row.
-        mask_value: strength of the masks. null lets the weights say: 1/255 for published checkpoints, which
+        mask_value: strength of the masks. null follows the weights: 1/255 for published checkpoints, which
             were trained on masks divided by 255, and 1 for networks trained here.
         train_size: (1, C, H, W) of the training crops, for local pooling (TLC); null pools globally.
-        padding: of images whose sides are no multiples of 2^levels: ``edge`` repeats the last row and column,
-            ``zeros`` adds black. null lets the weights say: zeros for published ones, edge for those trained
-            here.
+        padding: of images whose sides are not multiples of 2^levels: ``edge`` repeats the last row and
+            column, ``zeros`` adds black. null follows the weights: zeros for published ones, edge for those
+            trained here.
     """
 
     takes_labels = True
@@ -69,7 +69,7 @@ class SegNAFNet(RestorationUNet):
         self.pre_seg_in = nn.Conv2d(seg_channel, seg_channel, 1)
         self.pool = MaskAveragePool(mask_dropout, 1.0 if mask_value is None else mask_value)
         self.mask_value_is_forced = mask_value is not None
-        self.localise(train_size)
+        self.localize(train_size)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, labels: Tensor, means: Tensor | None = None
@@ -77,7 +77,7 @@ class SegNAFNet(RestorationUNet):
         """Image (B, img_channel, H, W) and label maps (B, H, W) -> (B, img_channel, H, W), not clamped.
 
         Args:
-            means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
+            means: of the regions, if ``x`` is part of an image; see `MaskAveragePool`.
         """
         image = self.size_rule.pad(x)
         regions = self.size_rule.pad_labels(labels)
@@ -85,7 +85,7 @@ class SegNAFNet(RestorationUNet):
         return self.size_rule.crop(self.restore(torch.cat([image, pooled], dim=1)), *x.shape[-2:])
 
     def region_features(self, image: Tensor) -> Tensor:
-        """Padded image (B, img_channel, H, W) -> what is averaged over regions (B, seg_channel, H, W)."""
+        """Padded image (B, img_channel, H, W) -> features to average over regions (B, seg_channel, H, W)."""
         return self.pre_seg_in(self.pre_seg(image))
 
     @property
@@ -97,19 +97,19 @@ class SegNAFNet(RestorationUNet):
         return self.img_channel
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         pooled = convolution(state, "pre_seg.weight")
         if extra_channel or not pooled:
             return None
         inner = {name: tensor for name, tensor in state.items() if not name.startswith("pre_seg")}
-        options = NAFNet.recognise(inner, pooled[0])
+        options = NAFNet.recognize(inner, pooled[0])
         if options is None or options.pop("mask"):
-            return None  # no such network is known
+            return None  # not a known network
         return options | {"seg_channel": pooled[0]}
 
     @classmethod
     def completed(cls, options: Block, state: Mapping[str, Tensor]) -> Block:
-        # the default of seg_channel was another one once
+        # the default of seg_channel was different once
         pooled = convolution(state, "pre_seg.weight")
         return {"seg_channel": pooled[0], **options} if pooled else options
 
@@ -134,7 +134,7 @@ class SegNAFNet(RestorationUNet):
             self.pool.mask_value = facts.mask_value
             reason = "from the checkpoint"
         else:
-            reason = "the checkpoint does not say"
+            reason = "not in the checkpoint"
         return f"mask value {self.pool.mask_value:.6g} ({reason}); {summary}"
 
 

@@ -20,16 +20,16 @@ INSTALL = "pip install 'sam-deblur[zoo]'"
 
 @ARCHS.register
 class Spandrel(RestorationNetwork):
-    """A network that spandrel recognises by its weights: FFTformer, Uformer, SwinIR and many others. Networks
-    that change the size of a photo, or do not take RGB, are refused. It is tested and restores, and is not
-    trained.
+    """A network that spandrel recognizes by its weights: FFTformer, Uformer, SwinIR and many others. Networks
+    that change the size of a photo, or do not take RGB, are rejected. It can be tested and can restore, but
+    is not trained.
 
     Args:
         state: its weights by name.
 
     Raises:
-        ValueError: spandrel knows no network of these weights, or photos do not fit it.
-        UserError: spandrel is not installed.
+        ValueError: if spandrel does not recognize the weights, or the network does not take photos.
+        UserError: if spandrel is not installed.
     """
 
     needs_state = True
@@ -42,10 +42,10 @@ class Spandrel(RestorationNetwork):
         try:
             found = spandrel.ModelLoader().load_from_state_dict(dict(state))
         except spandrel.UnsupportedModelError as error:
-            raise ValueError(f"{version} knows no network of these weights") from error
-        except Exception as error:  # nearly any, of weights that only have the names of those of a network
+            raise ValueError(f"{version} does not recognize these weights") from error
+        except Exception as error:  # almost any, from weights that merely have the names of a known network
             first = next(iter(str(error).splitlines()), "")
-            what = f"cannot build a network of these weights ({type(error).__name__}: {first})"
+            what = f"cannot build a network from these weights ({type(error).__name__}: {first})"
             raise ValueError(f"{version} {what}") from error
         self._kind = f"{' '.join((found.architecture.name, *found.tags))} of {version}"
         if (mistake := _mistake(found)) is not None:
@@ -56,11 +56,11 @@ class Spandrel(RestorationNetwork):
         self.size_rule = SizeRule(needed.multiple_of, minimum=max(needed.minimum, 1), square=needed.square)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) in [0, 1] -> the same; clamped, since spandrel does it.
+        """Image (B, 3, H, W) in [0, 1] -> the same; clamped, by spandrel.
 
-        Images of other sizes than `size_rule` says are padded with their mirror image, by spandrel.
+        spandrel pads images of sizes that do not fit `size_rule` by reflection.
         """
-        # One image at a time, as spandrel asks for. Its results belong to inference mode; a copy does not.
+        # One image at a time, as spandrel requires. Its results are inference tensors; a copy is not.
         return torch.cat([self._restore(image) for image in x.split(1)])
 
     def adopt_weights_facts(self, facts: WeightsFacts | None, loaded: Collection[str]) -> str:
@@ -68,12 +68,12 @@ class Spandrel(RestorationNetwork):
 
 
 def _mistake(found: Any) -> str | None:
-    """Why a network of spandrel restores no photos; None where it does."""
+    """Why a network of spandrel does not restore photos; None if it does."""
     if found.scale != 1:
-        return f"enlarges {found.scale} times; take a network that keeps the size"
+        return f"enlarges {found.scale} times; use a network that keeps the size"
     if found.purpose not in ("Restoration", "SR"):
-        return f"is made for {found.purpose}; take one that restores whole photos"
+        return f"is made for {found.purpose}; use one that restores whole photos"
     if (found.input_channels, found.output_channels) != (3, 3):
-        channels = f"{found.input_channels} channel(s) and gives {found.output_channels}"
-        return f"takes {channels}, but photos are read as RGB; take one for RGB"
+        channels = f"{found.input_channels} channel(s) and returns {found.output_channels}"
+        return f"takes {channels}, but photos are read as RGB; use one for RGB"
     return None

@@ -39,11 +39,11 @@ class Encoder(nn.Module):
     """One level on the way down: a convolution with ReLU, and residual blocks.
 
     Args:
-        in_channels, out_channels: of it.
+        in_channels, out_channels: of the convolution.
         blocks: residual blocks.
         stride: how many times smaller the output is.
-        pads_late: pad one row and column more behind the image than before it, as TensorFlow does where
-            stride 2 meets even sizes.
+        pads_late: pad one row and column more after the image than before it, as TensorFlow does for stride 2
+            and even sizes.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Encoder(nn.Module):
 
 
 class ConvLSTM(nn.Module):
-    """A convolutional LSTM (arXiv 1506.04214) without peepholes, of as many channels as its input."""
+    """A convolutional LSTM (arXiv 1506.04214) without peepholes, with as many channels as its input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1)
 
     def forward(self, x: Tensor, state: State | None) -> State:
-        """(B, C, H, W) and the state, None at first -> the next state: memory and output."""
+        """(B, C, H, W) and the state, initially None -> the next state: memory and output."""
         memory, output = state if state is not None else (torch.zeros_like(x), torch.zeros_like(x))
         gates = self.conv(torch.cat([x, output], dim=1)).chunk(4, dim=1)
         enters, candidate, stays, leaves = gates
@@ -77,24 +77,24 @@ class ConvLSTM(nn.Module):
 
 @ARCHS.register
 class SRN(RestorationNetwork):
-    """SRN: one U-Net, run from coarse to fine on the image and its last result, which gets no gradient.
+    """SRN: one U-Net, run from coarse to fine on the image and its previous result, which gets no gradient.
 
-    The grey networks restore the three channels of an RGB image by themselves, as a batch of grey images, as
-    the published code does.
+    The gray networks restore the three channels of an RGB image separately, as a batch of gray images, like
+    the published code.
 
-    Feature points are passed once a scale, the finest last. Grey networks have none, since their batches are
-    not those of the images.
+    Feature points run once per scale, the finest last. Gray networks have none, since their batches are not
+    those of the images.
 
     Args:
-        model: ``color``; ``gray``, of one channel; ``lstm``, which is ``gray`` with a memory that passes from
+        model: ``color``; ``gray``, of one channel; ``lstm``, which is ``gray`` with a memory passed from
             scale to scale.
         width: channels at full resolution.
         blocks: residual blocks of each level.
-        scales: how often the network runs; images are 2^(scales - 1) times smaller at first.
+        scales: how many times the network runs; images are 2^(scales - 1) times smaller at first.
         tf_compat: resize and pad as TensorFlow 1 does, which the published weights need: by taking every
-            2^k-th pixel, and by linear interpolation that starts from the first pixel. Else images are
-            shrunk with anti-aliasing, and pixels have their places in the middle.
-        extra_channel: further input channels behind the image; grey networks see them with each channel.
+            2^k-th pixel, and by linear interpolation aligned to the first pixel. Otherwise images are shrunk
+            with antialiasing, and interpolation is aligned to pixel centers.
+        extra_channel: further input channels after the image; gray networks see them with each channel.
     """
 
     stage_names = ("restored", "scales")
@@ -120,7 +120,7 @@ class SRN(RestorationNetwork):
         self.encoders = nn.ModuleList([Encoder(2 * restored_channels + extra_channel, width, blocks)])
         for fine, coarse in steps:
             self.encoders.append(Encoder(fine, coarse, blocks, stride=2, pads_late=tf_compat))
-        # There are no feature points: each level runs once a scale.
+        # There are no feature points: each level runs once per scale.
         self.lstm = ConvLSTM(widths[-1]) if model == "lstm" else None
         self.decoders = nn.ModuleList(
             nn.Sequential(*(ResBlock(channels) for _ in range(blocks))) for channels in reversed(widths)
@@ -148,8 +148,8 @@ class SRN(RestorationNetwork):
     def restore(self, x: Tensor) -> list[Tensor]:
         """Images (B, 3, H / 2^k, W / 2^k), finest first, for sizes that fit `size_rule`."""
         if self.model != "color":
-            grey = x[:, :3].reshape(-1, 1, *x.shape[-2:])
-            x = torch.cat([grey, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
+            gray = x[:, :3].reshape(-1, 1, *x.shape[-2:])
+            x = torch.cat([gray, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
         restored: list[Tensor] = []
         state: State | None = None
         for scale in reversed(range(self.scales)):
@@ -189,7 +189,7 @@ class SRN(RestorationNetwork):
     def _doubled(self, image: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W)."""
         if self.tf_compat:
-            # pixels and the places halfway to the next one; the last one has itself for next
+            # pixels and the points halfway to the next one; after the last one, itself again
             size = (2 * image.shape[-2] + 1, 2 * image.shape[-1] + 1)
             extended = repeat_edge(image, 1, 1)
             between = functional.interpolate(extended, size, mode="bilinear", align_corners=True)
@@ -205,7 +205,7 @@ class SRN(RestorationNetwork):
         return super().bytes_per_pixel * (1 if self.model == "color" else 3)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         published = _is_published(state)
         if published:
             state = _from_tensorflow(state)
@@ -220,7 +220,7 @@ class SRN(RestorationNetwork):
         if not _is_published(state):
             return state
         if not self.tf_compat:
-            what = "these are weights of TensorFlow's SRN, which resizes and pads in other places"
+            what = "these are weights of TensorFlow's SRN, which resizes and pads differently"
             raise UserError(f"network_g.tf_compat: {what}; set it to true (got False)")
         return _from_tensorflow(state)
 
@@ -230,7 +230,7 @@ def _is_published(state: Mapping[str, Tensor]) -> bool:
 
 
 def _published_layers() -> dict[str, str]:
-    """The layers of the published network, which has 3 blocks a level, by the names that they have here."""
+    """The layers of the published network, which has 3 blocks per level, by their names here."""
     layers = {"lstm.conv": "convLSTM/LSTM_conv", "ups.0": "dec2_4", "ups.1": "dec1_4", "ending": "dec1_0"}
     for level in range(_LEVELS):
         layers[f"encoders.{level}.conv"] = f"enc{level + 1}_1"
@@ -242,7 +242,7 @@ def _published_layers() -> dict[str, str]:
 
 
 def _from_tensorflow(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Variables of the published network, without those of its optimiser, by our names and in our layout."""
+    """Variables of the published network, without those of its optimizer, in the names and layout here."""
     adapted = {}
     for own, published in _published_layers().items():
         for own_kind, kind in (("weight", "weights"), ("bias", "biases")):

@@ -28,8 +28,8 @@ from basicsr.utils.convert import Count, Share
 from basicsr.utils.registry import ARCHS
 
 _LEVELS = 4
-# Stages from the input to the output. Of each: its heads, and its channels in multiples of `embed_dim`; how
-# many times smaller than the image it is.
+# Stages from input to output. For each: its heads, and its channels in multiples of `embed_dim`; how many
+# times smaller than the image it is.
 _STAGES = (
     *(f"encoderlayer_{level}" for level in range(_LEVELS)),
     "conv",
@@ -37,16 +37,16 @@ _STAGES = (
 )
 _HEADS = (1, 2, 4, 8, 16, 16, 8, 4, 2)
 _REDUCTIONS = (1, 2, 4, 8, 16, 8, 4, 2, 1)
-# Added to the attention between pixels that should not see each other (published).
+# Added to the attention between pixels that should not see each other (as published).
 _APART = -100.0
 
 
 class WindowAttention(nn.Module):
-    """Attention among the pixels of a window, with a learned bias for each offset of two pixels.
+    """Attention among the pixels of a window, with a learned bias for each offset between two pixels.
 
     Args:
         channels: of input and output.
-        heads: that share them.
+        heads: of the attention.
         win_size: side of a window.
     """
 
@@ -82,18 +82,18 @@ class WindowAttention(nn.Module):
         if mask is not None:
             added = (added + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
         attended = functional.scaled_dot_product_attention(query, key, value, added.to(query.dtype))
-        # A copy puts the heads side by side: a view that fits one layout is wrong in that of the exporter.
+        # Copy to put the heads side by side: a view that fits one layout is wrong in that of the exporter.
         together = torch.cat(attended.unbind(1), dim=-1).view(batch, count, pixels, channels)
         projected: Tensor = self.proj(together)
         return projected
 
 
 class LocallyEnhancedFeedForward(nn.Module):
-    """LeFF: more channels, a depth-wise convolution among neighboring pixels, the channels of before.
+    """LeFF: expand the channels, convolve depth-wise over neighboring pixels, project back.
 
     Args:
         channels: of input and output.
-        wide: channels in between.
+        wide: hidden channels.
     """
 
     def __init__(self, channels: int, wide: int) -> None:
@@ -110,14 +110,14 @@ class LocallyEnhancedFeedForward(nn.Module):
 
 
 class LeWinBlock(nn.Module):
-    """Window attention, then LeFF; each adds to its input.
+    """Window attention, then LeFF; both are residual.
 
     Args:
         channels: of input and output.
         heads: of the attention.
         win_size: side of a window.
         mlp_ratio: widening inside LeFF.
-        modulator: whether a learned value is added to each pixel of every window.
+        modulator: whether a learned value is added to each pixel position of every window.
         drop_path: rate of stochastic depth.
 
     Attributes:
@@ -141,7 +141,7 @@ class LeWinBlock(nn.Module):
         """(B, H, W, C) -> (B, H, W, C).
 
         Args:
-            mask: see `shift_mask`; used where windows are shifted.
+            mask: see `shift_mask`; used if windows are shifted.
         """
         x = x + self.drop_path(self._attended(self.norm1(x), mask))
         fed: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
@@ -161,8 +161,8 @@ class Stage(nn.Module):
     """Blocks of one resolution; every other one shifts its windows by half their side.
 
     Args:
-        channels, heads, win_size, mlp_ratio, modulator: as of `LeWinBlock`.
-        drop_paths: rates of stochastic depth, one a block.
+        channels, heads, win_size, mlp_ratio, modulator: as for `LeWinBlock`.
+        drop_paths: rates of stochastic depth, one per block.
     """
 
     def __init__(
@@ -215,15 +215,15 @@ def from_windows(windows: Tensor, win_size: int, size: Sequence[int]) -> Tensor:
 
 
 def shift_mask(x: Tensor, win_size: int) -> Tensor:
-    """What keeps pixels of opposite borders apart in windows that are shifted by half their side.
+    """Mask that separates pixels of opposite borders in windows shifted by half their side.
 
-    Of such windows those in the last row and column hold pixels of both borders.
+    Windows in the last row and column hold pixels of both borders.
 
     Args:
         x: (B, H, W, C), which is cut into windows.
 
     Returns:
-        (windows, 1, pixels, pixels) for `WindowAttention`: -100 where two pixels are of different borders.
+        (windows, 1, pixels, pixels) for `WindowAttention`: -100 if two pixels are of different borders.
     """
 
     def is_beyond(length: int) -> Tensor:
@@ -249,20 +249,20 @@ class Uformer(PaddedNetwork):
         win_size: side of the windows that attention sees, in pixels of a level.
         mlp_ratio: widening inside the feed-forward half of a block.
         modulator: whether the windows on the way up have a learned value for each of their pixels.
-        drop_path: rate of stochastic depth in the bottleneck; it rises to it from 0 on the way down, and
-            falls to 0 on the way up.
-        extra_channel: further input channels behind the image.
-        padding: of images whose sides are no multiples of 16 windows, 128 pixels: ``edge`` repeats the last
-            row and column; ``zeros`` adds black all around up to a square, as published networks were judged.
-            null lets the weights say: zeros for published ones, edge for those trained here.
-        shift_bottleneck: whether the bottleneck, too, shifts the windows of every other block. The published
-            code does where it is built for crops of more than 128 pixels; with 128 the bottleneck is a single
-            window. The published weights for GoPro were trained with 256 and judged by a script that builds
-            for 128. null lets the weights say: false for published ones, as they were judged, true for those
-            trained here; crops of 128 pixels or less are better trained with false.
+        drop_path: rate of stochastic depth in the bottleneck; it rises from 0 on the way down, and falls to 0
+            on the way up.
+        extra_channel: further input channels after the image.
+        padding: of images whose sides are not multiples of 16 windows, 128 pixels: ``edge`` repeats the last
+            row and column; ``zeros`` adds black all around up to a square, as in the published evaluation.
+            null follows the weights: zeros for published ones, edge for those trained here.
+        shift_bottleneck: whether the bottleneck also shifts the windows of every other block. The published
+            code does so if it is built for crops of more than 128 pixels; with 128 the bottleneck is a single
+            window. The published weights for GoPro were trained with 256 and evaluated by a script that
+            builds for 128. null follows the weights: false for published ones, as evaluated, true for those
+            trained here. For crops of 128 pixels or less, train with false.
 
     Raises:
-        ValueError: ``depths`` has not nine numbers.
+        ValueError: if ``depths`` does not have nine numbers.
     """
 
     conv: Stage
@@ -300,7 +300,7 @@ class Uformer(PaddedNetwork):
             stage = Stage(width, heads, win_size, mlp_ratio, modulated, list(islice(rates, depth)))
             self.add_module(name, stage)
         self.feature_points = tuple(map(FeaturePoint, _STAGES, widths, _REDUCTIONS))
-        self.apply(_initialise)
+        self.apply(_initialize)
         self.shift_is_forced = shift_bottleneck is not None
         self._shift_bottleneck(shift_bottleneck is not False)
 
@@ -312,7 +312,7 @@ class Uformer(PaddedNetwork):
     def restore(self, x: Tensor) -> Tensor:
         """`forward` for sizes that fit `size_rule`; the image comes first among the channels of ``x``."""
         if not torch.compiler.is_compiling():
-            # The layout that blocks compute in: kept everywhere, no stage has to convert.
+            # The layout that blocks compute in; kept throughout, so no stage has to convert.
             x = x.contiguous(memory_format=torch.channels_last)
         features = self.input_proj(x)
         skips = []
@@ -336,11 +336,11 @@ class Uformer(PaddedNetwork):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # Measured for an embed_dim of 8 to 32: attention between pixels, and the widened channels of LeFF.
+        # Measured for an embed_dim of 8 to 32: attention between pixels, and the expanded channels of LeFF.
         return 1500 + 110 * self.feature_points[0].channels
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first, last = (convolution(state, f"{end}_proj.proj.0.weight") for end in ("input", "output"))
         block = "encoderlayer_0.blocks.0"
         names = ("attn.relative_position_bias_table", "attn.qkv.to_kv.weight", "mlp.linear1.0.weight")
@@ -372,7 +372,7 @@ class Uformer(PaddedNetwork):
             reason = "forced by the option shift_bottleneck"
         elif facts is None:
             self._shift_bottleneck(False)
-            reason = "published weights, judged so"
+            reason = "published weights, evaluated so"
         elif facts.shift_bottleneck is None:
             self._shift_bottleneck(True)
             reason = "not in the checkpoint"
@@ -392,7 +392,7 @@ class Uformer(PaddedNetwork):
 
 
 def _named(name: str, *layers: nn.Module) -> nn.Sequential:
-    """Layers, one after the other, as a child of that name, which published names of weights have."""
+    """Layers in sequence, as a child of that name, as in the published weight names."""
     return nn.Sequential(OrderedDict({name: nn.Sequential(*layers)}))
 
 
@@ -402,13 +402,13 @@ def _size_rule(multiple_of: int, padding: Padding) -> SizeRule:
 
 
 def _drop_paths(depths: Sequence[int], most: float) -> list[float]:
-    """Rate of stochastic depth of each block."""
+    """Rates of stochastic depth, one per block."""
     down, up = (np.linspace(0, most, sum(part)).tolist() for part in (depths[:_LEVELS], depths[-_LEVELS:]))
     return [*down, *[most] * depths[_LEVELS], *reversed(up)]
 
 
-def _initialise(module: nn.Module) -> None:
-    """As usual in transformers; convolutions start as PyTorch has them."""
+def _initialize(module: nn.Module) -> None:
+    """As usual in transformers; convolutions keep PyTorch's initialization."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

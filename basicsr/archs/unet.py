@@ -20,7 +20,7 @@ class RestorationUNet(PaddedNetwork):
     Args:
         block: makes a block of a given number of channels.
         img_channel: channels of the image; the network predicts what to add to them.
-        extra_channel: further input channels (a mask, pooled features), concatenated behind the image.
+        extra_channel: further input channels (a mask, pooled features), concatenated after the image.
         width: channels at full resolution.
         middle_blk_num: blocks at the lowest resolution.
         enc_blk_nums: blocks of each level on the way down, fine to coarse.
@@ -42,7 +42,7 @@ class RestorationUNet(PaddedNetwork):
         super().__init__(partial(SizeRule, 2 ** len(enc_blk_nums)), padding)
         if len(enc_blk_nums) != len(dec_blk_nums):
             raise ValueError(
-                f"enc_blk_nums {enc_blk_nums} and dec_blk_nums {dec_blk_nums} need one number a level each"
+                f"enc_blk_nums {enc_blk_nums} and dec_blk_nums {dec_blk_nums} need one number per level each"
             )
         self.img_channel = img_channel
         self.intro = nn.Conv2d(img_channel + extra_channel, width, 3, padding=1)
@@ -52,7 +52,7 @@ class RestorationUNet(PaddedNetwork):
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
         levels = range(len(enc_blk_nums))
-        # the features of each level, behind its blocks, in the order in which they come about
+        # the features of each level, after its blocks, in the order in which they are computed
         places = [
             *((f"encoders.{level}", level) for level in levels),
             ("middle_blks", len(levels)),
@@ -80,7 +80,7 @@ class RestorationUNet(PaddedNetwork):
     def restore(self, x: Tensor) -> Tensor:
         """`forward` for sizes that fit `size_rule`; the image comes first among the channels of ``x``."""
         if not torch.compiler.is_compiling():
-            # The layout that LayerNorm2d leaves behind: kept everywhere, no block has to convert.
+            # The layout that LayerNorm2d returns; kept throughout, so no block has to convert.
             x = x.contiguous(memory_format=torch.channels_last)
         features = self.intro(x)
         skips = []
@@ -110,13 +110,13 @@ class RestorationUNet(PaddedNetwork):
 
 
 def unet_options(state: Mapping[str, Tensor], added: int) -> tuple[Block, int] | None:
-    """Widths and blocks of a U-Net with these weights, and how many channels it takes beside the image.
+    """Widths and blocks of a U-Net with these weights, and how many channels it takes besides the image.
 
     Args:
-        added: further channels that come from elsewhere in the network, or around it; not counted.
+        added: further channels from elsewhere in the network, or around it; not counted.
 
     Returns:
-        None where it is no such network.
+        None if it is not such a network.
     """
     first, last = convolution(state, "intro.weight"), convolution(state, "ending.weight")
     if not first or not last or first[1] - last[0] - added < 0:

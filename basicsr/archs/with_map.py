@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from basicsr.archs.base import Block, recognise
+from basicsr.archs.base import Block, recognize
 from basicsr.archs.shapes import convolution
 from basicsr.archs.wrapper import Wrapper, inside
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
@@ -44,15 +44,15 @@ class WithMAP(Wrapper):
         self.map = MapFeatures(self.net.img_channel, seg_channel, mask_dropout, mask_value)
 
     def forward(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> Tensor:
-        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives.
+        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> the output of that network.
 
         Args:
-            means: of the regions, where ``x`` is a part of an image; see `MaskAveragePool`.
+            means: of the regions, if ``x`` is part of an image; see `MaskAveragePool`.
         """
         return self.size_rule.crop(self.net(self._with_regions(x, labels, means)), *x.shape[-2:])
 
     def stages(self, x: Tensor, labels: Tensor, means: Tensor | None = None) -> dict[str, Any]:  # type: ignore[override]
-        """Those of the inner network; its image is cropped to the size of ``x``, the others stay."""
+        """Those of the inner network; its image is cropped to the size of ``x``, the others are not."""
         stages = self.net.stages(self._with_regions(x, labels, means))
         return stages | {"restored": self.size_rule.crop(stages["restored"], *x.shape[-2:])}
 
@@ -69,9 +69,9 @@ class WithMAP(Wrapper):
         return self.map.features(image[:, : self.img_channel])
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         pooled = convolution(state, "map.pre_seg.weight")
         if extra_channel or not pooled:
             return None
-        net = recognise(inside(state), pooled[0])
+        net = recognize(inside(state), pooled[0])
         return net and {"net": net, "seg_channel": pooled[0]}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Block, recognise
+from basicsr.archs.base import Block, recognize
 from basicsr.archs.wrapper import Wrapper, inside
 from basicsr.layers.spf import PriorNorm, RegionPrior, SPFUnit, resize_prior
 from basicsr.masks.largest import rank_regions
@@ -21,17 +21,17 @@ from basicsr.utils.registry import ARCHS, Nested
 class WithSPF(Wrapper):
     """Any network with feature points, with an SPF unit at each. Keys: ``net.*``, ``prior.*``, ``units.*``.
 
-    The second network of SAM-prior distillation (CVPR 2024); see `basicsr.layers.spf`. Alone it is a
-    restoration network that takes label maps, as `WithMAP` is.
+    The second network of SAM-prior distillation (CVPR 2024); see `basicsr.layers.spf`. On its own it is a
+    restoration network that takes label maps, like `WithMAP`.
 
     Args:
         net: block of the inner network, with its ``type``.
-        regions: largest regions that are told apart; the rest counts as one.
+        regions: how many of the largest regions are distinguished; the rest counts as one.
         prior_channels: of the prior at the first point.
         norm: of the units, ``none`` or ``instance``.
-        residual: units add to the features, starting with nothing; false replaces the features.
+        residual: units add to the features, initially nothing; false replaces the features.
         permute: number the regions at random in training, so that the network does not learn their order.
-        share: neighbouring points with equal channels and sizes have one unit together (RCDNet's stages).
+        share: neighboring points with equal channels and sizes share one unit (RCDNet's stages).
     """
 
     takes_labels = True
@@ -49,16 +49,16 @@ class WithSPF(Wrapper):
         super().__init__(net)
         points, name = self.net.feature_points, net["type"]
         if not points:
-            raise ValueError(f"{name} has no feature points; take another network, or declare some")
+            raise ValueError(f"{name} has no feature points; use another network, or declare some")
         if self.net.takes_labels:
-            raise ValueError(f"{name} takes label maps itself; take the network without them")
+            raise ValueError(f"{name} takes label maps itself; use the network without them")
         self.permute = permute
         self.reduction = points[0].reduction
         self.prior = RegionPrior(regions, prior_channels)
         self.units = nn.ModuleList()
         self.resizes = nn.ModuleList()
         carried = prior_channels
-        # Of each point, its unit and what hands the prior on, by their numbers.
+        # For each point, the numbers of its unit and of the module that passes the prior on.
         self._places: list[tuple[int, int]] = []
         shared: dict[tuple[int, ...], int] = {}
         for point, after in zip(points, (*points[1:], points[-1]), strict=True):
@@ -75,20 +75,20 @@ class WithSPF(Wrapper):
             carried = point.channels
         for number, point in enumerate(points):
             self.net.get_submodule(point.name).register_forward_hook(partial(self._fuse, number))
-        # of the pass that is running: what the next unit gets
+        # in the current pass: the prior for the next unit
         self._carried: Tensor | None = None
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> what that network gives."""
+        """Inputs of the inner network (B, C, H, W) and label maps (B, H, W) -> the output of that network."""
         return self.size_rule.crop(self.net(self._begun(x, labels)), *x.shape[-2:])
 
     def stages(self, x: Tensor, labels: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        """Those of the inner network; its image is cropped to the size of ``x``, the others stay."""
+        """Those of the inner network; its image is cropped to the size of ``x``, the others are not."""
         stages = self.net.stages(self._begun(x, labels))
         return stages | {"restored": self.size_rule.crop(stages["restored"], *x.shape[-2:])}
 
     def _begun(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Note the prior of the first unit; returns the padded inputs."""
+        """Store the prior for the first unit; returns the padded inputs."""
         ranks = rank_regions(self.size_rule.pad_labels(labels), self.prior.regions)
         if self.training and self.permute:
             ranks = _renumbered(ranks, self.prior.regions)
@@ -107,16 +107,16 @@ class WithSPF(Wrapper):
 
     @property
     def bytes_per_pixel(self) -> int:
-        # beside the features at the finest point: their prior, both blocks, and what is handed on
+        # besides the features at the finest point: their prior, both blocks, and the prior passed on
         point = min(self.net.feature_points, key=lambda point: point.reduction)
         return self.net.bytes_per_pixel + 4 * 6 * point.channels // point.reduction**2
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         columns = state.get("prior.columns.weight")
         if extra_channel or columns is None or columns.ndim != 2:
             return None
-        net = recognise(inside(state))
+        net = recognize(inside(state))
         return net and {
             "net": net,
             "regions": columns.shape[0] - 1,
@@ -126,7 +126,7 @@ class WithSPF(Wrapper):
 
 
 def _renumbered(ranks: Tensor, count: int) -> Tensor:
-    """The first ``count`` numbers of each image in another order."""
+    """The first ``count`` numbers of each image in random order."""
     order = torch.rand(ranks.shape[0], count, device=ranks.device).argsort(dim=1)
     table = torch.cat([order, order.new_full((ranks.shape[0], 1), count)], dim=1)
     return table.gather(1, ranks.flatten(1)).reshape(ranks.shape)

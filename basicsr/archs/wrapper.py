@@ -1,4 +1,4 @@
-"""What networks around another registered network share."""
+"""Base class of networks around another registered network."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _INSIDE = "net."
 
 
 class Wrapper(RestorationNetwork):
-    """A network around another one, which is its ``net``: it gives, takes, pads and loads as that does.
+    """A network around another one, its ``net``, with the same inputs, outputs, padding and loading.
 
     Args:
         net: block of the inner network, with its ``type``.
-        extra_channel: input channels that this network adds behind those of the inner one.
+        extra_channel: input channels that this network adds after those of the inner one.
     """
 
     wraps = "net"
@@ -38,7 +38,7 @@ class Wrapper(RestorationNetwork):
 
     @property
     def size_rule(self) -> SizeRule:  # type: ignore[override]
-        """What sizes run without padding, and how others are padded: as the inner network does it."""
+        """Which sizes need no padding, and how others are padded: as in the inner network."""
         return self.net.size_rule
 
     @property

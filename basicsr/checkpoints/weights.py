@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Network, adopt_facts, facts_of, recognise
+from basicsr.archs.base import Network, adopt_facts, facts_of, recognize
 from basicsr.checkpoints.recognise import recognise_below
 from basicsr.checkpoints.seal import is_damaged, seal_zip
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
@@ -318,7 +318,7 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
 
 def _told_network(weights: Weights) -> str:
     """The ``network_g`` block that a file describes or that its shapes tell; empty where neither does."""
-    block = weights.network or recognise(weights.state)
+    block = weights.network or recognize(weights.state)
     if block is None:
         return ""
     how = "describes" if weights.network else "was recognised as"

@@ -1,6 +1,6 @@
-"""Transforms that change what images show, all images and frames of a sample in the same way.
+"""Transforms that change the content of images, all images and frames of a sample in the same way.
 
-HyperCUT trains with these; the sizes of the changes are its own, where it says them.
+HyperCUT trains with these; the strengths are its own where it states them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]
 
 @TRANSFORMS.register
 class RandomAffine(Transform):
-    """Shift, rotation and shear about the middle; what comes into view is reflected. Labels stay whole.
+    """Shift, rotation and shear about the center, with reflection at the border. Labels stay whole numbers.
 
     Args:
-        share: of the samples that are changed.
-        translate: most shift along each side, as a share of it.
-        rotate: most rotation, in degrees.
-        shear: most shear along each side, in degrees.
+        share: share of the samples that is changed.
+        translate: largest shift along each side, as a share of it.
+        rotate: largest rotation, in degrees.
+        shear: largest shear along each side, in degrees.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class RandomAffine(Transform):
 
 @TRANSFORMS.register
 class ColorJitter(Transform):
-    """Brightness, contrast and saturation, each multiplied by a number about 1; clipped to the range.
+    """Brightness, contrast and saturation, each multiplied by a factor around 1; clipped to the range.
 
     Args:
-        share: of the samples that are changed.
-        brightness, contrast, saturation: most that the number differs from 1 by.
+        share: share of the samples that is changed.
+        brightness, contrast, saturation: largest deviation of the factor from 1.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class ColorJitter(Transform):
             return arrays
 
         def change(image: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-            grey = (image * _LUMA).sum(-3, keepdims=True)
-            image = grey + np.float32(saturation) * (image - grey)
+            gray = (image * _LUMA).sum(-3, keepdims=True)
+            image = gray + np.float32(saturation) * (image - gray)
             middle = np.float32(white / 2)
             return np.float32(brightness) * (middle + np.float32(contrast) * (image - middle))
 
@@ -83,8 +83,8 @@ class GaussNoise(Transform):
     """Independent noise on each value, the same on all frames of a sample.
 
     Args:
-        share: of the samples that are changed.
-        sigma: least and most standard deviation, in grey values of 255.
+        share: share of the samples that is changed.
+        sigma: smallest and largest standard deviation, on the scale 0..255.
     """
 
     def __init__(self, share: Share = 0.4, sigma: tuple[AtLeast0, AtLeast0] = (3.0, 7.0)) -> None:
@@ -101,7 +101,7 @@ class GaussNoise(Transform):
 
 
 def _images(arrays: Arrays, change: Callable[[NDArray[np.float32], float], NDArray[np.float32]]) -> Arrays:
-    """Change the colour images among the arrays, of which each is rounded and clipped to its own type."""
+    """Change the color images among the arrays, each rounded and clipped to its own type."""
     return {
         name: _rounded(change(array.astype(np.float32), np.iinfo(array.dtype).max), array.dtype)
         if _is_image(array)

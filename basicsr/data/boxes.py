@@ -1,6 +1,6 @@
-"""Boxes around what a clip shows: read, widened, cut out of every frame alike.
+"""Boxes around the subject of a clip: read, widened, cut out of every frame alike.
 
-B-AIST++ (Zhong et al., "Animation from Blur", ECCV 2022) has one a clip, as HyperCUT reads them.
+B-AIST++ (Zhong et al., "Animation from Blur", ECCV 2022) has one per clip, as HyperCUT reads them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from basicsr.utils.reading import LARGEST_TEXT, parse_json, read_file
 
 Box = tuple[int, int, int, int]
 
-_MOST_WIDENED = 0.1  # share of the way from the box to the border of the frame
+_MOST_WIDENED = 0.1  # share of the distance from the box to the border of the frame
 _ALLOWED = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
@@ -32,7 +32,7 @@ _ALLOWED = {
 
 
 class _Numbers(pickle.Unpickler):
-    """Plain values and NumPy's numbers; anything else in a pickle could run code."""
+    """Allows plain values and NumPy's numbers; anything else in a pickle could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ALLOWED:
@@ -41,10 +41,10 @@ class _Numbers(pickle.Unpickler):
 
 
 def read_box(path: Path) -> Box:
-    """The box of a file: a pickle or a JSON with ``{"bbox": [x0, y0, x1, y1]}``, in pixels.
+    """The box in a file: a pickle or a JSON with ``{"bbox": [x0, y0, x1, y1]}``, in pixels.
 
     Raises:
-        UserError: it cannot be read, or holds something else.
+        UserError: if it cannot be read, or holds something else.
     """
     try:
         data = read_file(path, LARGEST_TEXT)
@@ -54,7 +54,7 @@ def read_box(path: Path) -> Box:
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except Exception as error:  # damaged pickles raise nearly anything
+    except Exception as error:  # damaged pickles raise almost anything
         wanted = '{"bbox": [x0, y0, x1, y1]}'
         raise UserError(f"{path}: no bounding box ({error}); expected {wanted}") from error
     if not (0 <= x0 < x1 and 0 <= y0 < y1):
@@ -63,8 +63,8 @@ def read_box(path: Path) -> Box:
 
 
 def widened(box: Box, height: int, width: int, generator: np.random.Generator | None) -> Box:
-    """The box with each side moved towards the border of the frame: up to a tenth of the way, drawn once a
-    clip; without a generator not at all.
+    """The box with each side moved towards the border of the frame, by up to a tenth of the distance, drawn
+    once per clip; not moved without a generator.
     """
     share = 0.0 if generator is None else _MOST_WIDENED * generator.random()
     x0, y0, x1, y1 = box
@@ -78,7 +78,7 @@ def widened(box: Box, height: int, width: int, generator: np.random.Generator | 
 
 
 def cut_box(arrays: Arrays, box: Box, size: tuple[int, int]) -> Arrays:
-    """The same box of every array (.., H, W), resized to ``size`` (height, width) by area."""
+    """Cut the same box out of every array (.., H, W), and resize it to ``size`` (height, width) by area."""
     x0, y0, x1, y1 = box
     return {name: _resized(array[..., y0:y1, x0:x1], size) for name, array in arrays.items()}
 

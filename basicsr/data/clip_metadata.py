@@ -1,11 +1,11 @@
-"""``metadata.json`` of clips, as HyperCUT publishes it: which frames a blurred photo stands for.
+"""``metadata.json`` of clips, as HyperCUT publishes it: which frames a blurred photo was made from.
 
     {"name": str, "frame_per_seq": 7, "data": [{"id": "00000/0000", "order": "ignore", "partition": "train",
      "blur_path": path, "frame001_path": path, .. "frame007_path": path, "bbox": path}]}
 
-Paths are relative to one folder. ``order`` is how the frames are to be read: ``reverse`` reverses them,
-``keep`` and ``ignore`` leave them as they are, ``random`` tosses a coin. ``bbox``, a file with the box around
-a person, is in B-AIST++ only.
+Paths are relative to one folder. ``order`` is how to read the frames: ``reverse`` reverses them, ``keep`` and
+``ignore`` leave them unchanged, ``random`` tosses a coin. ``bbox``, a file with the box around a person, is
+in B-AIST++ only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ METADATA = "metadata.json"
 
 _FRAME = re.compile(r"frame(\d{3})_path")
 _MOST_FRAMES = 999  # their numbers have three digits
-_SHOWN = 20  # mistakes in an error
+_SHOWN = 20  # mistakes listed in an error
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Clip:
 
     Args:
         id: unique in its file, ``/`` between folders.
-        order: how the frames are to be read.
-        partition: what it is used for.
+        order: how to read the frames.
+        partition: that it belongs to.
         blur: path of the photo.
         frames: paths of the frames, as they are stored.
         box: path of a file with a bounding box, if there is one.
@@ -57,7 +57,7 @@ class Clip:
     box: str | None = None
 
     def to_record(self) -> dict[str, str]:
-        """As it stands in the file."""
+        """The entry for the file."""
         record: dict[str, str] = {"id": self.id, "order": self.order, "partition": self.partition}
         record["blur_path"] = self.blur
         record |= {f"frame{number:03d}_path": path for number, path in enumerate(self.frames, 1)}
@@ -66,7 +66,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipMetadata:
-    """A whole file.
+    """The content of a whole file.
 
     Args:
         name: of the data set.
@@ -83,7 +83,7 @@ class ClipMetadata:
         return [clip for clip in self.clips if clip.partition == partition]
 
     def write(self, path: Path) -> None:
-        """Write the file beside ``path`` and rename it."""
+        """Write the file next to ``path`` and rename it."""
         records = [clip.to_record() for clip in self.clips]
         content = {"name": self.name, "frame_per_seq": self.frames, "data": records}
         write_bytes(path, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
@@ -93,13 +93,12 @@ def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: st
     """Read and check ``metadata.json``.
 
     Args:
-        keys: of the images that there are, paths without suffix; None does not look.
+        keys: of the images that exist, paths without suffix; None does not check.
         root: where those are, for errors.
 
     Raises:
-        UserError: with every mistake in the file: what cannot be read, missing or surplus frames, an unknown
-            order or partition, an id that occurs twice, a path that leaves the folder, an image that is not
-            there.
+        UserError: lists every mistake in the file: unreadable content, missing or surplus frames, an unknown
+            order or partition, a duplicate id, a path that leaves the folder, a missing image.
     """
     content = _load(path)
     mistakes: list[str] = []
@@ -123,13 +122,13 @@ def read_clip_metadata(path: Path, keys: Collection[str] | None = None, root: st
     if mistakes:
         shown = mistakes[:_SHOWN]
         more = [f".. and {len(mistakes) - _SHOWN} more"] if len(mistakes) > _SHOWN else []
-        what = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}; mend the file"
+        what = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}; fix the file"
         raise UserError(f"{path}: {what}:", [*shown, *more])
     return ClipMetadata(str(name), count, known)
 
 
 def key_of(path: str) -> str:
-    """The key in a folder or an LMDB of a path of ``metadata.json``: without suffix."""
+    """The key of a path in ``metadata.json`` in a folder or an LMDB: without suffix."""
     return as_key(PurePosixPath(path).with_suffix("").as_posix())
 
 
@@ -139,14 +138,14 @@ def _load(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
-        raise UserError(f"{path}: no JSON, or cut short ({error}); make it again") from error
+        raise UserError(f"{path}: not JSON, or cut short ({error}); make it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected name, frame_per_seq and data; make it again")
     return content
 
 
 def _read_record(record: Any, place: int, count: int, mistakes: list[str]) -> Clip | None:
-    """One entry of ``data``; None where it is of no use."""
+    """One entry of ``data``; None if it is not usable."""
     if not isinstance(record, dict):
         mistakes.append(f"data[{place}]: expected a clip (got {record!r:.40})")
         return None
@@ -166,7 +165,7 @@ def _read_record(record: Any, place: int, count: int, mistakes: list[str]) -> Cl
         missing = sorted(set(range(1, count + 1)) - set(numbers))
         surplus = sorted(set(numbers) - set(range(1, count + 1)))
         found = [f"{what} {', '.join(map(str, some))}" for what, some in
-                 (("lacks", missing), ("has besides", surplus)) if some]  # fmt: skip
+                 (("lacks", missing), ("also has", surplus)) if some]  # fmt: skip
         mistakes.append(f"{where}: of {count} frames it {' and '.join(found)}")
     fields = ["blur_path", *(f"frame{number:03d}_path" for number in numbers)]
     fields += ["bbox"] if "bbox" in record else []

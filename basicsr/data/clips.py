@@ -1,4 +1,4 @@
-"""Blurred photos with the frames that they stand for."""
+"""Blurred photos with the frames that they were made from."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Reading = Literal["metadata", "stored"]
 
 @dataclass(frozen=True)
 class TossedFrames:
-    """Frames of which some clips come in either direction, by a coin that is tossed anew in each epoch.
+    """Frames of clips, some of which come in either direction, by a coin tossed again in each epoch.
 
     Args:
-        frames: in the direction that is known.
-        tossed: keys of those clips.
-        seed: of the coins, with the key and the epoch.
+        frames: field of the frames in the known direction.
+        tossed: keys of the clips whose direction is random.
+        seed: of the coins, together with the key and the epoch.
     """
 
     frames: FramesField
@@ -46,17 +46,17 @@ class TossedFrames:
 
     @property
     def name(self) -> str:
-        """That of a frame."""
+        """Name of the field of a frame."""
         return self.frames.name
 
     @property
     def root(self) -> str:
-        """The file that chose the frames."""
+        """The file that selects the frames."""
         return self.frames.root
 
     @property
     def is_image(self) -> bool:
-        """As a frame."""
+        """As for a frame."""
         return self.frames.is_image
 
     def keys(self) -> list[str]:
@@ -72,7 +72,7 @@ class TossedFrames:
         return frames[::-1] if generator.random() < 0.5 else frames
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:
-        """Each frame by itself, stacked."""
+        """Each frame finished separately, then stacked."""
         return self.frames.finish(array)
 
     def places(self, key: str) -> str:
@@ -82,7 +82,7 @@ class TossedFrames:
 
 @dataclass(kw_only=True, eq=False)
 class FramesDataset(ImageDataset):
-    """Samples ``frames`` (N, 3, H, W), the photo ``lq``, and ``middle``, the frame in the middle."""
+    """Samples with ``frames`` (N, 3, H, W), the photo ``lq``, and the middle frame ``middle``."""
 
     reference = "frames"
 
@@ -103,11 +103,11 @@ class ClipDataset(FramesDataset):
     Args:
         dataroot_gt: folder (or LMDB) that its paths are relative to.
         metadata: that file; see `basicsr.data.clip_metadata`.
-        partition: which of its clips; null is ``train`` in training and ``test`` else.
-        order: ``metadata`` reads frames as their ``order`` says; ``stored`` as they are stored.
+        partition: which of its clips; null is ``train`` in training and ``test`` otherwise.
+        order: ``metadata`` reads frames according to their ``order``; ``stored`` as they are stored.
         target_frames: numbers, from 1, of the frames that are used; null is all.
-        box_size: height and width that the box around each clip is resized to, for data sets that have boxes;
-            null takes whole frames. In training boxes are widened at random.
+        box_size: height and width that the box around each clip is resized to, for data sets with boxes; null
+            uses whole frames. In training, boxes are widened at random.
     """
 
     metadata: ExistingFile
@@ -130,12 +130,12 @@ class ClipDataset(FramesDataset):
 
     @cached_property
     def _stored(self) -> StoredField:
-        """Photos and frames lie together."""
+        """Photos and frames are stored together."""
         return image_field("frames", self.dataroot_gt, self.io_backend.type)
 
     @cached_property
     def clips(self) -> Mapping[str, Clip]:
-        """Those of the partition, by their ids."""
+        """The clips of the partition, by id."""
         found = read_clip_metadata(Path(self.metadata), self._stored.keys(), self.dataroot_gt)
         beyond = [number for number in self.target_frames or () if number > found.frames]
         if beyond:
@@ -144,7 +144,7 @@ class ClipDataset(FramesDataset):
         partition = self.partition or ("train" if self.train else "test")
         clips = found.of(partition)
         if not clips:
-            raise UserError(f"{self.metadata}: no clip of the partition {partition}; choose another")
+            raise UserError(f"{self.metadata}: no clip in the partition {partition}; choose another")
         if self.box_size is not None and (bare := next((clip for clip in clips if clip.box is None), None)):
             raise UserError(f"{self.metadata}: '{bare.id}' has no bbox; leave box_size out")
         return {clip.id: clip for clip in clips}
@@ -171,10 +171,11 @@ class AveragedClipDataset(FramesDataset):
     Args:
         dataroot_gt: folder (or LMDB) of sharp frames, a folder for each clip; see
             `basicsr.data.frame_windows`.
-        frames: of a sample.
-        gap: from one of them to the next. All frames between the first and the last are averaged.
-        stride: from the first frame of a sample to that of the next; null begins behind the last one.
-        response: power that makes light of pixel values.
+        frames: number of frames in a sample.
+        gap: distance from one of them to the next. All frames between the first and the last are averaged.
+        stride: distance from the first frame of a sample to that of the next; null starts after the last
+            frame.
+        response: exponent that converts pixel values to light.
     """
 
     frames: Annotated[int, msgspec.Meta(ge=2)]
@@ -187,7 +188,7 @@ class AveragedClipDataset(FramesDataset):
         windows = frame_windows(frame.keys(), self.frames, self.gap, self.stride)
         if not windows:
             length = (self.frames - 1) * self.gap + 1
-            raise UserError(f"{self.dataroot_gt}: no clip has {length} consecutive frames; take fewer frames")
+            raise UserError(f"{self.dataroot_gt}: no clip has {length} consecutive frames; use fewer frames")
         return [FramesField(frame, self.dataroot_gt, windows)]
 
     def finish(self, arrays: Arrays, key: str, generator: np.random.Generator) -> dict[str, Any]:
@@ -198,6 +199,6 @@ class AveragedClipDataset(FramesDataset):
 
 
 def average_light(frames: torch.Tensor, response: float) -> torch.Tensor:
-    """What a shutter that was open during ``frames`` (N, 3, H, W) in [0, 1] records: (3, H, W), in 8 bits."""
+    """What a shutter open during ``frames`` (N, 3, H, W) in [0, 1] records: (3, H, W), in 8 bits."""
     blurred = (frames**response).mean(0) ** (1 / response)
     return (255 * blurred).round() / 255

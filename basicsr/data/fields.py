@@ -1,12 +1,12 @@
-"""Fields of a sample: from keys to arrays (.., H, W) and on to tensors.
+"""Fields of a sample: from keys to arrays (.., H, W) to tensors.
 
 | field | tensor | meaning |
 |---|---|---|
 | lq, gt | float32 (3, H, W), RGB, [0, 1] | degraded and clean image |
-| mask | float32 (1, H, W), [0, 1] | grey mask channel |
+| mask | float32 (1, H, W), [0, 1] | gray mask channel |
 | labels | int32 (H, W) | label map, 0 = uncovered |
 
-With `FramesField` each of them may have an axis of frames in front.
+With `FramesField`, each of them may have a leading axis of frames.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Backend = Literal["disk", "lmdb"]
 class Field(Protocol):
     """One part of every sample.
 
-    A data set takes what `load` gives, treats all fields of a sample alike (`basicsr.data.transforms`), and
-    passes each to `finish`. Instances can be pickled.
+    A data set loads each field (`load`), transforms all fields of a sample alike (`basicsr.data.transforms`),
+    and passes each to `finish`. Instances can be pickled.
     """
 
     @property
@@ -49,45 +49,45 @@ class Field(Protocol):
 
     @property
     def is_image(self) -> bool:
-        """Whether `finish` gives RGB in [0, 1], (.., 3, H, W), which ``mean`` and ``std`` are for."""
+        """Whether `finish` returns RGB in [0, 1], (.., 3, H, W), to which ``mean`` and ``std`` apply."""
         ...
 
     def keys(self) -> list[str]:
-        """What there is, in order; the same in every epoch."""
+        """All keys in order, the same in every epoch."""
         ...
 
     def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
         """The array of one sample, (.., H, W).
 
         Args:
-            epoch: of training, from 0; evaluation is 0. It may decide what is read.
-            limit: of the pixels of a file, to be checked before it is decoded.
+            epoch: of training, from 0; evaluation is 0. It may determine what is read.
+            limit: on the pixels of a file, checked before it is decoded.
 
         Raises:
-            UserError: it cannot be read, or is larger; the file is named.
+            UserError: if it cannot be read, or is larger; names the file.
         """
         ...
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:
-        """What the transforms have made of `load`'s array -> tensor."""
+        """The transformed array from `load` -> tensor."""
         ...
 
     def places(self, key: str) -> str:
-        """What is read for ``key``, for reports and errors: a file, an entry of an LMDB, several of them."""
+        """What is read for ``key``, for reports and errors: a file, an entry of an LMDB, or several."""
         ...
 
 
 @dataclass(frozen=True)
 class StoredField:
-    """One stored file a key.
+    """One stored file per key.
 
     Args:
         name: key in the sample.
         root: folder or LMDB, for messages.
         storage: bytes by key.
-        decode: (bytes, name for errors, limit) -> array that ends in (H, W), still in the type of the file.
+        decode: (bytes, name for errors, limit) -> array that ends in (H, W), in the type of the file.
         finish: array after the transforms -> tensor.
-        is_image: whether that is RGB in [0, 1].
+        is_image: whether the tensor is RGB in [0, 1].
     """
 
     name: str
@@ -98,7 +98,7 @@ class StoredField:
     is_image: bool = False
 
     def keys(self) -> list[str]:
-        """Those of the storage, sorted."""
+        """The keys of the storage, sorted."""
         return self.storage.keys()
 
     def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
@@ -112,15 +112,15 @@ class StoredField:
 
 @dataclass(frozen=True)
 class ChosenField:
-    """One stored file a key, which a file chooses.
+    """One stored file per key, selected by another file.
 
     Args:
-        stored: what it is; the field has its name.
-        root: the file that chose, for messages.
-        chosen: by key of the sample, the key of its file.
+        stored: field of the stored files, which gives this field its name.
+        root: the file that selects, for messages.
+        chosen: key of the sample -> key of its file.
 
     Raises:
-        UserError: files are missing.
+        UserError: if files are missing.
     """
 
     stored: StoredField
@@ -133,12 +133,12 @@ class ChosenField:
 
     @property
     def name(self) -> str:
-        """That of what is stored."""
+        """The name of the stored field."""
         return self.stored.name
 
     @property
     def is_image(self) -> bool:
-        """As what is stored."""
+        """As for the stored field."""
         return self.stored.is_image
 
     def keys(self) -> list[str]:
@@ -150,7 +150,7 @@ class ChosenField:
         return self.stored.load(self.chosen[key], epoch, limit)
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:
-        """As of what is stored."""
+        """As for the stored field."""
         return self.stored.finish(array)
 
     def places(self, key: str) -> str:
@@ -160,15 +160,15 @@ class ChosenField:
 
 @dataclass(frozen=True)
 class FramesField:
-    """Several stored files a key, stacked: (N, .., H, W).
+    """Several stored files per key, stacked: (N, .., H, W).
 
     Args:
-        frame: what one frame is; the field has its name.
-        root: the file that chose the frames, for messages.
-        chosen: by key of the sample, the keys of its frames in their order.
+        frame: field of one frame, which gives this field its name.
+        root: the file that selects the frames, for messages.
+        chosen: key of the sample -> keys of its frames in order.
 
     Raises:
-        UserError: frames are missing, or a sample has none.
+        UserError: if frames are missing, or a sample has none.
     """
 
     frame: StoredField
@@ -178,18 +178,18 @@ class FramesField:
     def __post_init__(self) -> None:
         for key, frames in self.chosen.items():
             if not frames:
-                raise UserError(f"{self.root}: no frame is chosen for '{key}'; leave it out")
+                raise UserError(f"{self.root}: no frame is selected for '{key}'; leave it out")
         wanted = {as_key(frame) for frames in self.chosen.values() for frame in frames}
         require_same(wanted, wanted & set(self.frame.keys()), self.root, self.frame.root)
 
     @property
     def name(self) -> str:
-        """That of a frame."""
+        """The name of the field of a frame."""
         return self.frame.name
 
     @property
     def is_image(self) -> bool:
-        """As a frame."""
+        """As for a frame."""
         return self.frame.is_image
 
     def keys(self) -> list[str]:
@@ -197,7 +197,7 @@ class FramesField:
         return list(self.chosen)
 
     def load(self, key: str, epoch: int, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
-        """All frames of ``key``, which have one size and one depth."""
+        """All frames of ``key``, which have the same size and depth."""
         arrays = [self.frame.load(frame, epoch, limit) for frame in self.chosen[key]]
         for frame, array in zip(self.chosen[key], arrays, strict=True):
             if (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
@@ -206,7 +206,7 @@ class FramesField:
         return np.stack(arrays)
 
     def finish(self, array: NDArray[Any]) -> torch.Tensor:
-        """Each frame by itself, stacked."""
+        """Each frame finished separately, then stacked."""
         return torch.stack([self.frame.finish(frame) for frame in array])
 
     def places(self, key: str) -> str:
@@ -216,18 +216,18 @@ class FramesField:
 
 
 def image_field(name: str, root: str, backend: Backend) -> StoredField:
-    """A colour image."""
+    """A color image."""
     storage = open_storage(root, backend, READABLE)
     return StoredField(name, root, storage, _decode_image, to_tensor, is_image=True)
 
 
 def mask_field(name: str, root: str, backend: Backend) -> StoredField:
-    """A grey mask channel."""
+    """A gray mask channel."""
     return StoredField(name, root, open_storage(root, backend, READABLE), _decode_mask, to_tensor)
 
 
 def label_field(name: str, root: str, backend: Backend) -> StoredField:
-    """A label map in any format of `decode_label_map`, told apart by content."""
+    """A label map in any format of `decode_label_map`, detected from the content."""
     storage = open_storage(root, backend, (".png", ".npz"))
     return StoredField(name, root, storage, _decode_labels, _to_int_tensor)
 

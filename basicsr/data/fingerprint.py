@@ -1,4 +1,4 @@
-"""What tells one state of a data set from another without reading it."""
+"""A fingerprint of a data set, without reading its files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from basicsr.utils.checksum import checksum
 
 
 def fingerprint(dataset: ImageDataset) -> dict[str, Any]:
-    """Number of images, a checksum of their keys, and by field the size of all files that are there.
+    """Number of images, a checksum of their keys, and for each field the size of all existing files.
 
-    Files of which only a part is read, such as those of an LMDB, count as a whole.
+    Files that are read in part only, such as those of an LMDB, count as a whole.
     """
     sizes = {field.name: _size(Path(field.root) / "data.mdb") for field in dataset.fields}
     for key in dataset.keys:

@@ -12,9 +12,9 @@ import numpy as np
 
 
 def frame_runs(keys: Iterable[str]) -> Iterator[list[str]]:
-    """Frames that follow each other, in the order of the numbers in their names, so 10 comes after 9.
+    """Runs of consecutive frames, in the order of the numbers in their names, so 10 comes after 9.
 
-    A folder of frames is one run, unless the numbers at the end of their names leave some out.
+    A folder of frames is one run, unless the numbers at the end of their names have gaps.
 
     Args:
         keys: of a storage.
@@ -29,13 +29,13 @@ def frame_runs(keys: Iterable[str]) -> Iterator[list[str]]:
 def frame_windows(
     keys: Iterable[str], frames: int, gap: int = 1, stride: int | None = None
 ) -> dict[str, list[str]]:
-    """The consecutive frames of each window by the key of its first one.
+    """The consecutive frames of each window by the key of its first frame.
 
     Args:
         keys: of a storage.
-        frames: of a window that count, every ``gap``-th one.
-        gap: from one of them to the next.
-        stride: from the begin of one window to that of the next; None begins behind its last frame.
+        frames: number of selected frames in a window, every ``gap``-th one.
+        gap: distance from one of them to the next.
+        stride: distance from the start of one window to that of the next; None starts after its last frame.
     """
     length = (frames - 1) * gap + 1
     return {
@@ -46,7 +46,7 @@ def frame_windows(
 
 
 def _runs(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Split where the last number in the names grows by more than it does elsewhere."""
+    """Split where the last number in the names increases by more than elsewhere."""
     numbers = [int(match[0]) if (match := re.search(r"\d+$", key)) else None for key in keys]
     if len(keys) < 2 or None in numbers:
         yield list(keys)
@@ -58,5 +58,5 @@ def _runs(keys: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _natural(key: str) -> list[tuple[int, str]]:
-    """Numbers compare as numbers."""
+    """Sort key in which numbers compare as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", key)]

@@ -26,19 +26,19 @@ from basicsr.utils.processes import Process
 
 Batch = dict[str, Any]
 
-_SAID_AFTER = 60.0  # seconds without a batch
+_WARN_AFTER = 60.0  # seconds without a batch
 _LOOKS_EVERY = 0.5
 
 
 def batch_size_of_one(options: DatasetOptions, world_size: int, accumulate: int) -> int:
-    """Samples in one training batch of one process.
+    """Number of samples in one training batch of one process.
 
     Args:
         world_size: number of processes.
-        accumulate: batches of each process an optimiser step.
+        accumulate: batches of each process per optimizer step.
 
     Raises:
-        OptionError: ``batch_size_total`` cannot be divided evenly.
+        OptionError: if ``batch_size_total`` cannot be divided evenly.
     """
     total = options.batch_size_total
     if total is None:
@@ -60,7 +60,7 @@ def train_loader(
     seed: int,
     samples_done: int = 0,
 ) -> DataLoader[Batch]:
-    """Endless training batches of this process, from position ``samples_done`` of the common stream on.
+    """Endless training batches of this process, starting at position ``samples_done`` of the common stream.
 
     A batch may hold ``remarks``, see `basicsr.data.training_samples.collate`.
     """
@@ -84,7 +84,7 @@ def train_loader(
         prefetch_factor=options.num_prefetch_queue if workers else None,
         pin_memory=_pin(options),
         worker_init_fn=partial(_start_worker, loaded_plugins()),
-        generator=torch.Generator(),  # else starting workers would draw from the one that training uses
+        generator=torch.Generator(),  # otherwise starting workers would draw from the training generator
     )
 
 
@@ -103,12 +103,13 @@ def evaluation_loader(dataset: ImageDataset, options: DatasetOptions, ranks: Ran
 
 
 def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
-    """Iterate ``loader``; a `UserError` of a worker stays one line, without a traceback in its text.
+    """Iterate over ``loader``; a `UserError` of a worker stays one line, without a traceback in its text.
 
-    Workers that give no batch are told of after a minute, and end the iteration after ``worker_timeout``.
+    If workers return no batch, a warning is logged after a minute, and the iteration ends after
+    ``worker_timeout``.
 
     Raises:
-        UserError: of a worker, or since they give no batch.
+        UserError: raised in a worker, or if workers return no batch.
     """
     iterator = iter(loader)
     patience = _Patience(loader.patience if isinstance(loader, _PatientLoader) else float("inf"))
@@ -124,7 +125,7 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
                     raise UserError(patience.why) from None
                 if isinstance(error, UserError):
                     raise UserError(str(error).split("UserError: ")[-1].strip()) from None
-                if isinstance(error, ConnectionError | EOFError):  # its memory was asked for when it was gone
+                if isinstance(error, ConnectionError | EOFError):  # the worker is gone with its memory
                     raise worker_killed() from error
                 raise
             patience.end()
@@ -134,7 +135,7 @@ def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
 
 
 class _PatientLoader(DataLoader[Batch]):
-    """A loader that says how many seconds `batches` waits for a batch."""
+    """A loader that stores how many seconds `batches` waits for a batch."""
 
     def __init__(self, dataset: Dataset[Any], patience: float, **options: Any) -> None:
         super().__init__(dataset, **options)
@@ -142,16 +143,16 @@ class _PatientLoader(DataLoader[Batch]):
 
 
 class _Patience:
-    """Looks, from a thread, how long a batch is waited for; when it is too long, the workers are killed.
+    """A thread that watches how long the loop waits for a batch; if it is too long, the workers are killed.
 
-    The time limit of PyTorch's loader does not cover that the memory of a batch is asked for from the worker
-    that made it.
+    The timeout of PyTorch's loader does not cover fetching the memory of a batch from the worker that made
+    it.
 
     Args:
-        seconds: infinite ones need no thread.
+        seconds: to wait; infinity needs no thread.
 
     Attributes:
-        why: the workers were killed; None while they were not.
+        why: reason why the workers were killed; None as long as they were not.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -164,32 +165,32 @@ class _Patience:
             threading.Thread(target=self._look, name="patience", daemon=True).start()
 
     def begin(self) -> None:
-        """A batch is waited for from now on."""
+        """Start waiting for a batch."""
         self._number += 1
         self._is_waiting = True
 
     def end(self) -> None:
-        """It has come."""
+        """The batch has arrived."""
         self._is_waiting = False
 
     def close(self) -> None:
-        """No other one is waited for."""
+        """Stop watching."""
         self._closed.set()
 
     def _look(self) -> None:
-        number, waited, is_said = 0, 0.0, False
+        number, waited, has_warned = 0, 0.0, False
         while not self._closed.wait(_LOOKS_EVERY):
             if not self._is_waiting or number != self._number:
-                number, waited, is_said = self._number, 0.0, False
+                number, waited, has_warned = self._number, 0.0, False
                 continue
             waited += _LOOKS_EVERY
             if waited >= self.seconds:
-                self.why = f"no batch has come for {waited:.0f} s: {_likely_cause()}"
+                self.why = f"no batch has arrived for {waited:.0f} s: {_likely_cause()}"
                 for child in active_children():
                     child.kill()
                 return
-            if waited >= _SAID_AFTER and not is_said:
-                is_said = True
+            if waited >= _WARN_AFTER and not has_warned:
+                has_warned = True
                 logger().warning(f"waiting for a batch for {waited:.0f} s: {_likely_cause()}")
 
 

@@ -1,4 +1,4 @@
-"""What every data set of images does, and paired images with or without region masks."""
+"""The base class of data sets of images, and paired images with or without region masks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SampleIndex(NamedTuple):
 
 
 class IoBackend(msgspec.Struct, frozen=True):
-    """Where the bytes lie: files in folders, or one LMDB a data root."""
+    """Where the bytes are stored: files in folders, or one LMDB per data root."""
 
     type: Literal["disk", "lmdb"] = "disk"
 
@@ -47,7 +47,7 @@ ON_DISK = IoBackend()
 
 @dataclass(kw_only=True, eq=False)
 class ImageDataset(Dataset[dict[str, Any]], ABC):
-    """Clean images and what belongs to each: read, compared in size, cropped and flipped together.
+    """Clean images and their other fields: read, checked for equal size, cropped and flipped together.
 
     A data set is a subclass that lists its fields (`make_fields`). One of them is the reference: its keys are
     the keys of the samples, and all others have its size.
@@ -59,20 +59,20 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         gt_size: side of the square training crops in pixels; null trains on whole images.
         use_flip: flip left-right at random in training.
         use_rot: flip top-bottom and transpose at random in training.
-        transforms: blocks of `basicsr.data.transforms` that training samples go through in this order; they
-            stand in place of ``gt_size``, ``use_flip`` and ``use_rot``. Null is what these three say.
-        mean: subtracted from each channel of all images. Null and ``std: null`` do as the weights say;
-            new ones are trained without.
+        transforms: blocks of `basicsr.data.transforms` applied to training samples in this order; they
+            replace ``gt_size``, ``use_flip`` and ``use_rot``. Null uses these three.
+        mean: subtracted from each channel of all images. Null and ``std: null`` follow the weights; new ones
+            are trained without.
         std: divides each channel of all images.
-        gamma: power that all images in [0, 1] are raised to before that; 2.2 trains in about linear light.
-        seed: key of the random numbers, with epoch and number of the sample.
+        gamma: exponent applied to all images in [0, 1] before that; 2.2 trains in approximately linear light.
+        seed: of the random numbers, together with epoch and number of the sample.
         train: apply the transforms.
 
     Samples hold the fields of `basicsr.data.fields` and ``key``.
 
     Attributes:
         reference: name of the reference field.
-        normalization: by ``mean``, ``std`` and ``gamma``; where none is given, None, until the weights say
+        normalization: by ``mean``, ``std`` and ``gamma``; if none is given, None until the weights specify
             one.
     """
 
@@ -100,19 +100,19 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         self.keys = reference.keys() if meta is None else read_meta_info(Path(meta))
         for field in self.fields:
             expected = {self.field_key(field, key) for key in self.keys}
-            # A meta file selects, so files beyond its list are no mistake.
+            # A meta file selects, so files not in its list are not a mistake.
             found = set(field.keys()) if meta is None else expected.intersection(field.keys())
             require_same(expected, found, meta or reference.root, field.root)
 
     @abstractmethod
     def make_fields(self) -> list[Field]:
-        """What is read for a sample; among them the reference."""
+        """The fields that are read for a sample, including the reference."""
 
     def field(self, name: str) -> Field:
         """The field of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: if there is none.
         """
         return {field.name: field for field in self.fields}[name]
 
@@ -123,7 +123,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
 
     @property
     def margin(self) -> int:
-        """Pixels of height and width that `finish` cuts off; crops are larger by as many."""
+        """Pixels of height and width that `finish` cuts off; crops are larger by the same number."""
         return 0
 
     def _blocks(self) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         if self.transforms is None:
             return usual
         if usual:
-            raise ValueError("transforms stand in place of gt_size, use_flip and use_rot; leave those out")
+            raise ValueError("transforms replace gt_size, use_flip and use_rot; leave those out")
         return self.transforms
 
     def __len__(self) -> int:
@@ -141,10 +141,10 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return self.read(which)[0]
 
     def read(self, which: SampleIndex | int) -> tuple[dict[str, Any], list[Remark]]:
-        """The sample, and what is odd of it, in training.
+        """The sample, and in training the remarks on it.
 
         Raises:
-            UserError: a file cannot be read, or does not belong to the others; it is named.
+            UserError: if a file cannot be read, or does not belong to the others; names the file.
         """
         number, epoch = which if isinstance(which, SampleIndex) else (which, 0)
         key = self.keys[number % len(self.keys)]
@@ -160,10 +160,10 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return self.finish(arrays, key, generator) | {"key": key}, remarks
 
     def arrange(self, arrays: Arrays, key: str, generator: np.random.Generator) -> Arrays:
-        """What is done to the arrays of a sample before the transforms, also in evaluation; here nothing.
+        """Change the arrays of a sample before the transforms, also in evaluation; does nothing by default.
 
         Args:
-            arrays, key, generator: as of `finish`.
+            arrays, key, generator: as for `finish`.
         """
         return arrays
 
@@ -171,7 +171,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         """The sample, after the transforms.
 
         Args:
-            arrays: by name of the field, each ends in (H, W).
+            arrays: by name of the field; the last axes are (H, W).
             key: for errors.
             generator: of this sample.
         """
@@ -182,22 +182,22 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return sample
 
     def complete(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-        """What is left to do with a training batch in the main process; here nothing.
+        """Finish a training batch in the main process; does nothing by default.
 
         Args:
-            device: where the batch is going to be used.
+            device: where the batch will be used.
         """
         return batch
 
     def begin_epoch(self, epoch: int, midway: bool, restore: Restore, ranks: Ranks) -> None:
-        """Called in each process before the first batch with a sample of this epoch; here nothing is done.
+        """Called in each process before the first batch with a sample of this epoch; does nothing by default.
 
-        Workers read ahead, so they may want what is made here before it is there.
+        Workers read ahead, so they may need what is made here before it exists.
 
         Args:
             epoch: of training, from 0.
-            midway: whether a resumed run goes on in the middle of it.
-            restore: image (3, H, W), normalized, -> what the network makes of it, on the CPU.
+            midway: whether a resumed run continues in the middle of it.
+            restore: normalized image (3, H, W) -> the output of the network, on the CPU.
             ranks: of the processes, which may share the work.
         """
 
@@ -214,11 +214,11 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
         return image if self.normalization is None else self.normalization.undo(image)
 
     def field_key(self, field: Field, key: str) -> str:
-        """What ``key``, one of the reference's, is called in another field."""
+        """The key in another field for ``key`` of the reference."""
         return key
 
     def _load(self, key: str, epoch: int) -> Arrays:
-        """All fields, the reference first, which tells how large the others can be."""
+        """All fields, the reference first, since it limits the size of the others."""
         reference = self.field(self.reference)
         first = reference.load(self.field_key(reference, key), epoch)
         limit = PixelLimit.of_partner(*first.shape[-2:])
@@ -273,10 +273,10 @@ class PairedImageDataset(ImageDataset):
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
 class PairedImageMaskDataset(PairedImageDataset):
-    """Pairs with one grey mask image each, for networks with ``mask: true`` (the CAT row of SAM-Deblur).
+    """Pairs with one gray mask image each, for networks with ``mask: true`` (the CAT row of SAM-Deblur).
 
     Args:
-        dataroot_mask: folder (or LMDB) of grey images.
+        dataroot_mask: folder (or LMDB) of gray images.
     """
 
     dataroot_mask: ExistingFolder
@@ -291,7 +291,7 @@ class PairedImageGroupMaskDataset(PairedImageDataset):
     """Pairs with one label map each, for networks that take labels (SegNAFNet).
 
     Args:
-        dataroot_mask: folder (or LMDB) of label maps: 16-bit PNG, 8-bit grey PNG or published ``.npz``.
+        dataroot_mask: folder (or LMDB) of label maps: 16-bit PNG, 8-bit gray PNG or published ``.npz``.
     """
 
     dataroot_mask: ExistingFolder

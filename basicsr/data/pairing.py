@@ -1,4 +1,4 @@
-"""Which file belongs to which: by key (path without suffix), never by position in a listing."""
+"""Pairing of files by key (path without suffix), never by position in a listing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def require_same(expected: Iterable[str], found: Iterable[str], left: str, right
     """Check that two folders hold the same keys.
 
     Args:
-        expected: keys that ``left`` asks for.
+        expected: keys that ``left`` requires.
         found: keys in ``right``.
         left: folder of ``expected``, for the error.
         right: folder of ``found``, for the error.
 
     Raises:
-        UserError: one line that counts what is missing on each side and names the first ten.
+        UserError: in one line, how many keys are missing on each side, and the first ten of them.
     """
     expected_set, found_set = set(expected), set(found)
     parts = []

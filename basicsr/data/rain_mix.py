@@ -1,4 +1,4 @@
-"""More rain on rainy pairs, so that a network sees streaks that the data set does not have.
+"""More rain on rainy pairs, so that a network sees streaks that the data set does not contain.
 
 After Guo et al., "EfficientDeRain: Learning Pixel-wise Dilation Filtering for High-Efficiency Single-Image
 Deraining" (AAAI 2021), section RainMix; the mixing is that of Hendrycks et al., "AugMix" (ICLR 2020).
@@ -27,7 +27,7 @@ Affine = NDArray[np.float64]
 
 _LONGEST_CHAIN = 3
 _OPERATIONS = ("turn", "shear_x", "shear_y", "shift_x", "shift_y", "zoom_x", "zoom_y", "zoom")
-# What an operation does at most, at severity 10.
+# Largest effect of each operation, at severity 10.
 _TURN = math.radians(30)
 _SHEAR = 0.3
 _SHIFT = 1 / 3  # of the side
@@ -36,22 +36,22 @@ _ZOOM = 2.0
 
 @TRANSFORMS.register
 class RainMix(Transform):
-    """Put one mixed streak layer on ``lq``, or instead of it on ``gt``; only ``lq`` changes.
+    """Add one mixed streak layer to ``lq``, or to ``gt`` instead; only ``lq`` changes.
 
     A layer of streaks r0 becomes s = (1 - m) r0 + m * (w1 r1 + .. + wn rn). Each r is r0 after a chain of 1
     to 3 random turns, shears, shifts and zooms, w is drawn from Dirichlet(1, .., 1) and m from Beta(1, 1).
     Then lq = b + s - b * s, where the base b is ``gt`` with ``clean_prob``, else ``lq``.
 
     Args:
-        streaks: folder of streak layers, bright on black, as Garg and Nayar's; each sample gets a random
-            window of one, which is enlarged where it is too small. Null makes them.
-        preset: how it rains where ``streaks`` is null, see `basicsr.synthesis.rain`.
-        clean_prob: how often ``gt`` is the base; 4/11 as published.
+        streaks: folder of streak layers, bright on black, like Garg and Nayar's; each sample gets a random
+            window of one, enlarged if it is too small. Null makes them.
+        preset: kind of rain if ``streaks`` is null, see `basicsr.synthesis.rain`.
+        clean_prob: probability that ``gt`` is the base; 4/11 as published.
         severity: strength of the operations, up to 10.
         width: number n of chains.
 
     Raises:
-        UserError: no image in ``streaks``; or, when called, a sample without ``gt`` and ``lq``.
+        UserError: if there is no image in ``streaks``; or, when called, if a sample lacks ``gt`` or ``lq``.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class RainMix(Transform):
         return arrays | {"lq": np.round(wet).astype(base.dtype)}
 
     def mix(self, layer: Layer, generator: np.random.Generator) -> Layer:
-        """Streaks (H, W) in [0, 1] -> those that are put on a photo, in [0, 1]."""
+        """Streaks (H, W) in [0, 1] -> the mixed streaks to add to a photo, in [0, 1]."""
         height, width = layer.shape
         mixed = np.zeros_like(layer)
         for weight in generator.dirichlet(np.ones(self.width)):
             chain = np.eye(3)
             for _ in range(int(generator.integers(1, _LONGEST_CHAIN, endpoint=True))):
                 chain = self._operation(height, width, generator) @ chain
-            centre = _shift((width - 1) / 2, (height - 1) / 2)
+            center = _shift((width - 1) / 2, (height - 1) / 2)
             moved = cv2.warpAffine(
                 layer,
-                (centre @ chain @ np.linalg.inv(centre))[:2],
+                (center @ chain @ np.linalg.inv(center))[:2],
                 (width, height),
                 flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REFLECT,  # it rains up to the edges, whatever was shifted
+                borderMode=cv2.BORDER_REFLECT,  # it rains up to the edges after any shift
             )
             mixed += np.float32(weight) * moved
         share = np.float32(generator.beta(1, 1))

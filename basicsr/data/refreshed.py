@@ -1,4 +1,4 @@
-"""Pairs whose label maps follow the network: made anew every few epochs from what it then gives."""
+"""Pairs whose label maps follow the network: recomputed every few epochs from its current output."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 from basicsr.utils.registry import DATASETS, SEGMENTERS, Nested, split_type
 
 _COMPLETE = "complete"
-# A worker reads ahead, so it may want maps that the main process is about to make.
+# A worker reads ahead, so it may need maps that the main process is about to make.
 _LONGEST_WAIT = 6 * 3600.0
 
 
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
 class PairedImageRefreshedMaskDataset(PairedImageDataset):
-    """Pairs with label maps that a segmenter makes of the network's images every few epochs, in training.
+    """Pairs with label maps that a segmenter makes from the network's images every few epochs, in training.
 
-    The first ``refresh_every`` epochs have the maps of ``dataroot_mask``, e.g. of the targets. Later ones lie
-    in ``dataroot_refreshed/<epoch>``; they stay there, so that a run which is resumed sees the same ones.
+    The first ``refresh_every`` epochs use the maps in ``dataroot_mask``, e.g. of the targets. Later ones are
+    in ``dataroot_refreshed/<epoch>``; they are kept, so that a resumed run sees the same ones.
 
     Args:
         dataroot_mask: folder (or LMDB) of the first label maps.
-        dataroot_refreshed: folder for the later ones, of this run alone, e.g. ``experiments/NAME/masks``.
+        dataroot_refreshed: folder for the later ones, for this run only, e.g. ``experiments/NAME/masks``.
         refresh_every: epochs between two segmentations.
-        segmenter: that makes them.
-        overlap: of its masks, see `basicsr.masks.from_stack`.
+        segmenter: block of the segmenter that makes them.
+        overlap: rule for overlaps of its masks, see `basicsr.masks.from_stack`.
     """
 
     dataroot_mask: ExistingFolder
@@ -60,8 +60,8 @@ class PairedImageRefreshedMaskDataset(PairedImageDataset):
         if made_in == 0 or (folder / _COMPLETE).is_file():
             return
         if midway or epoch != made_in:
-            what = f"the label maps of epoch {made_in} are not there any more"
-            raise UserError(f"{folder}: {what}; resume from a state before that epoch, or start anew")
+            what = f"the label maps of epoch {made_in} no longer exist"
+            raise UserError(f"{folder}: {what}; resume from a state before that epoch, or start over")
         segmenter = SEGMENTERS.build(*split_type(self.segmenter))
         lq = self.field("lq")
         for key in self.keys[ranks.rank :: ranks.world_size]:
@@ -83,9 +83,9 @@ class RefreshedLabels:
     """Label maps that depend on the epoch.
 
     Args:
-        first: of the epochs before the first refresh.
-        folder: of the later ones, a folder each ``every`` epochs.
-        every: epochs between two.
+        first: label maps of the epochs before the first refresh.
+        folder: of the later ones, with a subfolder for every ``every`` epochs.
+        every: epochs between two refreshes.
     """
 
     first: StoredField

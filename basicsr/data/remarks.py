@@ -1,4 +1,4 @@
-"""What is to be said of a training sample, beside what is in it."""
+"""Remarks on training samples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class Remark(NamedTuple):
     """One line on a file.
 
     Attributes:
-        kind: ``unreadable``, so another sample took its place; ``small``, less than the crop; ``empty``, a
-            mask without a region.
+        kind: ``unreadable``, replaced by another sample; ``small``, smaller than the crop; ``empty``, a mask
+            without a region.
         text: names the file.
     """
 

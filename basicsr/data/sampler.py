@@ -1,4 +1,4 @@
-"""Which samples a process sees, as a function of position alone: there is nothing to save."""
+"""Which samples a process sees, as a function of the position only, so there is nothing to save."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class TrainSampler(Sampler[list[SampleIndex]]):
     """Endless batches of one process. All processes share one stream of shuffled epochs.
 
     Args:
-        epoch_size: samples an epoch (images times ``dataset_enlarge_ratio``).
-        batch_size: samples a batch of this process.
+        epoch_size: samples per epoch (images times ``dataset_enlarge_ratio``).
+        batch_size: samples per batch of this process.
         rank: number of this process.
         world_size: number of processes.
-        seed: key of the shuffling, with the epoch.
-        shuffle: False walks each epoch in order.
-        start: samples of the stream that are done, over all processes; where a resumed run goes on.
+        seed: of the shuffling, together with the epoch.
+        shuffle: False goes through each epoch in order.
+        start: samples of the stream that are done, over all processes; where a resumed run continues.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainSampler(Sampler[list[SampleIndex]]):
 
 
 class ShareSampler(Sampler[int]):
-    """Every ``world_size``-th sample from ``rank`` on: each is evaluated exactly once, by one process."""
+    """Every ``world_size``-th sample, starting at ``rank``: each is evaluated once, by one process."""
 
     def __init__(self, size: int, rank: int, world_size: int) -> None:
         self.indices = range(rank, size, world_size)

@@ -27,22 +27,22 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
 class SyntheticBlurDataset(ImageDataset):
-    """Sharp photos, each time blurred in another way: training needs no pairs.
+    """Sharp photos, blurred differently each time: training needs no pairs.
 
     A training sample blurs a crop of ``gt_size`` (or of a ``RandomCrop``) + kernel size - 1, never the whole
-    photo. Evaluation blurs
-    whole photos, each always in the same way; the pair is smaller than the photo by kernel size - 1.
+    photo. Evaluation blurs whole photos, each always in the same way; the pair is smaller than the photo by
+    kernel size - 1.
 
     Args:
-        dataroot_mask: folder (or LMDB) of label maps of the photos; some of their regions move on their own.
+        dataroot_mask: folder (or LMDB) of label maps of the photos; some of their regions move independently.
             Null blurs each photo with one kernel.
-        preset: how pairs come about, see `basicsr.synthesis.presets`.
-        max_objects: most regions with a motion of their own; null is the preset's.
-        min_object_area: of such a region in the crop, in pixels; null is the preset's.
+        preset: how pairs are made, see `basicsr.synthesis.presets`.
+        max_objects: largest number of regions that move independently; null is the preset's.
+        min_object_area: smallest area of such a region in the crop, in pixels; null is the preset's.
         exposure: shortest and longest, in seconds: how strong the blur is; null is the preset's.
         kernels: folder of ``.mat``, ``.npy`` or ``.png`` kernels to draw from; null makes them.
         on_device: blur training batches on the device of the network, not in the workers that load the
-            photos; null does so where there is a GPU.
+            photos; null does so if there is a GPU.
     """
 
     dataroot_mask: ExistingFolder | None = None
@@ -90,7 +90,7 @@ class SyntheticBlurDataset(ImageDataset):
         objects = _planes(labels, regions, (height, width))
         sample = {} if labels is None else {"labels": self.field("labels").finish(_inner(labels, size // 2))}
         if self._postpones:
-            # samples of a batch have equal shapes, so there are empty objects; text needs no shape
+            # samples of a batch need equal shapes, so some objects are empty; text needs no shape
             missing = self._rules.objects[1] - len(regions)
             sample |= {
                 "sharp": sharp,

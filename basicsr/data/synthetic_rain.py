@@ -24,22 +24,22 @@ from basicsr.utils.rng import sample_generator
 @DATASETS.register
 @dataclass(kw_only=True, eq=False)
 class SyntheticRainDataset(ImageDataset):
-    """Sharp photos, each time in another rain: lq = gt + streaks, clipped to [0, 1].
+    """Sharp photos with different rain each time: lq = gt + streaks, clipped to [0, 1].
 
-    A training sample is cropped first, then it rains. In evaluation each photo, known by its key, always has
-    the same rain, whatever the seed is and whichever photos are beside it.
+    A training sample is cropped first, then gets rain. In evaluation, the rain of each photo depends on its
+    key only, not on the seed or the other photos.
 
     Args:
         dataroot_mask: folder (or LMDB) of label maps of the photos, which samples then hold as ``labels``.
-        preset: how it rains, see `basicsr.synthesis.rain`. Of each option below, null is the preset's.
-        layers: least and most layers of parallel streaks.
-        density: streaks a layer, for 1000 pixels; least and most.
-        length, width: of a streak, in pixels; least and most.
-        angle: degrees from the vertical, positive falls to the right; least and most.
-        strength: brightness of a streak, 1 is white; least and most.
+        preset: kind of rain, see `basicsr.synthesis.rain`. For each option below, null is the preset's.
+        layers: smallest and largest number of layers of parallel streaks.
+        density: streaks per layer and 1000 pixels; minimum and maximum.
+        length, width: of a streak, in pixels; minimum and maximum.
+        angle: degrees from the vertical, positive falls to the right; minimum and maximum.
+        strength: brightness of a streak, 1 is white; minimum and maximum.
 
     Raises:
-        ValueError: one of these pairs does not rise, or is outside of what it can be.
+        ValueError: if one of these pairs is not increasing, or out of range.
     """
 
     dataroot_mask: ExistingFolder | None = None

@@ -1,4 +1,4 @@
-"""What workers load in training: samples with remarks, and others in place of those that cannot be read."""
+"""What workers load in training: samples with remarks, and substitutes for samples that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from basicsr.utils.rng import sample_generator
 
 Sample = dict[str, Any]
 
-_MOST_SUBSTITUTES = 10  # of one sample; where none of them can be read, the data set is broken, not a file
+_MOST_SUBSTITUTES = 10  # for one sample; if none of them can be read, the data set is broken, not a file
 
 
 class TrainingSamples(Dataset[tuple[Sample, list[Remark]]]):
     """The samples of any data set.
 
     Args:
-        unreadable: ``stop`` raises the error of a sample that cannot be read; ``skip`` takes the first of its
+        unreadable: ``stop`` raises the error of a sample that cannot be read; ``skip`` uses the first of its
             `substitutes` that can.
     """
 
@@ -41,14 +41,13 @@ class TrainingSamples(Dataset[tuple[Sample, list[Remark]]]):
                 skipped.append(Remark("unreadable", str(error)))
             else:
                 return sample, skipped + remarks
-        what = f"{len(skipped) - 1} others that were to take its place cannot be read either"
+        what = f"{len(skipped) - 1} substitutes cannot be read either"
         raise UserError(f"{skipped[0].text}; {what}")
 
 
 def substitutes(which: SampleIndex, size: int, seed: int) -> Iterator[SampleIndex]:
-    """Samples of other images, in the order in which they take the place of one: a matter of its index alone.
-
-    So workers, processes and resumed runs agree on it.
+    """Samples of other images that replace one, in order. They depend on its index only, so workers,
+    processes and resumed runs agree on them.
 
     Args:
         size: number of images.
@@ -60,7 +59,7 @@ def substitutes(which: SampleIndex, size: int, seed: int) -> Iterator[SampleInde
 
 
 def collate(samples: Sequence[tuple[Sample, list[Remark]]]) -> dict[str, Any]:
-    """A batch; where there are remarks, they are in it as ``remarks``."""
+    """A batch; if there are remarks, it holds them as ``remarks``."""
     batch: dict[str, Any] = default_collate([sample for sample, _ in samples])
     remarks = [remark for _, of_sample in samples for remark in of_sample]
     return batch | {"remarks": remarks} if remarks else batch

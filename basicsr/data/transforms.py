@@ -1,6 +1,7 @@
-"""What training does to a sample between decoding and tensors, to all fields at once.
+"""Transforms of training samples between decoding and tensors, applied to all fields at once.
 
-Every array ends in (H, W), so one crop, flip or transposition serves images, frames, masks and label maps.
+The last axes of every array are (H, W), so one crop, flip or transposition works for images, frames, masks
+and label maps.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ Arrays = dict[str, NDArray[Any]]
 class Transform(ABC):
     """One step of ``transforms``; a registered subclass is the ``type`` of a block in that list.
 
-    The constructor's arguments are its options. One that is called ``margin`` is none: the data set passes
-    how many pixels of height and width it is going to cut off, so that crops can be larger by as many.
-    Instances can be pickled; they act in training only.
+    The constructor's arguments are its options, except ``margin``: the data set passes in it how many pixels
+    of height and width it will cut off, so that crops can be larger by the same number. Instances can be
+    pickled; they act in training only.
 
     Attributes:
-        one_size: whether all samples have the same size afterwards, as those of one batch must.
-        least_side: pixels of height and width that it expects; of samples with fewer the user is told.
+        one_size: whether all samples have the same size afterwards, as a batch requires.
+        least_side: pixels of height and width that it expects; smaller samples are reported to the user.
     """
 
     one_size: bool = False
@@ -39,8 +40,9 @@ class Transform(ABC):
         """The arrays of one sample -> what they become; shapes still agree in (H, W).
 
         Args:
-            arrays: by name of the field, each ends in (H, W); images are RGB (.., 3, H, W), uint8 or uint16.
-            generator: of this sample, and the only source of random numbers.
+            arrays: by name of the field, with last axes (H, W); images are RGB (.., 3, H, W), uint8 or
+                uint16.
+            generator: of this sample, the only source of random numbers.
         """
 
 
@@ -81,7 +83,7 @@ class RandomFlip(Transform):
 class RandomRotate(Transform):
     """Top-bottom and transposition, each with probability 1/2.
 
-    Together with `RandomFlip` that is all symmetries of the square, each as likely.
+    Together with `RandomFlip` these are all symmetries of the square, with equal probability.
     """
 
     def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
@@ -94,7 +96,7 @@ class RandomRotate(Transform):
 
 @TRANSFORMS.register
 class RandomChannelShuffle(Transform):
-    """Red, green and blue of all images in one random order; all six are as likely."""
+    """Red, green and blue of all images in one random order, each of the six with equal probability."""
 
     def __call__(self, arrays: Arrays, generator: np.random.Generator) -> Arrays:
         order = generator.permutation(3)
@@ -105,13 +107,13 @@ class RandomChannelShuffle(Transform):
 class RandomSaturation(Transform):
     """The saturation of all images, as in HSV, times one factor.
 
-    Value and hue stay. Where a saturation beyond 1 would make a channel negative, it becomes 0.
+    Value and hue are kept. If a saturation beyond 1 would make a channel negative, the channel becomes 0.
 
     Args:
         least, most: the factor is uniform between them.
 
     Raises:
-        ValueError: ``most`` is below ``least``.
+        ValueError: if ``most`` is below ``least``.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class RandomSaturation(Transform):
 
 
 def usual_transforms(gt_size: int | None, use_flip: bool, use_rot: bool) -> list[dict[str, Any]]:
-    """The blocks that the three published options stand for."""
+    """The blocks for the three published options."""
     blocks: list[dict[str, Any]] = [] if gt_size is None else [{"type": "RandomCrop", "size": gt_size}]
     if use_flip:
         blocks.append({"type": "RandomFlip"})
@@ -143,13 +145,13 @@ def build_transforms(blocks: Iterable[Mapping[str, Any]], margin: int = 0) -> li
         margin: pixels of height and width that are cut off after them.
 
     Raises:
-        OptionError: an unknown type, or wrong options.
+        OptionError: if a type is unknown, or options are wrong.
     """
     return [TRANSFORMS.build(*split_type(block), margin=margin) for block in blocks]
 
 
 def _images(arrays: Arrays) -> Arrays:
-    """Those fields that are RGB."""
+    """The fields that are RGB."""
     return {
         name: array
         for name, array in arrays.items()
@@ -159,7 +161,7 @@ def _images(arrays: Arrays) -> Arrays:
 
 def _saturated(image: NDArray[Any], factor: float) -> NDArray[Any]:
     """RGB (.., 3, H, W) with ``factor`` times the saturation."""
-    # In HSV each channel is value * (1 - saturation * what the hue says of it).
+    # In HSV each channel is value * (1 - saturation * a factor that depends on the hue).
     value = image.max(axis=-3, keepdims=True).astype(np.float32)
     return np.rint((value - np.float32(factor) * (value - image)).clip(0)).astype(image.dtype)
 

@@ -9,11 +9,11 @@ from basicsr.utils.convert import Share
 
 
 class DropPath(nn.Module):
-    """In training, leaves out a residual branch: for some samples of a batch it is zero.
+    """In training, drops a residual branch: for some samples of a batch it is zero.
 
     Args:
-        rate: probability that a sample's branch is left out. The others are divided by 1 - rate, so that the
-            mean stays.
+        rate: probability that a sample's branch is dropped. The others are divided by 1 - rate, which
+            preserves the mean.
     """
 
     def __init__(self, rate: Share = 0.0) -> None:

@@ -1,7 +1,7 @@
 """Inception v3 up to its pooled features, frozen, with weights from a local file.
 
 Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016). State-dict keys are
-torchvision's. Two networks go by them: torchvision's own, and the one behind published FID figures, which was
+torchvision's. Two networks use them: torchvision's own, and the one behind published FID figures, which was
 ported from TensorFlow by the pytorch-fid project. They differ in their weights and in how branches pool.
 """
 
@@ -17,14 +17,14 @@ from basicsr.layers.pretrained import Frozen, read_weights, take_weights
 from basicsr.utils.errors import UserError
 
 FEATURES = 2048
-SIDE = 299  # pixels, of the images that it sees
-# Classes of the last layer, which tells the two apart: TensorFlow's graph has a few that are never used.
+SIDE = 299  # pixels, of its input images
+# Classes of the last layer, which distinguish the two: TensorFlow's graph has a few that are never used.
 _TORCHVISION_CLASSES, _FID_CLASSES = 1000, 1008
 KNOWN_WEIGHTS = "pytorch-fid's pt_inception-2015-12-05-6726825d.pth or torchvision's inception_v3"
 
 
 class _Unit(NamedTuple):
-    """A convolution of a block: the name of what it sees ("" is the input of the block), channels, kernel."""
+    """A convolution of a block: the name of its input ("" is the input of the block), channels, kernel."""
 
     after: str
     width: int
@@ -32,7 +32,7 @@ class _Unit(NamedTuple):
     halves: bool = False
 
 
-_POOL = "pool"  # in the place of a name: the input of the block, pooled
+_POOL = "pool"  # instead of a name: the input of the block, pooled
 _Units = dict[str, _Unit]
 
 
@@ -74,7 +74,7 @@ _MIXED_7: _Units = {
     "branch3x3dbl_3b": _Unit("branch3x3dbl_2", 384, (3, 1)),
     "branch_pool": _Unit(_POOL, 192),
 }
-# Blocks that halve height and width; the input, pooled, is a branch of its own.
+# Blocks that halve height and width; the pooled input is a separate branch.
 _TO_MIXED_6: _Units = {
     "branch3x3": _Unit("", 384, 3, halves=True),
     "branch3x3dbl_1": _Unit("", 64),
@@ -108,13 +108,13 @@ class InceptionFeatures(Frozen):
     """Images -> the vector in front of the last layer, the mean of the last block over all pixels.
 
     Args:
-        weights: file with the state dict of one of the two networks; which one is told by its last layer.
+        weights: file with the state dict of one of the two networks, which differ in their last layer.
 
     Attributes:
-        is_fid: whether that is the network of published FID figures.
+        is_fid: whether it is the network of published FID figures.
 
     Raises:
-        UserError: the file is something else.
+        UserError: if the file is something else.
     """
 
     def __init__(self, weights: str) -> None:
@@ -124,7 +124,7 @@ class InceptionFeatures(Frozen):
         classes = len(last) if isinstance(last, Tensor) else 0
         if classes not in (_TORCHVISION_CLASSES, _FID_CLASSES):
             what = f"has {classes} classes" if classes else "has no 'fc.weight'"
-            raise UserError(f"{weights}: {what}; take {KNOWN_WEIGHTS}")
+            raise UserError(f"{weights}: {what}; use {KNOWN_WEIGHTS}")
         self.is_fid = classes == _FID_CLASSES
         self.Conv2d_1a_3x3 = _Convolution(3, 32, 3, stride=2)
         self.Conv2d_2a_3x3 = _Convolution(32, 32, 3)
@@ -140,7 +140,7 @@ class InceptionFeatures(Frozen):
         self.freeze()
 
     def _pooling(self, block: str) -> nn.Module:
-        """What the pooled branch of a block pools with."""
+        """The pooling of the pooled branch of a block."""
         if self.is_fid and block == "Mixed_7c":
             return nn.MaxPool2d(3, stride=1, padding=1)
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=not self.is_fid)
@@ -178,7 +178,7 @@ class _Convolution(nn.Module):
 
 
 class _Block(nn.Module):
-    """Branches side by side; the outputs are the units that no other unit sees, in their order."""
+    """Parallel branches; the outputs are the units that no other unit takes, in their order."""
 
     def __init__(self, channels: int, units: _Units, pooling: nn.Module) -> None:
         super().__init__()

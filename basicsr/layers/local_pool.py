@@ -16,9 +16,9 @@ _LARGEST_CROP = 1 << 20
 
 
 class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
-    """Mean over the whole image, (B, C, H, W) -> (B, C, 1, 1), that `to_local` may make local.
+    """Mean over the whole image, (B, C, H, W) -> (B, C, 1, 1), which `to_local` can make local.
 
-    Other average pools stay as they are: behind some, a layer needs a single value a channel.
+    Other average pools are left unchanged: after some of them, a layer needs a single value per channel.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class GlobalAvgPool2d(nn.AdaptiveAvgPool2d):
 
 
 class LocalAvgPool2d(nn.Module):
-    """Mean over a window around each pixel; stands for a `GlobalAvgPool2d`.
+    """Mean over a window around each pixel; replaces a `GlobalAvgPool2d`.
 
     Args:
-        window: height and width in pixels of the feature map. Where it covers the whole map, this is the
-            global mean.
+        window: height and width in pixels of the feature map. If it covers the whole map, this is the global
+            mean.
     """
 
     def __init__(self, window: tuple[int, int]) -> None:
@@ -38,13 +38,13 @@ class LocalAvgPool2d(nn.Module):
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), or (B, C, 1, 1) where the window covers the map.
+        """(B, C, H, W) -> (B, C, H, W), or (B, C, 1, 1) if the window covers the map.
 
-        Means are taken at valid positions only and replicated to the border, (n - valid) // 2 of them at the
-        left and top.
+        Means are computed at valid positions only and replicated to the border, (n - valid) // 2 of them at
+        the left and top.
         """
         height, width = x.shape[-2:]
-        # An exported graph has no branches: free sizes take the general way, which says the same.
+        # An exported graph has no branches: dynamic sizes take the general path, with the same result.
         sizes_are_free = isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt)
         if not sizes_are_free and self.window[0] >= height and self.window[1] >= width:
             return x.mean((2, 3), keepdim=True)
@@ -63,26 +63,26 @@ class LocalAvgPool2d(nn.Module):
 
 
 def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
-    """Means of ``length`` neighbours along ``dim``; sums along one line stay small enough for float32."""
+    """Means of ``length`` neighbors along ``dim``; sums along one line stay small enough for float32."""
     sums = nn.functional.pad(x, (0, 0, 1, 0) if dim == 2 else (1, 0, 0, 0)).cumsum(dim)
     valid = x.shape[dim] - length + 1
     return (sums.narrow(dim, length, valid) - sums.narrow(dim, 0, valid)) / length
 
 
 def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
-    """Replace every `GlobalAvgPool2d` of ``net`` by a `LocalAvgPool2d`, in place.
+    """Replace every `GlobalAvgPool2d` of ``net`` with a `LocalAvgPool2d`, in place.
 
     Args:
         net: a network with an ``example_inputs(height, width)`` method.
         train_size: (1, C, H, W) of the training crops; windows are 1.5 times as large.
 
     Raises:
-        ValueError: crops of more than 2^20 pixels; the network runs once on one.
+        ValueError: if crops have more than 2^20 pixels; the network runs once on a crop.
     """
     height, width = train_size[-2:]
     if height * width > _LARGEST_CROP:
         found = f"crops of {width} x {height} pixels have more than 2^20"
-        raise ValueError(f"train_size: {found}; take smaller ones")
+        raise ValueError(f"train_size: {found}; use smaller ones")
     pools = {name: module for name, module in net.named_modules() if isinstance(module, GlobalAvgPool2d)}
     sizes: dict[nn.Module, tuple[int, int]] = {}
 

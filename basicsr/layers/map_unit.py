@@ -1,4 +1,4 @@
-"""Mask average pooling as a module that can stand in front of any network."""
+"""Mask average pooling as a module that can be put in front of any network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from basicsr.masks.pooling import drop_regions, look_up, mask_average_pool
 
 PUBLISHED_MASK_VALUE = 1.0 / 255.0
-# What a feature that is pooled sees beyond its own pixel: a 3x3 convolution.
+# How far a pooled feature sees beyond its own pixel: a 3x3 convolution.
 HALO = 1
 
 

@@ -1,4 +1,4 @@
-"""Multi-axis gated MLPs: dense layers over the pixels of blocks, and over those of a grid on the whole image.
+"""Multi-axis gated MLPs: dense layers over the pixels of blocks, and of a grid over the whole image.
 
 Source: Tu et al., "MAXIM: Multi-Axis MLP for Image Processing" (CVPR 2022), whose gating comes from gMLP (Liu
 et al., "Pay Attention to MLPs", NeurIPS 2021). Features are (B, H, W, C).
@@ -22,7 +22,7 @@ _EPS = 1e-6  # of the published networks
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
 
-# Of one tensor on one core; a handful of them are needed at once.
+# Bytes of one tensor on one core; a handful of them are needed at once.
 _CACHED_BYTES = 2**19
 
 
@@ -36,9 +36,9 @@ class PixelNorm(nn.LayerNorm):
 def grouped(x: Tensor, axis: Axis, size: int) -> Tensor:
     """(B, H, W, C) -> the same values as (B, rows, columns, size, size, C): each group lies along axes 3, 4.
 
-    The groups of ``block`` are the ``size`` x ``size`` pixels of each block of the image: local. For
-    ``grid`` the image is divided into ``size`` x ``size`` blocks, and a group is the pixels at the same place
-    of each: global.
+    The groups of ``block`` are the ``size`` x ``size`` pixels of each block of the image: local. For ``grid``
+    the image is divided into ``size`` x ``size`` blocks, and a group holds the pixels at the same place in
+    each: global.
 
     Args:
         x: contiguous, H and W multiples of ``size``.
@@ -51,7 +51,7 @@ def grouped(x: Tensor, axis: Axis, size: int) -> Tensor:
 
 
 def map_groups(work: Callable[[Tensor], Tensor], x: Tensor, axis: Axis, size: int) -> Tensor:
-    """Put what ``work`` makes of the groups of ``x`` back to their places.
+    """Apply ``work`` to the groups of ``x`` and put the results back in place.
 
     Args:
         work: (groups, size * size, C) -> the same shape, each group by itself.
@@ -69,7 +69,7 @@ def map_groups(work: Callable[[Tensor], Tensor], x: Tensor, axis: Axis, size: in
 
 
 def strips(groups: Tensor) -> list[slice]:
-    """Rows of groups (B, rows, ..) that are worked on together: on a CPU as many as its cache bears."""
+    """Rows of groups (B, rows, ..) that are processed together: on a CPU, as many as fit its cache."""
     if not is_plain_inference(groups):
         return [slice(None)]
     bytes_per_row = groups[:, 0].numel() * groups.element_size()
@@ -78,7 +78,7 @@ def strips(groups: Tensor) -> list[slice]:
 
 
 def is_plain_inference(x: Tensor) -> bool:
-    """Whether ``x`` is on a CPU, without gradients, and no compiler or exporter looks on."""
+    """Whether ``x`` is on a CPU, without gradients, and not being compiled or exported."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
     return x.device.type == "cpu" and not torch.is_grad_enabled() and not traced
 
@@ -95,7 +95,7 @@ class PositionMix(nn.Module):
         self.dense = nn.Linear(size * size, size * size)
 
     def forward(self, x: Tensor, plus: float = 0.0) -> Tensor:
-        """(groups, size * size, C) -> the same shape, ``plus`` added to each value."""
+        """(groups, size * size, C) -> the same shape, with ``plus`` added to each value."""
         bias = self.dense.bias + plus if plus else self.dense.bias
         return torch.baddbmm(bias[:, None], self.dense.weight.expand(len(x), -1, -1), x)
 
@@ -129,7 +129,7 @@ class MultiAxis(nn.Module):
     Args:
         channels: of input and output.
         size: side of the groups, see `grouped`.
-        layer: (channels, size) -> what a half goes through, (groups, size * size, C) -> the same shape.
+        layer: (channels, size) -> the module for a half, (groups, size * size, C) -> the same shape.
     """
 
     def __init__(self, channels: int, size: int, layer: Callable[[int, int], nn.Module]) -> None:
@@ -169,7 +169,7 @@ class MultiAxisMlp(MultiAxis):
 
 
 class MultiAxisGate(MultiAxis):
-    """What gates another branch: mixed over the grid and over blocks, not residual.
+    """The gate of another branch: mixed over the grid and over blocks, not residual.
 
     Args:
         channels, size: see `MultiAxis`.
@@ -180,32 +180,32 @@ class MultiAxisGate(MultiAxis):
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU with tanh, as published."""
+    """GELU in its tanh form, as published."""
     if not is_plain_inference(x):
         return nn.functional.gelu(x, approximate="tanh")
-    # (1 + tanh(u)) / 2 is sigmoid(2 u), which PyTorch has in a third of the time.
+    # (1 + tanh(u)) / 2 is sigmoid(2 u), which takes PyTorch a third of the time.
     twice_u = torch.addcmul(x.new_tensor(_GELU_SLOPE), x, x, value=_GELU_SLOPE * _GELU_CUBIC).mul_(x)
     return twice_u.sigmoid_().mul_(x)
 
 
-# Halves of channels are computed and taken one by one: as parts of one tensor each would be copied.
+# Halves of channels are computed and consumed one by one: as parts of one tensor, each would be copied.
 
 
 def output_halves(layer: nn.Linear) -> tuple[Dense, Dense]:
-    """Two layers, which give the first and the second half of the channels of ``layer``."""
+    """Two layers that return the first and the second half of the channels of ``layer``."""
     (first, second), (bias, second_bias) = layer.weight.chunk(2), layer.bias.chunk(2)
     return Dense(first, bias), Dense(second, second_bias)
 
 
 def input_halves(layer: nn.Linear) -> tuple[Dense, Dense]:
-    """Two layers, for the first and the second half of the channels that ``layer`` takes; to be added."""
+    """Two layers for the first and the second half of the input channels of ``layer``; to be added."""
     first, second = layer.weight.chunk(2, dim=1)
     return Dense(first, layer.bias), Dense(second, None)
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A dense layer over channels with weights that lie elsewhere."""
+    """A dense layer over channels with weights stored elsewhere."""
 
     weight: Tensor
     bias: Tensor | None

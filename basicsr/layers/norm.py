@@ -1,4 +1,4 @@
-"""Normalisation over channels."""
+"""Normalization over channels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LayerNorm2d(nn.Module):
-    """LayerNorm over the channels of each pixel, of plain operations, so that it traces and exports.
+    """LayerNorm over the channels of each pixel, in plain operations that trace and export.
 
     Args:
         channels: size of dimension 1.

@@ -1,4 +1,4 @@
-"""What is done to the values of images before a network sees them: linear light, mean, standard deviation."""
+"""How image values are prepared for a network: linear light, mean, standard deviation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
-    """(image^gamma - mean) / std, channel by channel; images are in [0, 1] before it.
+    """(image^gamma - mean) / std, channel by channel, for images in [0, 1].
 
     Args:
         mean: of each channel.
         std: of each channel, positive.
-        gamma: 2.2 gives a network about linear light, 1 leaves values as they are.
+        gamma: 2.2 gives a network approximately linear light, 1 leaves values unchanged.
     """
 
     mean: tuple[float, ...]
@@ -25,7 +25,7 @@ class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise ValueError(f"mean {self.mean} and std {self.std} need one number a channel each")
+            raise ValueError(f"mean {self.mean} and std {self.std} need one number per channel each")
         if not all(math.isfinite(value) for value in (*self.mean, *self.std)):
             raise ValueError(f"mean {self.mean} and std {self.std} must be finite")
         if not all(value > 0 for value in self.std):
@@ -37,7 +37,7 @@ class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(
         cls, mean: Sequence[float] | None, std: Sequence[float] | None, gamma: float | None = None
     ) -> Normalization | None:
-        """From options of which each may be left out; None where all are. ``gamma`` alone is of RGB."""
+        """From options that may each be omitted; None if all are. ``gamma`` alone implies RGB."""
         if mean is None and std is None and gamma is None:
             return None
         channels = len(mean or std or (0, 0, 0))
@@ -47,11 +47,11 @@ class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether it leaves images as they are."""
+        """Whether it leaves images unchanged."""
         return not any(self.mean) and all(value == 1 for value in (*self.std, self.gamma))
 
     def apply(self, image: Tensor) -> Tensor:
-        """(.., C, H, W); channels behind those of the image, such as a mask, stay as they are."""
+        """(.., C, H, W); channels after those of the image, such as a mask, are left unchanged."""
         if self.changes_nothing:
             return image
         color, others = self._split(image)
@@ -60,13 +60,13 @@ class Normalization(msgspec.Struct, frozen=True, omit_defaults=True):
         return torch.cat([(color - _column(self.mean, image)) / _column(self.std, image), others], dim=-3)
 
     def undo(self, image: Tensor) -> Tensor:
-        """What `apply` made -> the image."""
+        """Result of `apply` -> the image."""
         if self.changes_nothing:
             return image
         color, others = self._split(image)
         color = color * _column(self.std, image) + _column(self.mean, image)
         if self.gamma != 1:
-            # A network may go below 0, where a power is not a number.
+            # A network may return values below 0, where the power is not a number.
             color = color.clamp(min=0) ** (1 / self.gamma)
         return torch.cat([color, others], dim=-3)
 

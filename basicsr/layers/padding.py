@@ -13,16 +13,16 @@ Padding = Literal["edge", "zeros", "reflect"]
 
 @dataclass(frozen=True)
 class SizeRule:
-    """What heights and widths a network takes, and how images of others are made to fit.
+    """Which heights and widths a network takes, and how images of other sizes are made to fit.
 
     Args:
         multiple_of: heights and widths are multiples of it.
         minimum: smallest height and width.
-        square: whether height and width have to be the same.
+        square: whether height and width have to be equal.
         padding: what is added. ``edge`` repeats the last column and row, so that networks trained here see no
-            black strip, beside which they would overdo the last pixels. ``zeros`` adds zeros, as published
-            networks were trained and judged with. ``reflect`` mirrors the image at its outermost pixels.
-        centered: add on both sides, the odd row or column at the bottom and right; else there alone.
+            black strip, next to which they would overshoot. ``zeros`` adds zeros, as in the training and
+            evaluation of published networks. ``reflect`` mirrors the image at its outermost pixels.
+        centered: add on both sides, an odd row or column at the bottom and right; otherwise only there.
     """
 
     multiple_of: int = 1
@@ -32,7 +32,7 @@ class SizeRule:
     centered: bool = False
 
     def missing(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns that an image of this size lacks."""
+        """Rows and columns missing from an image of this size."""
         if self.minimum == 1 and not self.square:
             return -height % self.multiple_of, -width % self.multiple_of
         wanted = [self._next(max(length, self.minimum)) for length in (height, width)]
@@ -44,13 +44,13 @@ class SizeRule:
         return length + -length % self.multiple_of
 
     def sides(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Rows that are added (above, below) an image of this size, and columns (left, right) of it."""
+        """Rows added (above, below) an image of this size, and columns added (left, right)."""
         rows, columns = self.missing(height, width)
         top, left = (rows // 2, columns // 2) if self.centered else (0, 0)
         return (top, rows - top), (left, columns - left)
 
     def pad(self, image: Tensor) -> Tensor:
-        """Add to (..., H, W) the rows and columns that it lacks."""
+        """Add the missing rows and columns to (..., H, W)."""
         return self.extend(image, *self.sides(*image.shape[-2:]))
 
     def crop(self, padded: Tensor, height: int, width: int) -> Tensor:
@@ -69,7 +69,7 @@ class SizeRule:
                 return _reflected(_reflected(image, -2, *rows), -1, *columns)
 
     def pad_labels(self, labels: Tensor) -> Tensor:
-        """Add label 0 = uncovered to (..., H, W) in the same places: no region's mean changes."""
+        """Add label 0 = uncovered to (..., H, W) in the same places, which changes no region's mean."""
         rows, columns = self.sides(*labels.shape[-2:])
         return nn.functional.pad(labels, (*columns, *rows))
 
@@ -80,14 +80,14 @@ def _reflected(image: Tensor, dim: int, before: int, after: int) -> Tensor:
         return image
     last = image.shape[dim] - 1
     steps = torch.arange(-before, last + 1 + after, device=image.device)
-    # a tensor, since ONNX takes no length that is not known yet for a number
+    # a tensor, since ONNX does not accept a dynamic length as a number
     steps = steps.remainder(torch.full_like(steps, max(2 * last, 1)))
     return image.index_select(dim, last - (steps - last).abs())
 
 
 def repeat_edge(image: Tensor, bottom: int, right: int, top: int = 0, left: int = 0) -> Tensor:
-    """(..., H, W) with the first and last row ``top`` and ``bottom`` times more, columns likewise."""
-    # Concatenated, since PyTorch's replicating pad has no deterministic gradient on CUDA, and none at all
+    """Repeat the first and last row of (..., H, W) ``top`` and ``bottom`` times more, columns likewise."""
+    # Concatenated, since PyTorch's replication padding has no deterministic gradient on CUDA, and none at all
     # under torch.compile on the CPU.
     above = image[..., :1, :].expand(*image.shape[:-2], top, -1)
     below = image[..., -1:, :].expand(*image.shape[:-2], bottom, -1)

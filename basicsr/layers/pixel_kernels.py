@@ -1,4 +1,4 @@
-"""Filtering an image with a kernel of its own for each pixel."""
+"""Filtering an image with a different kernel for each pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def filter_with_pixel_kernels(
 ) -> tuple[Tensor, ...]:
     """Correlate each pixel's neighborhood with that pixel's kernel, once for each dilation.
 
-    Neighbors outside the image are 0. Products are added tap by tap, to and from views of one padded image,
+    Neighbors outside the image are 0. Products are accumulated tap by tap on views of one padded image,
     forward and backward. An unfolded image would have k * k planes for each channel and dilation.
 
     Args:

@@ -37,12 +37,13 @@ def layer_names(vgg_type: VggType) -> list[str]:
 
 
 def random_vgg(vgg_type: VggType, layer: str, seed: int) -> dict[str, Tensor]:
-    """Weights of a VGG that was never trained, by torchvision's names, up to the layer of that name.
+    """Weights of an untrained VGG, by torchvision's names, up to the layer of that name.
 
-    Normal numbers of variance 2 / inputs, which keep the scale of features (He et al., ICCV 2015); biases 0.
+    Normally distributed with variance 2 / inputs, which keeps the scale of features (He et al., ICCV 2015);
+    biases are 0.
 
     Raises:
-        UserError: there is no such layer.
+        UserError: if there is no such layer.
     """
     names = layer_names(vgg_type)
     if layer not in names:
@@ -60,10 +61,10 @@ def random_vgg(vgg_type: VggType, layer: str, seed: int) -> dict[str, Tensor]:
 
 
 class Frozen(nn.Module):
-    """Without gradients, and always in evaluation mode."""
+    """A module without gradients, always in evaluation mode."""
 
     def freeze(self) -> None:
-        """Call it when the weights are loaded."""
+        """To be called once the weights are loaded."""
         self.requires_grad_(False)
         self.train(False)
 
@@ -72,7 +73,7 @@ class Frozen(nn.Module):
 
 
 class ImageNetInput(nn.Module):
-    """Normalises by ImageNet's mean and standard deviation, as the networks here were trained; in float32."""
+    """Normalizes by ImageNet's mean and standard deviation, as the networks here were trained; in float32."""
 
     mean: Tensor
     std: Tensor
@@ -83,12 +84,12 @@ class ImageNetInput(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] -> the same, about 0 and of about unit variance."""
+        """(B, 3, H, W) RGB in [0, 1] -> the same, with about zero mean and unit variance."""
         return (image.float() - self.mean) / self.std
 
 
 class VggFeatures(Frozen):
-    """The convolutions of a VGG up to the deepest layer asked for.
+    """The convolutions of a VGG up to the deepest requested layer.
 
     Args:
         layers: names as in `layer_names`.
@@ -96,8 +97,8 @@ class VggFeatures(Frozen):
         weights: file with torchvision's state dict of that VGG; deeper layers in it are ignored.
 
     Raises:
-        UserError: a layer does not exist, or ``weights`` is not such a file.
-        ValueError: there is no such ``vgg_type``.
+        UserError: if a layer does not exist, or ``weights`` is not such a file.
+        ValueError: if ``vgg_type`` is unknown.
     """
 
     def __init__(self, layers: list[str], vgg_type: VggType, weights: str) -> None:
@@ -115,7 +116,7 @@ class VggFeatures(Frozen):
         self.freeze()
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) -> the wanted layers' outputs (B, C, h, w) by name."""
+        """(B, 3, H, W) -> outputs (B, C, h, w) of the requested layers by name."""
         outputs = {}
         for name, layer in zip(self.names, self.features, strict=True):
             image = layer(image)
@@ -131,7 +132,7 @@ class AlexFeatures(Frozen):
         weights: file with torchvision's state dict of AlexNet.
 
     Raises:
-        UserError: ``weights`` is not such a file.
+        UserError: if ``weights`` is not such a file.
     """
 
     def __init__(self, weights: str) -> None:
@@ -164,50 +165,50 @@ class AlexFeatures(Frozen):
 
 
 def load_weights(module: nn.Module, weights: str, what: str) -> None:
-    """Load all that ``module`` needs from a file of weights by name; others in it are ignored.
+    """Load all that ``module`` needs from a file of named weights; others in it are ignored.
 
     Args:
-        what: the file has to be, for the error.
+        what: the expected kind of file, for the error.
 
     Raises:
-        UserError: the file is something else, or lacks a weight.
+        UserError: if the file is something else, or lacks a weight.
     """
     take_weights(module, read_weights(weights, what), weights, what)
 
 
 def read_weights(weights: str, what: str) -> Mapping[str, Any]:
-    """What a file of weights holds, by name.
+    """The weights in a file, by name.
 
     Raises:
-        UserError: the file is something else.
+        UserError: if the file is something else.
     """
     try:
         state: Any = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise nearly anything in there
+    except Exception as error:  # a damaged file can raise almost anything in there
         raise UserError(
-            f"{weights}: cannot be read as weights ({type(error).__name__}); take {what}"
+            f"{weights}: cannot be read as weights ({type(error).__name__}); use {what}"
         ) from error
     if not isinstance(state, Mapping):
-        raise UserError(f"{weights}: holds a {type(state).__name__} instead of weights by name; take {what}")
+        raise UserError(f"{weights}: holds a {type(state).__name__} instead of named weights; use {what}")
     return state
 
 
 def take_weights(module: nn.Module, state: Mapping[str, Any], weights: str, what: str) -> None:
-    """Load all that ``module`` needs from what `read_weights` returned; others are ignored.
+    """Load all that ``module`` needs from the result of `read_weights`; others are ignored.
 
     Args:
         weights, what: as for `load_weights`, for the error.
 
     Raises:
-        UserError: a weight is missing or has another shape.
+        UserError: if a weight is missing or has a different shape.
     """
     needed = module.state_dict()
     for key, value in needed.items():
         if not isinstance(state.get(key), Tensor):
-            raise UserError(f"{weights}: has no '{key}'; take {what}")
+            raise UserError(f"{weights}: has no '{key}'; use {what}")
         if state[key].shape != value.shape:
             shapes = f"{tuple(state[key].shape)}, not {tuple(value.shape)}"
-            raise UserError(f"{weights}: '{key}' has the shape {shapes}; take {what}")
+            raise UserError(f"{weights}: '{key}' has the shape {shapes}; use {what}")
     module.load_state_dict({key: state[key] for key in needed})
 
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-# Smoothing by a Gaussian with sigma 2 * 2 / 6, cut off at 4 sigma, then the mean of each two neighbours
-# (linear interpolation in their middle): one filter of eight taps at every second place.
+# Smoothing by a Gaussian with sigma 2 * 2 / 6, cut off at 4 sigma, then the mean of each two neighbors
+# (linear interpolation at their midpoint): one filter of eight taps with stride 2.
 _RADIUS = 3
 _GAUSSIAN = [math.exp(-0.5 * (step / (2 / 3)) ** 2) for step in range(-_RADIUS, _RADIUS + 1)]
 _TAPS = [
@@ -22,7 +22,7 @@ def gaussian_pyramid(image: Tensor, scales: int) -> list[Tensor]:
 
     Args:
         image: (B, C, H, W); H and W are multiples of 2^(scales - 1).
-        scales: how many.
+        scales: number of scales.
 
     Returns:
         (B, C, H / 2^k, W / 2^k) each, finest first; the first is ``image``.
@@ -37,7 +37,7 @@ def gaussian_pyramid(image: Tensor, scales: int) -> list[Tensor]:
 def _halved(image: Tensor) -> Tensor:
     """(.., W) -> (.., W / 2)."""
     width = image.shape[-1]
-    # mirrored with the outermost pixels twice, as often as it takes
+    # mirrored with the outermost pixels repeated, as often as needed
     steps = torch.arange(-_RADIUS, width + _RADIUS, device=image.device).remainder(2 * width)
     mirrored = image.index_select(-1, torch.minimum(steps, 2 * width - 1 - steps))
     halved = _TAPS[0] * mirrored[..., 0 : width - 1 : 2]

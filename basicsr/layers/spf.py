@@ -1,7 +1,8 @@
-"""Semantic priors fusion (SPF): features of a network, fused with what is known of regions.
+"""Semantic priors fusion (SPF): fuses features of a network with features of regions.
 
 "Distilling Semantic Priors from SAM to Efficient Image Restoration Models" (CVPR 2024, arXiv 2403.16368),
-equation 3 and figure 3. The paper gives no layers; docs/distillation.md says which are its, and which ours.
+equation 3 and figure 3. The paper does not specify layers; docs/distillation.md lists which are from the
+paper, and which are choices made here.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ PriorNorm = Literal["none", "instance"]
 
 
 class RegionPrior(nn.Module):
-    """Numbered regions -> features, those of a 1x1 convolution over one plane a region.
+    """Numbered regions -> features of a 1x1 convolution over one plane per region.
 
-    That convolution is a look-up of its columns, so there are no planes; and a coarser prior is a mean of
-    what was looked up, since both are linear.
+    That convolution is a look-up of its columns, so no planes are needed, and a coarser prior is a mean of
+    the looked-up features, since both are linear.
 
     Args:
-        regions: planes of numbered regions; one more is for what is left.
+        regions: planes of numbered regions; one more is for the rest.
         channels: of the features.
     """
 
@@ -37,7 +38,7 @@ class RegionPrior(nn.Module):
 
 
 class SPFUnit(nn.Module):
-    """Fuses the features of one place with a prior, and hands the result on as the prior of the next place.
+    """Fuses the features at one point with a prior, and passes the result on as the prior of the next point.
 
     h = two blocks (3x3 convolution, norm, GELU) over both; a = sigmoid(linear(GELU(linear(mean of h)))), the
     semantic selection attention; the features become F + gamma conv1x1(h a) with gamma 0 at first, or h a.
@@ -46,7 +47,7 @@ class SPFUnit(nn.Module):
         channels: of the features.
         prior_channels: of the prior.
         norm: of the blocks; ``instance`` subtracts the mean of each channel over the image.
-        residual: F + gamma conv1x1(h a), so that the network starts as it is without units; else h a.
+        residual: F + gamma conv1x1(h a), so that initially the units change nothing; else h a.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class SPFUnit(nn.Module):
 
 
 def resize_prior(channels: int, reduction: int, next_reduction: int) -> nn.Module:
-    """What makes a prior at 1/reduction fit a place at 1/next_reduction, with as many channels.
+    """The layers that adapt a prior at 1/reduction to a point at 1/next_reduction, with as many channels.
 
     A 1x1 convolution; for each halving a 3x3 one of stride 2; for each doubling one to four times the
     channels and a pixel shuffle.

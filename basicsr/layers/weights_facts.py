@@ -1,4 +1,4 @@
-"""What belongs to trained weights and is not among them."""
+"""Facts that belong to trained weights but are not weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basicsr.layers.padding import Padding
 
 
 class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How weights were trained and therefore have to be run; stored beside them. None: not said.
+    """How weights were trained and therefore have to be run; stored with them. None: unknown.
 
     Args:
         padding: of images whose sides do not fit; see `basicsr.layers.padding.SizeRule`.
@@ -30,12 +30,12 @@ class WeightsFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Undo `to_builtins`.
 
         Raises:
-            ValueError: a fact that is unknown or has no possible value.
+            ValueError: if a fact is unknown or its value is not possible.
         """
         return msgspec.convert(stored, cls)
 
     def to_builtins(self) -> dict[str, Any]:
-        """Plain values for a file; what is not said is left out."""
+        """Plain values for a file, without unknown facts."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 

@@ -1,7 +1,7 @@
-"""Losses on clips, with their order or without.
+"""Losses on clips, sensitive to the order of the frames or not.
 
-``pred`` and ``target`` are (B, T, 3, H, W). Where a network gives its clips at several ``scales`` (B, T, 3,
-H / 2^k, W / 2^k), finest first, the loss is their mean; the targets of the others are every second pixel of
+``pred`` and ``target`` are (B, T, 3, H, W). If a network returns its clips at several ``scales`` (B, T, 3,
+H / 2^k, W / 2^k), finest first, the loss is the mean over them; each coarser target is every second pixel of
 the finer one. Everything is computed in float32.
 """
 
@@ -22,14 +22,14 @@ Frames = Literal["mean", "sum"]
 
 
 class ClipLoss(nn.Module):
-    """A penalty a clip, averaged over scales.
+    """A penalty per clip, averaged over scales.
 
     Args:
         loss_weight: factor.
-        frames: whether what the frames say is averaged or summed.
+        frames: ``mean`` or ``sum`` over the frames.
 
     Raises:
-        ValueError: another ``frames``.
+        ValueError: if ``frames`` is unknown.
     """
 
     def __init__(self, loss_weight: float, frames: Frames) -> None:
@@ -39,22 +39,22 @@ class ClipLoss(nn.Module):
         self.frames = frames
 
     def penalty(self, pred: Tensor, target: Tensor) -> Tensor:
-        """The sum over the frames of two clips of one size."""
+        """The sum over the frames of two clips of the same size."""
         raise NotImplementedError
 
     def forward(self, pred: Tensor, target: Tensor, scales: Sequence[Tensor] | None = None) -> Tensor:
         """Scalar.
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: if the shapes differ.
         """
         if pred.ndim != 5:
-            raise ValueError(f"a loss on clips (B, T, 3, H, W) was given {tuple(pred.shape)}")
+            raise ValueError(f"a loss on clips (B, T, 3, H, W) got {tuple(pred.shape)}")
         clips = [pred, *(scales or ())[1:]]
         total = pred.new_zeros((), dtype=torch.float32)
         for clip in clips:
             height, width = target.shape[-2:]
-            # scales are of the padded image
+            # scales are those of the padded image
             total = total + self.penalty(clip[..., :height, :width], target)
             target = target[..., ::2, ::2]
         count = pred.shape[1] if self.frames == "mean" else 1
@@ -67,8 +67,8 @@ class ClipCharbonnierLoss(ClipLoss):
 
     Args:
         loss_weight: factor.
-        frames: ``mean`` over the frames, or their ``sum``, as Purohit's form in HyperCUT has it.
-        eps: where it is smooth at 0.
+        frames: ``mean`` over the frames, or their ``sum``, as in Purohit's form in HyperCUT.
+        eps: smooths the loss around 0.
     """
 
     def __init__(
@@ -89,18 +89,18 @@ class OrderInvariantLoss(ClipLoss):
     """Compares sums and differences of mirror pairs, which do not change when a clip is reversed.
 
     Jin et al., "Learning to Extract a Video Sequence from a Single Motion-Blurred Image" (CVPR 2018): for
-    frames i and T - 1 - i, MSE of their sums and MSE of the sizes of their differences.
+    frames i and T - 1 - i, MSE of their sums and MSE of the magnitudes of their differences.
 
     Args:
         loss_weight: factor.
-        frames: ``mean``: what all pairs say, divided by the number of frames; or the ``sum``.
-        supervise_center: compare the frame in the middle, too, by twice its MSE, as much as each frame of a
-            pair counts.
-        compat: ``published`` compares the sizes of sums as well, which hides their sign where images are
+        frames: ``mean``: the sum over all pairs, divided by the number of frames; or the ``sum``.
+        supervise_center: also compare the middle frame, by twice its MSE, which is the weight of each frame
+            of a pair.
+        compat: ``published`` compares the magnitudes of sums as well, which hides their sign if images are
             normalized; ``mended`` compares the sums.
 
     Raises:
-        ValueError: another ``frames`` or ``compat``.
+        ValueError: if ``frames`` or ``compat`` is unknown.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class OrderInvariantLoss(ClipLoss):
 
 @LOSSES.register
 class FlowMagnitudeLoss(nn.Module):
-    """Mean size of the flow vectors' components, over all scales (Purohit's form in HyperCUT).
+    """Mean magnitude of the components of flow vectors, over all scales (Purohit's form in HyperCUT).
 
     Args:
         loss_weight: factor, mu.

@@ -18,7 +18,8 @@ class FrequencyLoss(ReducedLoss):
     """Absolute difference of the Fourier transforms, real and imaginary parts alike.
 
     The two-dimensional transform of each channel is not normalized, so values grow with the size of the
-    image; ``mean`` is over all frequencies and both parts. Computed in float32 whatever the images are.
+    image; ``mean`` is over all frequencies and both parts. Computed in float32 whatever the type of the
+    images.
 
     Args:
         loss_weight: factor.
@@ -35,7 +36,7 @@ class FrequencyLoss(ReducedLoss):
             pred, target: (B, C, H, W).
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: if the shapes differ.
         """
         return self.loss_weight * self.reduce(spectral_difference(pred, target))
 
@@ -47,7 +48,7 @@ def spectral_difference(pred: Tensor, target: Tensor) -> Tensor:
         pred, target: (B, C, H, W).
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     # The transform is linear: that of the difference is the difference.
     return torch.view_as_real(torch.fft.fft2(difference(pred, target))).abs()

@@ -28,10 +28,10 @@ _INTERPOLATIONS: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
 
 
 def target_scales(target: Tensor, scales: Sequence[Tensor], resize: Resize) -> list[Tensor]:
-    """What the images of a network at several scales are compared with.
+    """The targets for the images of a network at several scales.
 
-    Networks pad images at the bottom and on the right, where they do not fit. There the target repeats its
-    last row and column.
+    Networks pad images that do not fit at the bottom and on the right. There the target repeats its last row
+    and column.
 
     Args:
         target: (B, C, H, W).
@@ -50,20 +50,20 @@ def target_scales(target: Tensor, scales: Sequence[Tensor], resize: Resize) -> l
 
 
 class MultiScaleLoss(nn.Module):
-    """``loss_weight`` times the weighted sum, over the scales, of how far image and target are apart.
+    """``loss_weight`` times the weighted sum, over the scales, of the distance between image and target.
 
-    A subclass says how far that is at one scale (`distance`).
+    A subclass defines the distance at one scale (`distance`).
 
     Args:
         loss_weight: factor.
         weights: factors of the scales, finest first; null is 1 each.
-        resize: how the target becomes smaller: by means over squares (``area``), linear interpolation between
-            the 2 x 2 pixels around the middle of each new one (``bilinear``) or with a filter as wide as the
-            new pixels (``antialias``), by taking every 2^k-th pixel (``nearest``; it is what
-            TensorFlow 1 calls bilinear), or as a Gaussian pyramid (`basicsr.layers.pyramid`).
+        resize: how the target is downscaled: by means over squares (``area``), linear interpolation between
+            the 2 x 2 pixels around the center of each new one (``bilinear``) or with a filter as wide as the
+            new pixels (``antialias``), by taking every 2^k-th pixel (``nearest``, which TensorFlow 1 calls
+            bilinear), or as a Gaussian pyramid (`basicsr.layers.pyramid`).
 
     Raises:
-        ValueError: another ``resize``.
+        ValueError: if ``resize`` is unknown.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class MultiScaleLoss(nn.Module):
         self.resize: Resize = resize
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        """How far two images (B, C, H, W) of one scale are apart: a scalar."""
+        """The distance of two images (B, C, H, W) of one scale: a scalar."""
         raise NotImplementedError
 
     def forward(self, scales: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -90,16 +90,16 @@ class MultiScaleLoss(nn.Module):
             target: (B, C, H, W), of the size before padding.
 
         Raises:
-            UserError: there is not one weight a scale.
+            UserError: if there is not one weight per scale.
         """
         return self.compare(scales, target_scales(target, scales, self.resize))
 
     def compare(self, scales: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """As ``forward``, with the target at all scales."""
+        """Like ``forward``, with the target at all scales."""
         weights = [1.0] * len(scales) if self.weights is None else self.weights
         if len(weights) != len(scales):
             what = f"weights: {len(weights)} for {len(scales)} scales"
-            raise UserError(f"{type(self).__name__}.{what}; give one a scale, finest first, or null")
+            raise UserError(f"{type(self).__name__}.{what}; give one per scale, finest first, or null")
         terms = [
             weight * self.distance(pred, target)
             for weight, pred, target in zip(weights, scales, targets, strict=True)

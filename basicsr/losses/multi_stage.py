@@ -1,4 +1,4 @@
-"""Losses on the images that a network of several stages restores, each at several scales.
+"""Losses on the images that a network with several stages restores, each at several scales.
 
 Source: Tu et al., "MAXIM: Multi-Axis MLP for Image Processing" (CVPR 2022): the sum, over stages and scales,
 of the Charbonnier loss and of 0.1 times the absolute difference of the Fourier transforms.
@@ -22,7 +22,7 @@ from basicsr.utils.registry import LOSSES
 class MultiStageLoss(nn.Module):
     """``loss_weight`` times the sum of `distance` over all stages and scales.
 
-    The target of a coarse scale is the image resized bilinearly without aliasing.
+    The target at a coarse scale is the image resized bilinearly with antialiasing.
 
     Args:
         loss_weight: factor.
@@ -40,19 +40,17 @@ class MultiStageLoss(nn.Module):
         """Scalar.
 
         Args:
-            stage_scales: of each stage the images (B, C, H / 2^k, W / 2^k), finest first.
+            stage_scales: for each stage, the images (B, C, H / 2^k, W / 2^k), finest first.
             target: (B, C, H, W).
 
         Raises:
-            ValueError: the finest images have another size than the target, as where a network pads them.
+            ValueError: if the size of the finest images differs from the target, e.g. if a network pads them.
         """
-        scales = max(stage_scales, key=len)  # the last stage may have the finest scale alone
+        scales = max(stage_scales, key=len)  # the last stage may have only the finest scale
         finest = scales[0].shape[-2:]
         if finest != target.shape[-2:]:
             sizes = f"{tuple(finest)} for targets of {tuple(target.shape[-2:])}"
-            raise ValueError(
-                f"the network pads its images: {sizes}; train on crops that it takes as they are"
-            )
+            raise ValueError(f"the network pads its images: {sizes}; train on crops that need no padding")
         targets = target_scales(target, scales, "antialias")
         terms = [
             self.distance(pred, goal)
@@ -68,7 +66,7 @@ class MultiStageCharbonnierLoss(MultiStageLoss):
 
     Args:
         loss_weight: factor.
-        eps: below it, differences count as squares.
+        eps: differences below it are penalized about quadratically.
     """
 
     def __init__(self, loss_weight: float = 1.0, eps: Annotated[float, Meta(gt=0)] = 1e-3) -> None:

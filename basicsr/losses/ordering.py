@@ -1,7 +1,7 @@
-"""Losses on the scores of an ordering network, which frames of a clip come first.
+"""Losses on the scores of an ordering network, which tell which frames of a clip come first.
 
 Pham et al., "HyperCUT: Video Sequence from a Single Blurry Image using Unsupervised Ordering" (CVPR 2023).
-Scores are (B, P), one a mirror pair, the outermost first; see `basicsr.archs.ordering`.
+Scores are (B, P), one per mirror pair, the outermost first; see `basicsr.archs.ordering`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _TOWARDS: dict[Side, float] = {"canonical": 1.0, "published": -1.0}
 
 @LOSSES.register
 class OrderingLoss(nn.Module):
-    """What an ordering network is trained with, without labels.
+    """The training loss of an ordering network, without labels.
 
-    0.5 * mean softplus(u_k v_k) + 0.5 * mean softplus(-u_k u_l): a pair (u) and the same pair the other way
-    round (v) lie on two sides, all pairs k < l of a clip on one.
+    0.5 * mean softplus(u_k v_k) + 0.5 * mean softplus(-u_k u_l): a pair (u) and the swapped pair (v) should
+    lie on opposite sides, all pairs k < l of a clip on the same side.
 
     Args:
         loss_weight: factor.
@@ -36,7 +36,7 @@ class OrderingLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, scores: Tensor, swapped: Tensor) -> Tensor:
-        """Scores (B, P) of pairs and of swapped pairs -> scalar. A single pair has only the first half."""
+        """Scores (B, P) of pairs and of swapped pairs -> scalar. A single pair has only the first term."""
         u, v = scores.float(), swapped.float()
         differ = softplus(u * v).mean()
         count = u.shape[1]
@@ -47,15 +47,15 @@ class OrderingLoss(nn.Module):
 
 @LOSSES.register
 class HyperCUTLoss(nn.Module):
-    """Pushes the frames that a network predicts to one side of the hyperplane: their sum over the pairs.
+    """Pushes the frames that a network predicts to one side of the hyperplane; summed over the pairs.
 
     Args:
-        loss_weight: factor, alpha of the paper.
+        loss_weight: factor, alpha in the paper.
         side: ``canonical`` pushes scores above 0, where `order_frames` puts the frames of data sets.
             ``published`` pushes them below.
 
     Raises:
-        ValueError: another ``side``.
+        ValueError: if ``side`` is unknown.
     """
 
     def __init__(self, loss_weight: float = 0.2, side: Side = "canonical") -> None:

@@ -1,4 +1,4 @@
-"""Perceptual and style loss on VGG features, with weights from a local file.
+"""Perceptual and style losses on VGG features, with weights from a local file.
 
 Source: Johnson et al., "Perceptual Losses for Real-Time Style Transfer" (ECCV 2016).
 """
@@ -29,22 +29,22 @@ class PerceptualLoss(nn.Module):
     """Weighted distance of VGG features (perceptual) plus that of their Gram matrices (style), as one scalar.
 
     ``pred`` and ``target`` are (B, 3, H, W) RGB in [0, 1]; the target gets no gradient. Computed in float32,
-    also under autocast.
+    even under autocast.
 
     Args:
         layer_weights: factor for each layer, e.g. ``{relu3_4: 1.0}``; names as in
             `basicsr.layers.pretrained.layer_names`.
         vgg_weights: file with torchvision's state dict of ``vgg_type``; nothing is downloaded.
         vgg_type: which VGG.
-        use_input_norm: normalise by ImageNet's mean and standard deviation, as VGG was trained.
+        use_input_norm: normalize by ImageNet's mean and standard deviation, as in the training of VGG.
         range_norm: images are in [-1, 1]; map them to [0, 1] first.
         perceptual_weight, style_weight: factors of the two terms; a term with factor 0 is not computed.
         criterion: mean absolute (``l1``) or mean squared (``l2``) difference, or the norm of the difference
             over the whole batch (``fro``).
 
     Raises:
-        UserError: both terms are off, a layer does not exist, or the file does not hold such weights.
-        ValueError: there is no such ``vgg_type`` or ``criterion``.
+        UserError: if both terms are off, a layer does not exist, or the file does not hold such weights.
+        ValueError: if ``vgg_type`` or ``criterion`` is unknown.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class PerceptualLoss(nn.Module):
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.distance = DISTANCES[criterion]
-        self.normalise = ImageNetInput() if use_input_norm else None
+        self.normalize = ImageNetInput() if use_input_norm else None
         self.vgg = VggFeatures(list(layer_weights), vgg_type, vgg_weights)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         require_same_shape(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
-            features = self.vgg(self._normalise(pred))
+            features = self.vgg(self._normalize(pred))
             with torch.no_grad():
-                goals = self.vgg(self._normalise(target))
+                goals = self.vgg(self._normalize(target))
             loss = pred.new_zeros((), dtype=torch.float32)
             for name, weight in self.layer_weights.items():
                 feature, goal = features[name], goals[name]
@@ -85,11 +85,11 @@ class PerceptualLoss(nn.Module):
                     loss = loss + self.style_weight * weight * self.distance(gram(feature), gram(goal))
         return loss
 
-    def _normalise(self, image: Tensor) -> Tensor:
+    def _normalize(self, image: Tensor) -> Tensor:
         image = image.float()
         if self.range_norm:
             image = (image + 1) / 2
-        return image if self.normalise is None else self.normalise(image)
+        return image if self.normalize is None else self.normalize(image)
 
 
 def gram(features: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """Losses that compare images pixel by pixel.
 
 Each takes ``pred`` and ``target`` (B, 3, H, W) RGB in [0, 1], and optionally ``weight``, and computes in
-float32 whatever their type. ``weight`` multiplies the penalty of each value before anything is summed or
-averaged: ``mean`` is sum(weight * penalty) / number of values, whatever the weights add up to, so doubled
-weights double the loss. ``reduction: none`` returns the weighted penalties themselves. That is for Python
-code: training needs a scalar, so option files take ``mean`` and ``sum``.
+float32 whatever their type. ``weight`` multiplies the penalty of each value before the reduction: ``mean`` is
+sum(weight * penalty) / number of values, whatever the weights add up to, so doubled weights double the loss.
+``reduction: none`` returns the weighted penalties themselves. It is for Python code only: training needs a
+scalar, so option files accept ``mean`` and ``sum``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from basicsr.utils.errors import require_choice
 from basicsr.utils.registry import LOSSES
 
 Reduction = Annotated[
-    Literal["mean", "sum", "none"], NotInFiles("none", "training needs a scalar; take mean or sum")
+    Literal["mean", "sum", "none"], NotInFiles("none", "training needs a scalar; use mean or sum")
 ]
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -39,21 +39,21 @@ def require_same_shape(pred: Tensor, target: Tensor) -> None:
 
 
 def difference(pred: Tensor, target: Tensor) -> Tensor:
-    """``pred - target`` in float32; ValueError when the shapes differ."""
+    """``pred - target`` in float32; ValueError if the shapes differ."""
     require_same_shape(pred, target)
     return pred.float() - target.float()
 
 
 def charbonnier_distance(pred: Tensor, target: Tensor, eps: float) -> Tensor:
-    """Mean of sqrt(d^2 + eps^2), in float32: a scalar; ValueError when the shapes differ."""
+    """Mean of sqrt(d^2 + eps^2), in float32: a scalar; ValueError if the shapes differ."""
     return (difference(pred, target).square() + eps**2).sqrt().mean()
 
 
 def weighted(penalty: Tensor, weight: Tensor | None) -> Tensor:
-    """``weight * penalty``, in the shape and type of ``penalty``; None weighs all values alike.
+    """``weight * penalty``, with the shape and type of ``penalty``; None weights all values equally.
 
     Raises:
-        ValueError: ``weight`` does not broadcast to that shape.
+        ValueError: if ``weight`` does not broadcast to that shape.
     """
     if weight is None:
         return penalty
@@ -75,7 +75,7 @@ class ReducedLoss(nn.Module):
         reduction: ``mean``, ``sum`` or ``none``.
 
     Raises:
-        ValueError: another ``reduction``.
+        ValueError: if ``reduction`` is unknown.
     """
 
     def __init__(self, loss_weight: float, reduction: str) -> None:
@@ -96,14 +96,14 @@ class PixelLoss(ReducedLoss):
         raise NotImplementedError
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Scalar, or (B, 3, H, W) with ``reduction: none``.
+        """Scalar, or (B, 3, H, W) for ``reduction: none``.
 
         Args:
             pred, target: (B, 3, H, W).
             weight: broadcasts to their shape, e.g. (B, 1, H, W).
 
         Raises:
-            ValueError: the shapes do not fit.
+            ValueError: if the shapes do not fit.
         """
         penalty = self.penalty(difference(pred, target))
         return self.loss_weight * self.reduce(weighted(penalty, weight))
@@ -147,7 +147,8 @@ class SmoothL1Loss(PixelLoss):
 class CharbonnierLoss(PixelLoss):
     """sqrt(d^2 + eps), an absolute difference that is smooth at 0.
 
-    Others write sqrt(d^2 + eps^2) and name the root of this ``eps``: Uformer's 1e-3 is ``eps: 1e-6`` here.
+    Others write sqrt(d^2 + eps^2), where eps is the square root of this one: Uformer's 1e-3 is ``eps: 1e-6``
+    here.
 
     Args:
         loss_weight: factor.
@@ -198,7 +199,7 @@ class PSNRLoss(ReducedLoss):
             weight: of the squared errors; broadcasts to (B, 3, H, W), with ``toY`` to (B, 1, H, W).
 
         Raises:
-            ValueError: the shapes do not fit.
+            ValueError: if the shapes do not fit.
         """
         error = difference(pred, target)
         if self.luma is not None:

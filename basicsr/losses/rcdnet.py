@@ -22,7 +22,7 @@ class RCDNetLoss(nn.Module):
         restored_weight: of the restored image.
         background_weight: of each background.
         rain_weight: of each rain layer.
-        last_rain_weight: of the last rain layer, in addition.
+        last_rain_weight: additional weight of the last rain layer.
         value_range: images are compared in 0..``value_range``. 255 is published; 1 makes the loss 65025
             times smaller.
     """
@@ -58,10 +58,10 @@ class RCDNetLoss(nn.Module):
             pred: the restored image.
             target: without rain.
             lq: with rain.
-            backgrounds, rain_layers: of each step, the last one last.
+            backgrounds, rain_layers: of each step, in order.
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: if the shapes differ.
         """
         rain = difference(lq, target)
         rains = [self._error(layer, rain) for layer in rain_layers]

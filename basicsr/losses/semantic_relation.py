@@ -1,7 +1,7 @@
-"""Semantic-guided relation (SGR): how the regions of an image differ from each other, as features see them.
+"""Semantic-guided relation (SGR): how the regions of an image differ from each other in feature space.
 
 "Distilling Semantic Priors from SAM to Efficient Image Restoration Models" (CVPR 2024, arXiv 2403.16368),
-equations 5 to 7; what they leave open is an option here, see docs/distillation.md.
+equations 5 to 7; choices that they leave open are options here, see docs/distillation.md.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from basicsr.utils.registry import LOSSES
 Pool = Literal["mean", "sum"]
 Relation = Literal["l2", "cosine"]
 
-# Smaller regions of a feature map say little, and their means jump with a pixel.
+# Smaller regions of a feature map carry little information, and a single pixel changes their means.
 _SMALLEST_AREA = 4
-# The distance of a vector to itself has no gradient without it.
+# Without it, the distance of a vector to itself has no gradient.
 _EPS = 1e-6
 
 
@@ -40,12 +40,12 @@ class SemanticRelationLoss(nn.Module):
         loss_weight: factor.
         vgg_type: which VGG.
         layer: whose features are compared; names as in `basicsr.layers.pretrained.layer_names`.
-        regions: largest regions of each image that are compared; what is left over is not.
-        pool: ``mean`` divides by the area; ``sum`` is the dot product with masks that the paper writes.
+        regions: how many of the largest regions of each image are compared; the rest is not.
+        pool: ``mean`` divides by the area; ``sum`` is the dot product with masks as in the paper.
         relation: ``l2`` or ``cosine`` distance, 1 - cosine.
 
     Raises:
-        UserError: the layer does not exist, or the file does not hold such weights.
+        UserError: if the layer does not exist, or the file does not hold such weights.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SemanticRelationLoss(nn.Module):
         self.regions = regions
         self.pool: Pool = pool
         self.relation: Relation = relation
-        self.normalise = ImageNetInput()
+        self.normalize = ImageNetInput()
         self.vgg = VggFeatures([layer], vgg_type, vgg_weights)
 
     def forward(self, pred: Tensor, target: Tensor, labels: Tensor) -> Tensor:
@@ -76,9 +76,9 @@ class SemanticRelationLoss(nn.Module):
         """
         require_same_shape(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
-            features = self.vgg(self.normalise(pred))[self.layer]
+            features = self.vgg(self.normalize(pred))[self.layer]
             with torch.no_grad():
-                goals = self.vgg(self.normalise(target))[self.layer]
+                goals = self.vgg(self.normalize(target))[self.layer]
             ranks = _shrunk(rank_regions(labels, self.regions), features.shape[-2:])
             own, pairs = region_relations(features, ranks, self.regions, self.pool, self.relation)
             with torch.no_grad():
@@ -95,10 +95,10 @@ def region_relations(
 
     Args:
         features: (B, C, h, w).
-        ranks: (B, h, w), below ``regions`` for the regions, ``regions`` for what is left.
+        ranks: (B, h, w), below ``regions`` for the regions, ``regions`` for the rest.
 
     Returns:
-        (B, regions, regions), and which of them are pairs of two regions that are there.
+        (B, regions, regions), and which of them are pairs of two regions that occur.
     """
     sums, areas = region_sums(features, ranks, regions + 1)
     vectors = (sums / areas.clamp(min=1) if pool == "mean" else sums)[:, :, :regions].transpose(1, 2)

@@ -23,18 +23,18 @@ _C1, _C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 class SSIMLoss(ReducedLoss):
     """Negative SSIM of an image, mean over the batch; -1 for equal images.
 
-    ``pred`` and ``target`` are (B, C, H, W) in [0, 1]. Each channel is smoothed alone, with zeros around the
-    image: beside the border it differs from the SSIM metrics. Computed in float32, also under autocast.
-    EfficientDerain is trained with `L1Loss` and this with ``loss_weight: 0.2``.
+    ``pred`` and ``target`` are (B, C, H, W) in [0, 1]. Each channel is smoothed separately, with zeros around
+    the image, so values near the border differ from the SSIM metrics. Computed in float32, even under
+    autocast. EfficientDerain is trained with `L1Loss` and this loss with ``loss_weight: 0.2``.
 
     Args:
         loss_weight: factor.
         reduction: over the images of the batch.
-        window_size: pixels of a side of the Gaussian window, odd.
+        window_size: side of the Gaussian window in pixels, odd.
         sigma: of the Gaussian, in pixels.
 
     Raises:
-        ValueError: ``window_size`` is even.
+        ValueError: if ``window_size`` is even.
     """
 
     window: Tensor
@@ -48,7 +48,7 @@ class SSIMLoss(ReducedLoss):
     ) -> None:
         super().__init__(loss_weight, reduction)
         if window_size % 2 == 0:
-            raise ValueError(f"window_size {window_size} is even; take {window_size + 1}")
+            raise ValueError(f"window_size {window_size} is even; use {window_size + 1}")
         steps = torch.arange(window_size) - window_size // 2
         window = torch.exp(-0.5 * (steps / sigma).square())
         self.register_buffer("window", window / window.sum(), persistent=False)
@@ -57,7 +57,7 @@ class SSIMLoss(ReducedLoss):
         """Scalar, or (B,) with ``reduction: none``.
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: if the shapes differ.
         """
         require_same_shape(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
@@ -65,7 +65,7 @@ class SSIMLoss(ReducedLoss):
         return self.loss_weight * self.reduce(-ssim)
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """SSIM of each value (B, C, H, W). The variances occur only as their sum."""
+        """SSIM of each value (B, C, H, W). Only the sum of the variances is needed."""
         mean_x, mean_y, squares, products = self._smooth(torch.stack([x, y, x * x + y * y, x * y]))
         product, mean_squares = mean_x * mean_y, mean_x.square() + mean_y.square()
         covariance, variances = products - product, squares - mean_squares

@@ -1,6 +1,6 @@
-"""What a mask is: one integer label map (H, W); 0 is covered by no mask, 1..K are disjoint regions.
+"""A mask is one integer label map (H, W): 0 is covered by no mask, 1..K are disjoint regions.
 
-In memory it is int32, on disk and in LMDB a uint16 PNG. Overlaps are decided once, when a stack becomes a
+In memory it is int32, on disk and in LMDB a uint16 PNG. Overlaps are resolved once, when a stack becomes a
 map.
 """
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from basicsr.masks.legacy import (
     Masks,
     as_planes,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     require_stack_fits,
 )
@@ -33,13 +33,13 @@ Overlap = Literal["exact", "smallest_on_top", "published"]
 
 
 def check_label_map(labels: NDArray[Any], name: str) -> LabelMap:
-    """An integer array (H, W) with ids in 0..65535 as int32; ``labels`` itself when it is one already.
+    """An integer array (H, W) with ids in 0..65535 as int32; ``labels`` itself if it already is one.
 
     Args:
         name: file, key or argument, for the error.
 
     Raises:
-        UserError: another shape or type, a negative id, or an id that uint16 does not hold.
+        UserError: if shape or type are wrong, an id is negative, or does not fit into uint16.
     """
     _check_ids(labels, name)
     if labels.max() > MAX_REGIONS:
@@ -50,7 +50,7 @@ def check_label_map(labels: NDArray[Any], name: str) -> LabelMap:
 
 def _check_ids(labels: NDArray[Any], name: str) -> None:
     if labels.ndim != 2 or labels.size == 0:
-        raise UserError(f"{name}: a label map has the shape (H, W), found {labels.shape}; take one plane")
+        raise UserError(f"{name}: a label map has the shape (H, W), found {labels.shape}; use one plane")
     if not np.issubdtype(labels.dtype, np.integer):
         raise UserError(f"{name}: a label map holds integers, found {labels.dtype}; convert it")
     if labels.min() < 0:
@@ -58,10 +58,10 @@ def _check_ids(labels: NDArray[Any], name: str) -> None:
 
 
 def relabel(labels: NDArray[Any], name: str = "labels") -> LabelMap:
-    """Number the regions of an integer array (H, W) 1..K without gaps; 0 and the order of ids are kept.
+    """Renumber the regions of an integer array (H, W) as 1..K without gaps; 0 and the order of ids are kept.
 
     Raises:
-        UserError: another shape or type, a negative id, or more than 65535 regions.
+        UserError: if shape or type are wrong, an id is negative, or there are more than 65535 regions.
     """
     _check_ids(labels, name)
     ids, places = np.unique(labels, return_inverse=True)
@@ -74,14 +74,14 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
 
     Args:
         overlap: what a pixel under several masks belongs to.
-            ``exact``: every combination of masks that occurs is a region of its own.
+            ``exact``: every combination of masks that occurs is a separate region.
             ``smallest_on_top``: the mask with the smallest area; of equal ones, the earlier.
-            ``published``: the sum of the masks in SAM-Deblur's grey image; uncovered pixels are a region.
-            Disjoint masks give one and the same map, numbered in their order, by the first two rules.
+            ``published``: the sum of the masks in SAM-Deblur's gray image; uncovered pixels are a region.
+            For disjoint masks, the first two rules give the same map, numbered in their order.
         name: file, key or argument, for the error.
 
     Raises:
-        UserError: another shape or type, an unknown rule, or more than 65535 regions.
+        UserError: if shape or type are wrong, the rule is unknown, or there are more than 65535 regions.
     """
     planes = as_planes(masks, name)
     if overlap == "exact":
@@ -89,15 +89,15 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
     if overlap == "smallest_on_top":
         return _paint_smallest_last(planes, name)
     if overlap == "published":
-        return grey_to_labels(published_grey(planes))
+        return gray_to_labels(published_gray(planes))
     raise UserError(f"overlap: unknown rule {overlap!r}; known: exact, smallest_on_top, published")
 
 
 def _split_by_each(planes: Masks, name: str) -> LabelMap:
-    """Refine the map mask by mask: of each region that is partly inside the mask, the inside gets a new id.
+    """Refine the map mask by mask: the part of a region inside the mask gets a new id.
 
-    A region that is wholly inside keeps its id (unless it is 0), so there are never more ids than regions,
-    and the work for a mask goes with its area.
+    A region entirely inside keeps its id (unless it is 0), so there are never more ids than regions, and the
+    work for a mask is proportional to its area.
     """
     shape = planes.shape[1:]
     labels = np.zeros(shape, np.int32).ravel()
@@ -113,7 +113,7 @@ def _split_by_each(planes: Masks, name: str) -> LabelMap:
         labels[inside] = ids[before]
         areas = np.concatenate([np.where(split, areas - shared, areas), shared[split]])
         if areas.size - 1 > MAX_REGIONS:
-            hint = "take the rule 'smallest_on_top' or fewer masks"
+            hint = "use the rule 'smallest_on_top' or fewer masks"
             raise UserError(f"{name}: more than {MAX_REGIONS} regions by the rule 'exact'; {hint}")
     return labels.reshape(shape)
 
@@ -127,10 +127,10 @@ def _paint_smallest_last(planes: Masks, name: str) -> LabelMap:
 
 
 def to_stack(labels: NDArray[Any]) -> Masks:
-    """Label map (H, W) -> bool (K, H, W): one plane for each id >= 1 that occurs, ascending.
+    """Label map (H, W) -> bool (K, H, W): one plane for each id >= 1 that occurs, in ascending order.
 
     Raises:
-        UserError: no label map, or one whose planes would be too many, see `require_stack_fits`.
+        UserError: if it is not a label map, or has too many planes, see `require_stack_fits`.
     """
     ids = np.unique(check_label_map(labels, "labels"))
     height, width = labels.shape
@@ -147,35 +147,35 @@ def encode_label_map(labels: NDArray[Any], name: str = "labels") -> bytes:
 def decode_label_map(
     data: bytes, name: str, overlap: Overlap = "exact", limit: PixelLimit = OF_PHOTOS
 ) -> LabelMap:
-    """Bytes of a mask file -> label map; the content decides which of four formats it is.
+    """Bytes of a mask file -> label map; the content determines which of four formats it is.
 
-    A grey PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
-    whose colours only show them. A grey PNG of 8 bits is SAM-Deblur's grey image, in which every distinct
-    value, 0 included, is a region. An ``.npz`` file is SAM-Deblur's stack of masks, joined by ``overlap``
-    (see `from_stack`).
+    A gray PNG of 16 bits is a label map. So are the indices of a PNG with a palette (PASCAL VOC, DAVIS),
+    whose colors are only for display. A gray PNG of 8 bits is SAM-Deblur's gray image, in which every
+    distinct value, 0 included, is a region. An ``.npz`` file is SAM-Deblur's stack of masks, joined by
+    ``overlap`` (see `from_stack`).
 
     Args:
         name: file or key, for the error.
-        limit: of the pixels of the map; of a stack, those of one mask.
+        limit: on the pixels of the map; for a stack, on those of one mask.
 
     Raises:
-        UserError: none of these, damaged, or larger than ``limit``.
+        UserError: if it is none of these, damaged, or larger than ``limit``.
     """
     if data.startswith(b"PK"):
         return from_stack(read_published_npz(data, name, limit), overlap, name)
     if not data.startswith(b"\x89PNG"):
-        known = "a PNG (grey of 16 or 8 bits, or with a palette) or an .npz stack"
+        known = "a PNG (gray of 16 or 8 bits, or with a palette) or an .npz stack"
         raise UserError(f"{name}: not a mask file; expected {known}")
     ids = decode_ids(data, name, limit)
     is_published = ids.dtype == np.uint8 and not is_palette_png(data)
-    return grey_to_labels(ids, name) if is_published else check_label_map(ids, name)
+    return gray_to_labels(ids, name) if is_published else check_label_map(ids, name)
 
 
 def decode_ids(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:
-    """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or what is grey.
+    """Encoded image of ids -> (H, W), uint8 or uint16: the indices of a palette PNG, or the gray values.
 
     Raises:
-        UserError: no image, damaged, larger than ``limit``, or with colours that are no palette's.
+        UserError: if it is not an image, damaged, larger than ``limit``, or has colors without a palette.
     """
     return (decode_indices if is_palette_png(data) else decode_single)(data, name, limit)
 
@@ -190,5 +190,5 @@ def read_label_map(path: Path, overlap: Overlap = "exact") -> LabelMap:
 
 
 def write_label_map(path: Path, labels: NDArray[Any]) -> None:
-    """Write `encode_label_map` beside ``path`` and rename; parent folders are made."""
+    """Write `encode_label_map` next to ``path`` and rename it; parent folders are created."""
     write_bytes(path, encode_label_map(labels, str(path)))

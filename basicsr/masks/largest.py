@@ -8,15 +8,15 @@ from basicsr.masks.pooling import region_areas, table_rows
 
 
 def rank_regions(labels: Tensor, count: int) -> Tensor:
-    """Number the regions of each image by their area.
+    """Rank the regions of each image by area.
 
     Args:
         labels: (B, H, W) integer label map, 0 = uncovered.
-        count: largest regions that get a number of their own.
+        count: how many of the largest regions get their own number.
 
     Returns:
-        int64 (B, H, W): 0 for the largest region, 1 for the next, .. and ``count`` for all that is left, the
-        uncovered pixels among it. Of equal ones the smaller label comes first.
+        int64 (B, H, W): 0 for the largest region, 1 for the next, .. and ``count`` for the rest, including
+            uncovered pixels. Of equal ones, the smaller label comes first.
     """
     areas = region_areas(labels, table_rows(labels))
     areas[:, 0] = 0

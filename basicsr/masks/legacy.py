@@ -1,8 +1,8 @@
-"""Mask formats of others: SAM-Deblur's boolean stacks and grey images, and COCO's run lengths.
+"""Foreign mask formats: SAM-Deblur's boolean stacks and gray images, and COCO's run lengths.
 
-The published grey image adds up one value for each mask, so overlapping masks can meet the value of an
-unrelated one. It is here because the published grouped masks, and the networks with a mask channel, were made
-with it. Run lengths are what SAM's own tools write.
+The published gray image adds up one value for each mask, so overlapping masks can get the value of an
+unrelated one. It is supported because the published grouped masks, and the networks with a mask channel, were
+made with it. Run lengths are the format of SAM's own tools.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from basicsr.utils.pixel_limit import OF_PHOTOS, PixelLimit
 
 Masks = NDArray[np.bool_]
 _LONGEST_NUMBER = 64  # bits
-_LARGEST_STACK = 1 << 31  # pixels, a byte each
+_LARGEST_STACK = 1 << 31  # pixels, one byte each
 
 
 def as_planes(masks: NDArray[Any], name: str = "masks") -> Masks:
     """Boolean stack (M, H, W), or (M, 1, H, W) as SAM-Deblur stores it -> a view (M, H, W).
 
     Raises:
-        UserError: another shape or type, or no pixels.
+        UserError: if shape or type are wrong, or there are no pixels.
     """
     _plane_size(masks.shape, masks.dtype, name)
     return masks[:, 0] if masks.ndim == 4 else masks
@@ -42,14 +42,14 @@ def _plane_size(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> tupl
 
 
 def require_stack_fits(count: int, height: int, width: int, name: str) -> None:
-    """Check the size of a stack before memory is taken for it.
+    """Check the size of a stack before memory is allocated for it.
 
     Raises:
-        UserError: more than 2^31 pixels in all.
+        UserError: if it has more than 2^31 pixels in total.
     """
     if count * height * width > _LARGEST_STACK:
         found = f"{count} masks of {width} x {height} pixels"
-        raise UserError(f"{name}: {found} are more than 2^31 pixels in all; keep the masks as a label map")
+        raise UserError(f"{name}: {found} are more than 2^31 pixels in total; keep the masks as a label map")
 
 
 def read_published_npz(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Masks:
@@ -57,36 +57,36 @@ def read_published_npz(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) ->
 
     Args:
         name: file or key, for the error.
-        limit: of the pixels of a mask.
+        limit: on the pixels of a mask.
 
     Raises:
-        UserError: damaged, without that key, of another shape or type, with pickled objects, or larger than
-            ``limit`` or, in all, than `require_stack_fits` allows.
+        UserError: if it is damaged, lacks that key, has a wrong shape or type or pickled objects, or is
+            larger than ``limit`` or, in total, than `require_stack_fits` allows.
     """
     if not data.startswith(b"PK"):
         raise UserError(f"{name}: not an .npz file; save the stack with numpy.savez_compressed")
     try:
         archive = Npz(data)
-        if "masks" not in archive.keys():  # noqa: SIM118 - it is no mapping
+        if "masks" not in archive.keys():  # noqa: SIM118 - not a mapping
             found = ", ".join(archive.keys()) or "none"
             raise UserError(f"{name}: expected the key 'masks', found {found}; save the stack as 'masks'")
         return read_stack(archive, "masks", name, limit)
     except UserError:
         raise
-    except Exception as error:  # NumPy parses the header as Python and lets any error of that through
+    except Exception as error:  # NumPy parses the header as Python, which can raise any error
         if "allow_pickle" in str(error):
-            why = "pickled Python objects are refused, because reading them can run any code"
+            why = "pickled Python objects are rejected, because reading them can run any code"
             raise UserError(f"{name}: {why}; save 'masks' as a boolean array") from error
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
 
 
 def read_stack(archive: Npz, key: str, name: str, limit: PixelLimit) -> Masks:
-    """A stack of masks (M, H, W) of an archive, whose size is compared with ``limit`` before it is unpacked.
+    """A stack of masks (M, H, W) in an archive; its size is checked against ``limit`` before unpacking.
 
     Raises:
-        UserError: another shape or type, or too large.
-        Exception: damaged; any kind.
+        UserError: if shape or type are wrong, or it is too large.
+        Exception: of any kind if it is damaged.
     """
     header = archive.header(key)
     height, width = _plane_size(header.shape, header.dtype, name)
@@ -95,34 +95,34 @@ def read_stack(archive: Npz, key: str, name: str, limit: PixelLimit) -> Masks:
     return as_planes(archive.read(key), name)
 
 
-def published_grey(masks: NDArray[Any]) -> NDArray[np.uint8]:
-    """SAM-Deblur's grey mask image of a boolean stack (M, H, W) or (M, 1, H, W) -> uint8 (H, W).
+def published_gray(masks: NDArray[Any]) -> NDArray[np.uint8]:
+    """SAM-Deblur's gray mask image of a boolean stack (M, H, W) or (M, 1, H, W) -> uint8 (H, W).
 
-    Mask i, in the order of the generator, adds 2 (i + 1) for i < 127 and 2 (255 - i) - 1 from there on. The
-    sum is clipped to [0, 255].
+    Mask i, in the order of the generator, adds 2 (i + 1) for i < 127, otherwise 2 (255 - i) - 1. The sum is
+    clipped to [0, 255].
     """
     planes = as_planes(masks)
-    grey = np.zeros(planes.shape[1:], np.int32)
+    gray = np.zeros(planes.shape[1:], np.int32)
     for i, plane in enumerate(planes):
-        grey[plane] += 2 * (i + 1) if i < 127 else 2 * (255 - i) - 1
-    return grey.clip(0, 255).astype(np.uint8)
+        gray[plane] += 2 * (i + 1) if i < 127 else 2 * (255 - i) - 1
+    return gray.clip(0, 255).astype(np.uint8)
 
 
-def grey_to_labels(grey: NDArray[Any], name: str = "grey") -> NDArray[np.int32]:
-    """Published grey image, uint8 (H, W) -> label map in which every distinct value, 0 included, is a region.
+def gray_to_labels(gray: NDArray[Any], name: str = "gray") -> NDArray[np.int32]:
+    """Published gray image, uint8 (H, W) -> label map in which every distinct value, 0 included, is a region.
 
-    Ids 1..K ascend with the value, so nothing is uncovered.
+    Ids 1..K are in the order of the values, and nothing is uncovered.
 
     Raises:
-        UserError: another shape or type.
+        UserError: if shape or type are wrong.
     """
-    if grey.dtype != np.uint8 or grey.ndim != 2:
-        found = f"{grey.dtype} {grey.shape}"
-        raise UserError(f"{name}: expected a grey image uint8 (H, W), found {found}; convert it")
-    # Arrays as indices would be copied with 8 bytes a pixel.
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])
+    if gray.dtype != np.uint8 or gray.ndim != 2:
+        found = f"{gray.dtype} {gray.shape}"
+        raise UserError(f"{name}: expected a gray image uint8 (H, W), found {found}; convert it")
+    # Indexing with an array would copy it with 8 bytes per pixel.
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256])
     ids = np.cumsum(counts.ravel() > 0, dtype=np.int32)
-    return np.asarray(cv2.LUT(grey, ids), np.int32)
+    return np.asarray(cv2.LUT(gray, ids), np.int32)
 
 
 def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE", limit: PixelLimit = OF_PHOTOS) -> Masks:
@@ -132,8 +132,8 @@ def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE", limit: PixelLimi
     compressed string.
 
     Raises:
-        UserError: a key is missing, the string is not one of COCO's, the runs do not fill the image, or it is
-            larger than ``limit``.
+        UserError: if a key is missing, the string is not in COCO's format, the runs do not fill the image, or
+            it is larger than ``limit``.
     """
     size, counts = rle.get("size"), rle.get("counts")
     if not _are_whole(size) or len(size) != 2 or min(size) < 1:
@@ -164,8 +164,9 @@ def _are_whole(values: object) -> TypeGuard[list[int] | tuple[int, ...]]:
 def _decompress(text: bytes, name: str) -> list[int]:
     """Run lengths of COCO's string.
 
-    A character is 48 + six bits: five of the number, lowest first, and bit 5 where more follow. Bit 4 of the
-    last one is the sign. From the fourth number on, the difference to the number two places before is stored.
+    A character is 48 + six bits: five bits of the number, lowest first, and bit 5 if more follow. Bit 4 of
+    the last one is the sign. From the fourth number on, the difference to the number two positions earlier is
+    stored.
     """
     runs: list[int] = []
     number = shift = 0
@@ -173,7 +174,7 @@ def _decompress(text: bytes, name: str) -> list[int]:
         bits = character - 48
         if not 0 <= bits < 64:
             found = repr(chr(character))
-            raise UserError(f"{name}: {found} is no character of COCO's strings; write the mask again")
+            raise UserError(f"{name}: {found} is not a character of COCO's strings; write the mask again")
         if shift > _LONGEST_NUMBER:
             raise UserError(f"{name}: a run of more than 2^{_LONGEST_NUMBER} pixels; write the mask again")
         number |= (bits & 31) << shift

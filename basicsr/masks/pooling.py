@@ -1,7 +1,7 @@
 """Mask average pooling on label maps: one segment sum and one gather for any number of regions.
 
-SAM-Deblur (arXiv 2309.02270) states it on a stack of M masks with value s inside a region. Its masks are
-disjoint, so with a label map L the same result is a table with one row a region and a look-up; see
+SAM-Deblur (arXiv 2309.02270) defines it on a stack of M masks with value s inside a region. Its masks are
+disjoint, so with a label map L the same result is a table with one row per region and a look-up; see
 `mask_average_pool`.
 """
 
@@ -12,16 +12,16 @@ from torch import Tensor
 
 from basicsr.masks.label_map import MAX_REGIONS
 
-# A float32 sum over more pixels than this loses digits that a mean needs (2^24 would even stop counting).
+# A float32 sum over more pixels loses digits that a mean needs (at 2^24 it would even stop counting).
 _FLOAT32_PIXELS = 1 << 22
 
 
 def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0) -> Tensor:
     """Replace every feature by its mean over the pixel's region.
 
-    With s = ``mask_value``, S_k the sum and A_k the area of region k, and region 0 what no mask covers:
-    mean_k = s S_k / (s A_k + 1e-8); the remainder weighs uncovered pixels 1 and covered ones 1 - s, and its
-    mean is mean_r; the result is mean_r where nothing covers, else s mean_k + (1 - s) mean_r.
+    With s = ``mask_value``, S_k the sum and A_k the area of region k, and region 0 the uncovered pixels:
+    mean_k = s S_k / (s A_k + 1e-8); the remainder weights uncovered pixels by 1 and covered ones by 1 - s,
+    and its mean is mean_r; the result is mean_r for uncovered pixels, else s mean_k + (1 - s) mean_r.
 
     Args:
         features: (B, C, H, W) floating point; summed in float32 or better.
@@ -32,7 +32,7 @@ def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0)
     Returns:
         (B, C, H, W) in the type of ``features``.
     """
-    # An exported graph serves all sizes and has no branch.
+    # An exported graph works for all sizes and has no branch.
     sizes_are_free = isinstance(labels.shape[-1], torch.SymInt)
     many = sizes_are_free or labels[0].numel() > _FLOAT32_PIXELS
     wide = torch.promote_types(features.dtype, torch.float64 if many else torch.float32)
@@ -43,7 +43,7 @@ def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0)
 def region_sums(features: Tensor, labels: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Sums (B, C, rows) and areas (B, 1, rows) of the regions, in the type of ``features``.
 
-    Those of the parts of an image add up to those of the image.
+    The results for the parts of an image add up to those for the image.
 
     Args:
         features: (B, C, H, W).
@@ -56,7 +56,7 @@ def region_sums(features: Tensor, labels: Tensor, rows: int) -> tuple[Tensor, Te
 
 
 def region_means(sums: Tensor, areas: Tensor, mask_value: float = 1.0) -> Tensor:
-    """Results of `region_sums` -> what `mask_average_pool` puts in place of each region (B, C, rows)."""
+    """Results of `region_sums` -> the value of `mask_average_pool` for each region (B, C, rows)."""
     weights = torch.full((sums.shape[2],), 1.0 - mask_value, device=sums.device, dtype=sums.dtype)
     weights[0] = 1.0
     remainder = (sums * weights).sum(2, keepdim=True) / ((areas * weights).sum(2, keepdim=True) + 1e-8)
@@ -80,14 +80,14 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
         fraction: p in [0, 1]; the regions of each image are drawn without replacement.
 
     Returns:
-        A new label map; random numbers come from PyTorch's generator of the labels' device.
+        A new label map; random numbers come from PyTorch's generator on the device of the labels.
     """
     batch = labels.shape[0]
     rows = table_rows(labels)
     index = labels.reshape(batch, -1).long()
     present = region_areas(labels, rows) > 0
     present[:, 0] = False
-    # Absent regions get the largest scores, so ranks 0, 1, .. number those present in a random order.
+    # Absent regions get the largest scores, so ranks 0, 1, .. number the present ones in random order.
     scores = torch.rand(batch, rows, device=labels.device).masked_fill(~present, 2.0)
     ranks = scores.argsort(dim=1).argsort(dim=1)
     # in float64, as Python computes it: 0.53 * 100 is 53, in float32 a little less
@@ -96,7 +96,7 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
 
 
 def table_rows(labels: Tensor) -> int:
-    """Rows of a table of all labels; in a traced graph, which data cannot size, the bound of label maps."""
+    """Rows of a table of all labels; in a traced graph, where data cannot set sizes, their upper limit."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
         return MAX_REGIONS + 1
     return int(labels.max()) + 1

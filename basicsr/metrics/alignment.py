@@ -1,9 +1,9 @@
-"""PSNR and SSIM after registration, for photos whose ground truth was taken from a slightly other place.
+"""PSNR and SSIM after registration, for photos whose ground truth was taken from a slightly different place.
 
 The protocol with which MPRNet, Restormer and SBDD report RealBlur, and SBDD the set of Köhler et al.: match
-the brightness by one factor, find the homography that maximises the enhanced correlation coefficient (ECC;
+the brightness by one factor, find the homography that maximizes the enhanced correlation coefficient (ECC;
 Evangelidis and Psarakis, 2008), warp, and compare the pixels that came from inside the image. These figures
-are above those of `calculate_psnr` and `calculate_ssim`: never put them in one column.
+are higher than those of `calculate_psnr` and `calculate_ssim`: never mix them in one column.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Image = NDArray[np.float32]
 Homography = NDArray[np.float32]
 
 ITERATIONS = 100
-ROUND = 5  # iterations between two looks at the corners
-STILL = 1e-3  # pixels that a corner may move in a round of a search that has arrived
+ROUND = 5  # iterations between two checks of the corners
+STILL = 1e-3  # pixels that a corner may move in a round once the search has converged
 GAUSSIAN = 5  # pixels, side of the filter that ECC smooths with
 
 
 class Aligned(NamedTuple):
-    """``restored`` in the place and brightness of ``gt``, both float32 (H, W, 3), 0 where not ``valid``.
+    """``restored`` with the position and brightness of ``gt``, both float32 (H, W, 3), 0 where not ``valid``.
 
     ``valid`` is boolean (H, W): the pixel came from inside the restored image.
     """
@@ -40,7 +40,7 @@ class Aligned(NamedTuple):
 
 
 class AlignedScores(NamedTuple):
-    """PSNR in dB and SSIM of the pixels that could be compared."""
+    """PSNR in dB and SSIM over the pixels that could be compared."""
 
     psnr: float
     ssim: float
@@ -55,34 +55,34 @@ def calculate_psnr_aligned(restored: ImageLike, gt: ImageLike) -> float:
         gt: same shape and type.
 
     Raises:
-        ValueError: shapes or types differ or are not supported.
+        ValueError: if shapes or types differ or are not supported.
     """
     return masked_psnr(align(restored, gt))
 
 
 @metric("SSIM", better="higher")
 def calculate_ssim_aligned(restored: ImageLike, gt: ImageLike) -> float:
-    """SSIM after alignment: 11x11 windows inside the image, each channel alone.
+    """SSIM after alignment: 11x11 windows inside the image, each channel separately.
 
     Args:
         restored, gt: as for `calculate_psnr_aligned`.
 
     Raises:
-        ValueError: as `calculate_psnr_aligned`, or a side is shorter than the window.
+        ValueError: as `calculate_psnr_aligned`, or if a side is shorter than the window.
     """
     return masked_ssim(align(restored, gt))
 
 
 def aligned_scores(restored: ImageLike, gt: ImageLike) -> AlignedScores:
-    """`calculate_psnr_aligned` and `calculate_ssim_aligned` for one alignment, which is most of the work."""
+    """`calculate_psnr_aligned` and `calculate_ssim_aligned` with one alignment, which is most of the work."""
     aligned = align(restored, gt)
     return AlignedScores(masked_psnr(aligned), masked_ssim(aligned))
 
 
 def align(restored: ImageLike, gt: ImageLike) -> Aligned:
-    """Bring ``restored`` to the brightness and the place of ``gt``.
+    """Match ``restored`` to the brightness and position of ``gt``.
 
-    The identity is taken where ECC finds no homography, or one that leaves no pixel.
+    The identity is used if ECC finds no homography, or one that leaves no pixel.
 
     Args:
         restored, gt: as for `calculate_psnr_aligned`.
@@ -103,13 +103,13 @@ def align(restored: ImageLike, gt: ImageLike) -> Aligned:
 
 
 def find_homography(source: Image, target: Image) -> Homography:
-    """The homography from places in ``target`` to places in ``source``, (3, 3); the identity if ECC fails.
+    """The homography from positions in ``target`` to those in ``source``, (3, 3); the identity if ECC fails.
 
-    100 iterations, as published, unless no corner moves by more than 0.001 pixels any more. The search goes
-    on from the homography alone, so stopping to look changes nothing.
+    100 iterations, as published, unless no corner moves by more than 0.001 pixels any more. The search
+    continues from the homography alone, so pausing to check changes nothing.
 
     Args:
-        source, target: float32 (H, W, 3) RGB, of one size.
+        source, target: float32 (H, W, 3) RGB, of the same size.
     """
     height, width = target.shape[:2]
     corners = np.array([[[0, 0], [width, 0], [0, height], [width, height]]], np.float32)
@@ -141,11 +141,11 @@ def masked_psnr(aligned: Aligned) -> float:
 def masked_ssim(aligned: Aligned) -> float:
     """SSIM over the valid pixels whose window lies inside the image, value range 1.
 
-    Invalid pixels are 0 in both images and do enter the windows of their neighbours, as published. Not a
-    number where no pixel is left.
+    Invalid pixels are 0 in both images and do enter the windows of their neighbors, as published. Not a
+    number if no pixel is left.
 
     Raises:
-        ValueError: a side is shorter than the window.
+        ValueError: if a side is shorter than the window.
     """
     height, width = aligned.valid.shape
     if min(height, width) < WINDOW:
@@ -164,14 +164,14 @@ def _unit(image: Array) -> Image:
 
 
 def _match_brightness(source: Image, target: Image) -> Image:
-    """``source`` times the factor with which it is nearest to ``target``; a black one stays black."""
+    """``source`` times the factor that brings it nearest to ``target``; a black image stays black."""
     x, z = (image.astype(np.float64).ravel() for image in (target, source))
     power = z @ z
     return source * np.float32(x @ z / power) if power > 0 else source
 
 
 def _warped(image: Array, warp: Homography, interpolation: int, border: int) -> Array:
-    # of float64 images OpenCV 5 misplaces pixels at the border
+    # OpenCV 5 misplaces border pixels of float64 images
     assert image.dtype != np.float64
     flags = interpolation | cv2.WARP_INVERSE_MAP
     return cv2.warpPerspective(image, warp, image.shape[1::-1], flags=flags, borderMode=border)

@@ -1,9 +1,9 @@
-"""Metrics of clips whose direction of time nobody can know: each clip is judged in the better one.
+"""Metrics of clips whose direction of time cannot be known: each clip is evaluated in the better one.
 
-A blurred photo says as little of which end of its exposure came first as a footprint of which foot. So the
-prediction and its reversal are compared with the reference, frame by frame, and the direction whose mean over
-the frames is better is kept (HyperCUT, CVPR 2023). Each metric chooses for itself. Metrics of images, judged
-frame by frame, say what a clip is worth in the order in which it is predicted.
+A blurred photo does not tell which end of its exposure came first. So the prediction and its reversal are
+compared with the reference, frame by frame, and the direction with the better mean over the frames is kept
+(HyperCUT, CVPR 2023). Each metric chooses independently. Metrics of images, computed frame by frame, rate a
+clip in the order in which it was predicted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def calculate_ppsnr(
 def calculate_input_ppsnr(
     lq: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False
 ) -> list[float]:
-    """`calculate_ppsnr` of a clip that stands still: the degraded photo (H, W, 3) as each of its frames."""
+    """`calculate_ppsnr` of a static clip: the degraded photo (H, W, 3) as each of its frames."""
     return calculate_ppsnr(np.broadcast_to(lq, gt.shape), gt, crop_border, test_y_channel)
 
 
@@ -55,7 +55,7 @@ def calculate_input_ppsnr(
 def calculate_still_ppsnr(
     restored: Array, gt: Array, crop_border: Border = 0, test_y_channel: bool = False
 ) -> list[float]:
-    """`calculate_ppsnr` of the predicted middle frame as each frame; motion that is right has more."""
+    """`calculate_ppsnr` of the predicted middle frame as each frame; correct motion scores higher."""
     return calculate_input_ppsnr(restored[len(restored) // 2], gt, crop_border, test_y_channel)
 
 
@@ -78,7 +78,7 @@ def calculate_pssim(
 
 @metric("pLPIPS", better="lower", per="clip")
 class PLPIPS:
-    """`LPIPS` of each frame in the better direction, which is the one with the smaller mean.
+    """`LPIPS` of each frame in the better direction, the one with the smaller mean.
 
     Args:
         backbone, heads, net, device: as there.
@@ -90,22 +90,22 @@ class PLPIPS:
         self.judge = LPIPS(backbone, heads, net, device)
 
     def __call__(self, restored: Array, gt: Array) -> list[float]:
-        """Distances of clips (T, H, W, 3), one a frame."""
+        """Distances of clips (T, H, W, 3), one per frame."""
         return better_direction(restored, gt, self.judge, "lower")
 
 
 @metric("flow error", better="lower", unit="px", digits=3, per="clip")
 def calculate_flow_error(restored: Array, gt: Array) -> list[float]:
-    """How far the motion between neighbouring frames is from that of the reference, in the better direction.
+    """How far the motion between neighboring frames is from that of the reference, in the better direction.
 
-    The mean distance of the ends of two optical flows, one a pair of neighbours, by dense inverse search
-    (Kroeger et al., ECCV 2016). A clip that stands still has the mean length of the reference's motion.
+    The mean endpoint error between optical flows, one value per pair of neighbors, by dense inverse search
+    (Kroeger et al., ECCV 2016). A static clip scores the mean length of the reference's motion.
 
     Args:
         restored, gt: (T, H, W, 3) uint8, or float in [0, 1].
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     _require_alike(restored, gt)
     found = _flows(restored), _flows(restored[::-1])
@@ -122,14 +122,14 @@ def better_direction(
 ) -> list[float]:
     """Values of the frames of a clip or of its reversal, whichever has the better mean.
 
-    Where frames are perfect and their PSNR is infinite, more of them are better; then the mean of the others.
+    If frames are perfect and their PSNR is infinite, more of them are better; then the mean of the others.
 
     Args:
         restored, gt: (T, H, W, 3).
         judge: two frames -> value.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: if the shapes differ.
     """
     _require_alike(restored, gt)
     there, back = (
@@ -141,7 +141,7 @@ def better_direction(
 
 
 def _worth(values: Sequence[float]) -> tuple[int, float]:
-    """How many frames are perfect, then the mean of the others, which a perfect one must not hide."""
+    """How many frames are perfect, then the mean of the others, which a perfect frame must not hide."""
     finite = [value for value in values if math.isfinite(value)]
     return len(values) - len(finite), sum(finite) / max(len(finite), 1)
 
@@ -154,8 +154,8 @@ def _require_alike(restored: Array, gt: Array) -> None:
 def _flows(clip: Array) -> list[NDArray[np.float32]]:
     """Flow (H, W, 2) from each frame to the next."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
-    return [search.calc(one, other, None) for one, other in pairwise(grey)]  # type: ignore[call-overload]
+    gray = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
+    return [search.calc(one, other, None) for one, other in pairwise(gray)]  # type: ignore[call-overload]
 
 
 def _as_8_bit(frame: Array) -> NDArray[np.uint8]:

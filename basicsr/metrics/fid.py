@@ -1,4 +1,4 @@
-"""Fréchet distance of deep features of two sets of images, with weights from a local file.
+"""Fréchet distance between deep features of two sets of images, with weights from a local file.
 
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium"
 (NeurIPS 2017).
@@ -27,16 +27,16 @@ Features = NDArray[np.float32]
 class FID(SetMetric[tuple[Features, Features]]):
     """Fréchet distance between the restored images and the references of a set; lower is better.
 
-    It needs many images: of N images the covariance has at most the rank N - 1, and few give a larger figure.
-    Figures by different weights, and of sets of different size, do not compare.
+    It needs many images: the covariance of N images has at most rank N - 1, and few images give a larger
+    figure. Figures with different weights, or of sets of different sizes, are not comparable.
 
     Args:
-        weights: file with Inception v3, see `basicsr.layers.inception`. Published figures have those of
+        weights: file with Inception v3, see `basicsr.layers.inception`. Published figures use those of
             pytorch-fid, which were ported from TensorFlow.
-        device: where it runs, as PyTorch writes it; ``auto`` is a GPU where there is one.
+        device: where it runs, in PyTorch's notation; ``auto`` is a GPU if there is one.
 
     Raises:
-        UserError: the file does not hold such weights, or there is no such device.
+        UserError: if the file does not hold such weights, or there is no such device.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FID(SetMetric[tuple[Features, Features]]):
         """The features (2048,) of two images (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
 
         Raises:
-            ValueError: shapes or types differ or are not supported.
+            ValueError: if shapes or types differ or are not supported.
         """
         ours, theirs, _ = comparable(restored, gt, 0, "HWC", False)
         return self.features(ours), self.features(theirs)
@@ -64,13 +64,13 @@ class FID(SetMetric[tuple[Features, Features]]):
             found: Features = self.network(tensor[None] / white)[0].cpu().numpy()
         return found
 
-    def summarise(self, values: Sequence[tuple[Features, Features]]) -> float:
+    def summarize(self, values: Sequence[tuple[Features, Features]]) -> float:
         ours, theirs = (np.stack(features) for features in zip(*values, strict=True))
         return frechet_distance(ours, theirs)
 
 
 def frechet_distance(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Distance of the Gaussians with the means and (unbiased) covariances of two samples.
+    """Distance between the Gaussians with the means and (unbiased) covariances of two samples.
 
     It is |m_x - m_y|^2 + tr(C_x) + tr(C_y) - 2 tr((C_x C_y)^(1/2)). With C = A^T A, the eigenvalues of
     C_x C_y are the squared singular values of A_x A_y^T: no root of a matrix is needed, whatever the rank.
@@ -80,7 +80,7 @@ def frechet_distance(x: NDArray[Any], y: NDArray[Any]) -> float:
         y: (M, D), M at least 2.
 
     Raises:
-        ValueError: a sample is too small.
+        ValueError: if a sample is too small.
     """
     if min(len(x), len(y)) < 2:
         raise ValueError(f"FID needs at least 2 images on each side, got {len(x)} and {len(y)}")
@@ -92,7 +92,7 @@ def frechet_distance(x: NDArray[Any], y: NDArray[Any]) -> float:
     return float(np.square(mean_x - mean_y).sum() + traces - 2 * shared)
 
 
-def _root(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+def _root(centered: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, D) without its mean -> A, (min(N, D), D), with A^T A the covariance."""
-    triangle = np.linalg.qr(centred / np.sqrt(len(centred) - 1), mode="r")
+    triangle = np.linalg.qr(centered / np.sqrt(len(centered) - 1), mode="r")
     return np.asarray(triangle, np.float64)

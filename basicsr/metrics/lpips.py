@@ -26,7 +26,7 @@ WIDTHS: dict[LPIPSNet, tuple[int, ...]] = {
     "alex": (64, 192, 384, 256, 256),
     "vgg": (64, 128, 256, 512, 512),
 }
-SMALLEST = 32  # pixels a side, so that the last layer sees anything
+SMALLEST = 32  # pixels per side, the least that the last layer needs
 
 
 @metric("LPIPS", better="lower")
@@ -38,11 +38,11 @@ class LPIPS:
         heads: file with the linear heads of the lpips project for that network, its
             ``weights/v0.1/alex.pth`` or ``vgg.pth``.
         net: which network; the usual one for reporting is ``alex``.
-        device: where it runs, as PyTorch writes it; ``auto`` is a GPU where there is one.
+        device: where it runs, in PyTorch's notation; ``auto`` is a GPU if there is one.
 
     Raises:
-        UserError: one of the files does not hold such weights, or there is no such device.
-        ValueError: there is no such ``net``.
+        UserError: if one of the files does not hold such weights, or there is no such device.
+        ValueError: if ``net`` is unknown.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LPIPS:
         """Distance of two images (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
 
         Raises:
-            ValueError: shapes or types differ or are not supported, or a side is shorter than 32 pixels.
+            ValueError: if shapes or types differ or are not supported, or a side is shorter than 32 pixels.
         """
         restored, gt, _ = comparable(restored, gt, 0, "HWC", False)
         height, width = gt.shape[:2]
@@ -103,7 +103,7 @@ class PerceptualDistance(Frozen):
 
 
 class _Head(nn.Module):
-    """One weight a channel; the published keys are ``lin0.model.1.weight``, behind a dropout."""
+    """One weight per channel; the published keys are ``lin0.model.1.weight``, after a dropout."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

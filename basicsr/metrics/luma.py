@@ -1,9 +1,8 @@
-"""PSNR and SSIM of luma as MATLAB gives it: the figures of deraining papers.
+"""PSNR and SSIM of luma as computed by MATLAB: the figures of deraining papers.
 
 Luma is the first plane of ``rgb2ycbcr``, in 16..235 for values of 0..255, and the value range of both
-metrics is 255. Of 8-bit images ``rgb2ycbcr`` gives whole numbers, which the published evaluation of MPRNet
-compares; those of PReNet and RCDNet convert to double before it, so that nothing is rounded:
-``rounded: false``.
+metrics is 255. For 8-bit images ``rgb2ycbcr`` returns whole numbers, which the published evaluation of MPRNet
+compares; those of PReNet and RCDNet convert to double first, so nothing is rounded: ``rounded: false``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from basicsr.metrics.base import metric
 from basicsr.metrics.psnr_ssim import WINDOW, Border, ImageLike, comparable, mean_ssim
 from basicsr.utils.image import Array
 
-# Of red, green and blue, in 1/255000 for values of 0..255: rgb2ycbcr in whole numbers.
+# For red, green and blue, in 1/255000 for values of 0..255: rgb2ycbcr in whole numbers.
 _WEIGHTS = (65481, 128553, 24966)
 _SCALE = 255000
 
@@ -32,10 +31,10 @@ def calculate_psnr_y(
         restored: (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
         gt: same shape and type.
         crop_border: pixels left out at each side.
-        rounded: compare whole numbers of luma, where the images are uint8.
+        rounded: compare luma rounded to whole numbers, if the images are uint8.
 
     Raises:
-        ValueError: shapes or types differ or are not supported, or nothing is left inside the border.
+        ValueError: if shapes or types differ or are not supported, or nothing is left inside the border.
     """
     ours, theirs = _luma_pair(restored, gt, crop_border, rounded)
     mse = np.square(ours - theirs).mean()
@@ -46,7 +45,7 @@ def calculate_psnr_y(
 def calculate_input_psnr_y(
     lq: ImageLike, gt: ImageLike, crop_border: Border = 0, rounded: bool = True
 ) -> float:
-    """`calculate_psnr_y` of the degraded input: what a network that changes nothing would get."""
+    """`calculate_psnr_y` of the degraded input: the score of a network that changes nothing."""
     return calculate_psnr_y(lq, gt, crop_border, rounded)
 
 
@@ -54,13 +53,13 @@ def calculate_input_psnr_y(
 def calculate_ssim_y(
     restored: ImageLike, gt: ImageLike, crop_border: Border = 0, rounded: bool = True
 ) -> float:
-    """Structural similarity of luma by the first ``ssim_index.m`` of Wang et al. (2004).
+    """Structural similarity of luma as in the first ``ssim_index.m`` of Wang et al. (2004).
 
-    11x11 Gaussian windows (sigma 1.5) that lie inside the image, K = (0.01, 0.03), no subsampling. Arguments
-    are those of `calculate_psnr_y`.
+    11x11 Gaussian windows (sigma 1.5) inside the image, K = (0.01, 0.03), no subsampling. Arguments are those
+    of `calculate_psnr_y`.
 
     Raises:
-        ValueError: as `calculate_psnr_y`, or a side is shorter than the window.
+        ValueError: as `calculate_psnr_y`, or if a side is shorter than the window.
     """
     ours, theirs = _luma_pair(restored, gt, crop_border, rounded)
     height, width = ours.shape
@@ -74,7 +73,7 @@ def calculate_ssim_y(
 def calculate_input_ssim_y(
     lq: ImageLike, gt: ImageLike, crop_border: Border = 0, rounded: bool = True
 ) -> float:
-    """`calculate_ssim_y` of the degraded input: what a network that changes nothing would get."""
+    """`calculate_ssim_y` of the degraded input: the score of a network that changes nothing."""
     return calculate_ssim_y(lq, gt, crop_border, rounded)
 
 
@@ -82,7 +81,7 @@ def rgb_to_luma(image: Array, rounded: bool = True) -> NDArray[np.float64]:
     """(H, W, 3) RGB, uint8 in 0..255 or float in 0..1 -> (H, W) in 16..235.
 
     Args:
-        rounded: to whole numbers, halves upwards, where the image is uint8.
+        rounded: round to whole numbers, halves upwards, if the image is uint8.
     """
     if image.dtype != np.uint8:
         luma: NDArray[np.float64] = image.astype(np.float64) @ np.array(_WEIGHTS) / 1000 + 16

@@ -1,4 +1,4 @@
-"""Mode collapse: a network that makes an image worse than it was."""
+"""Mode collapse: a network makes an image worse than the input."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Natural image quality evaluator: how far an image is from natural ones, without ground truth.
+"""Natural image quality evaluator: how far an image is from natural images, without ground truth.
 
 Mittal, Soundararajan and Bovik, "Making a Completely Blind Image Quality Analyzer" (IEEE Signal Processing
-Letters, 2013). Blocks of 96x96 luma pixels are described by generalised Gaussians fitted to their locally
-normalised values and to the products of neighbours, at two scales; the score is the distance between the mean
+Letters, 2013). Blocks of 96x96 luma pixels are described by generalized Gaussians fitted to their locally
+normalized values and to the products of neighbors, at two scales; the score is the distance between the mean
 and covariance of these features and those of pristine photos. Lower is better.
 
 ``niqe_pristine.npz`` holds the parameters that the authors published; ``niqe_pristine_notice.txt`` is their
@@ -36,8 +36,8 @@ Values = NDArray[np.float64]
 BLOCK = 96  # pixels at the first scale, half of it at the second
 FEATURES = 36
 _LARGEST_MAT = 1 << 26  # bytes
-SHARP = 0.75  # of the sharpest block of a pristine photo
-SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbour
+SHARP = 0.75  # share of the sharpness of the sharpest block of a pristine photo
+SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns to the neighbor
 # MATLAB's imresize by 1/2: the cubic (a = -1/2) stretched to 8 pixels
 HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 PUBLISHED = Path(__file__).with_name("niqe_pristine.npz")
@@ -55,16 +55,16 @@ class Pristine(NamedTuple):
 class NIQE:
     """NIQE of the restored image's luma (BT.601, 16..235, rounded).
 
-    Figures compare with published ones only with the published parameters, never between two fits.
+    Figures are comparable with published ones only with the published parameters, and never between two fits.
 
     Args:
-        parameters: null takes the published ones. Else `.npz` from ``scripts/fit_niqe.py`` (keys
+        parameters: null uses the published ones. Otherwise `.npz` from ``scripts/fit_niqe.py`` (keys
             ``mu_pris_param``, ``cov_pris_param``), or `.mat` with the names of the published
             ``modelparameters.mat`` (``mu_prisparam``, ``cov_prisparam``).
         crop_border: pixels left out at each side.
 
     Raises:
-        UserError: ``parameters`` is not such a file.
+        UserError: if ``parameters`` is not such a file.
     """
 
     def __init__(self, parameters: ExistingFile | None = None, crop_border: Border = 0) -> None:
@@ -75,7 +75,7 @@ class NIQE:
         """Score of (H, W, 3) RGB, uint8 in 0..255 or float in 0..1.
 
         Raises:
-            ValueError: another type or shape, or fewer than two blocks of 96x96 pixels with any texture.
+            ValueError: if type or shape are wrong, or fewer than two blocks of 96x96 pixels have any texture.
         """
         features, _ = niqe_features(niqe_luma(restored, self.crop_border))
         own = _statistics(features)
@@ -91,32 +91,32 @@ def niqe_luma(image: ImageLike, crop_border: int = 0) -> Values:
 
 
 def niqe_features(luma: Values) -> tuple[Values, Values]:
-    """The blocks of an image, row by row: features (B, 36), NaN for what a block cannot tell, and sharpness.
+    """The blocks of an image, row by row: features (B, 36), NaN if undefined for a block, and sharpness.
 
     Args:
-        luma: (H, W) in 0..255; what is left beside whole blocks is cut off.
+        luma: (H, W) in 0..255; pixels beyond whole blocks are cut off.
 
     Returns:
         Features, and the mean local standard deviation (B,) of each block.
 
     Raises:
-        ValueError: not one block.
+        ValueError: if there is not one whole block.
     """
     rows, columns = (length // BLOCK for length in luma.shape)
     if rows * columns == 0:
         raise ValueError(f"NIQE needs at least {BLOCK}x{BLOCK} pixels, got {luma.shape[0]}x{luma.shape[1]}")
     luma = luma[: rows * BLOCK, : columns * BLOCK]
-    normalised, deviation = _normalise(luma)
-    half, _ = _normalise(_halve(luma))
-    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalised, half)]
+    normalized, deviation = _normalize(luma)
+    half, _ = _normalize(_halve(luma))
+    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalized, half)]
     return np.concatenate(features, axis=1), _blocks(deviation, rows, columns).mean((1, 2))
 
 
 def fit_pristine(described: Iterable[tuple[Values, Values]]) -> Pristine:
-    """Parameters from `niqe_features` of pristine photos: only the sharp blocks of each photo count.
+    """Parameters from `niqe_features` of pristine photos; only the sharp blocks of each photo count.
 
     Raises:
-        ValueError: fewer than two such blocks.
+        ValueError: if there are fewer than two such blocks.
     """
     sharp = [features[sharpness > SHARP * sharpness.max()] for features, sharpness in described]
     return _statistics(np.concatenate([np.empty((0, FEATURES)), *sharp]))
@@ -133,7 +133,7 @@ def read_pristine(path: Path) -> Pristine:
     """Read the parameters from `.npz`, or `.mat` as published.
 
     Raises:
-        UserError: damaged, or without such parameters.
+        UserError: if the file is damaged, or has no such parameters.
     """
     try:
         if path.suffix.lower() == ".mat":
@@ -145,7 +145,7 @@ def read_pristine(path: Path) -> Pristine:
         mean, covariance = np.asarray(mean, np.float64).ravel(), np.asarray(covariance, np.float64)
     except UserError:
         raise
-    except Exception as error:  # both readers let any error of a damaged file through
+    except Exception as error:  # both readers can raise any error for a damaged file
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{path}: no NIQE parameters ({reason}); {HINT}") from error
     if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES):
@@ -162,8 +162,8 @@ def _statistics(features: Values) -> Pristine:
     return Pristine(np.nanmean(features, axis=0), np.cov(complete, rowvar=False))
 
 
-def _normalise(luma: Values) -> tuple[Values, Values]:
-    """Mean-subtracted contrast-normalised values, and the local standard deviation."""
+def _normalize(luma: Values) -> tuple[Values, Values]:
+    """Mean-subtracted contrast-normalized values, and the local standard deviation."""
     kernel = cv2.getGaussianKernel(7, 7 / 6)
 
     def smooth(plane: Values) -> Values:
@@ -189,7 +189,7 @@ def _blocks(plane: Values, rows: int, columns: int) -> Values:
 
 
 def _describe(blocks: Values) -> Values:
-    """Normalised values (B, h, w) -> the 18 features of one scale, (B, 18)."""
+    """Normalized values (B, h, w) -> the 18 features of one scale, (B, 18)."""
     alpha, left, right = _fit(blocks)
     features = [alpha, (left + right) / 2]
     for shift in SHIFTS:
@@ -199,13 +199,13 @@ def _describe(blocks: Values) -> Values:
 
 
 def _fit(blocks: Values) -> tuple[Values, Values, Values]:
-    """Asymmetric generalised Gaussian by moments: its shape and its left and right scale, each (B,).
+    """Asymmetric generalized Gaussian by moments: its shape and its left and right scale, each (B,).
 
     Lasmar, Stitou and Berthoumieu, "Multiscale skewed heavy tailed model for texture analysis" (ICIP 2009).
     """
     x = blocks.reshape(len(blocks), -1)
     square = x * x
-    with np.errstate(invalid="ignore", divide="ignore"):  # a flat block has no moments and becomes NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # a flat block has no moments and gives NaN
         left, right = (np.sqrt((square * side).sum(1) / side.sum(1)) for side in (x < 0, x > 0))
         ratio = left / right
         wanted = np.abs(x).mean(1) ** 2 / square.mean(1)
@@ -219,7 +219,7 @@ def _fit(blocks: Values) -> tuple[Values, Values, Values]:
 
 @functools.cache
 def _shape_table() -> tuple[Values, Values]:
-    """Shapes of generalised Gaussians, and for each E[|x|]^2 / E[x^2], which rises with it."""
+    """Shapes of generalized Gaussians, and for each E[|x|]^2 / E[x^2], which rises with it."""
     shapes = np.arange(200, 10001) / 1000
     return shapes, _gamma(2 / shapes) ** 2 / (_gamma(1 / shapes) * _gamma(3 / shapes))
 

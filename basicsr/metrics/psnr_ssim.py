@@ -4,7 +4,7 @@ Images are RGB, uint8 in 0..255 or float in 0..1, as NumPy arrays or as tensors 
 reported for a set is the mean over its images, not the metric of the mean error.
 
 The value range follows the published rule: it is 1 when no value of the *restored* image exceeds 1, else 255.
-So a black uint8 result is judged with the range 1 (-20.00 dB against a constant 10), and there exchanging the
+So a black uint8 result is evaluated with the range 1 (-20.00 dB against a constant 10), where swapping the
 images changes the result. Luma always has the range 255.
 """
 
@@ -34,7 +34,7 @@ _TYPES = ("uint8", "float32", "float64")
 WINDOW = 11
 REACH = WINDOW // 2
 SIGMA = 1.5
-BAND = 64  # rows at once: the intermediate planes of a band stay in the cache
+BAND = 64  # rows at once, so that the intermediate planes of a band stay in the cache
 
 
 @metric("PSNR", better="higher", unit="dB", digits=2, headline=True)
@@ -54,8 +54,8 @@ def calculate_psnr(
         test_y_channel: compare luma only, in float32 as published.
 
     Raises:
-        ValueError: shapes or types differ or are not supported, there is no such ``input_order``, or nothing
-            is left inside the border.
+        ValueError: if shapes or types differ or are not supported, ``input_order`` is unknown, or nothing is
+            left inside the border.
     """
     restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     difference = np.subtract(restored, gt, dtype=np.float32 if test_y_channel else np.float64)
@@ -71,7 +71,7 @@ def calculate_input_psnr(
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
 ) -> float:
-    """`calculate_psnr` of the degraded input: what a network that changes nothing would get."""
+    """`calculate_psnr` of the degraded input: the score of a network that changes nothing."""
     return calculate_psnr(lq, gt, crop_border, input_order, test_y_channel)
 
 
@@ -87,13 +87,13 @@ def calculate_ssim(
     """Structural similarity as published with NAFNet and SAM-Deblur (MATLAB ``ssim`` of an H x W x 3 array).
 
     The image is one volume, smoothed by an 11x11x11 Gaussian (sigma 1.5) with replicated borders on all three
-    axes; the mean is over all pixels and channels. It gives natural images .02 and more above
-    `calculate_ssim_2d`: never put both in one column.
+    axes; the mean is over all pixels and channels. For natural images it is higher than `calculate_ssim_2d`
+    by .02 and more: never mix both in one column.
 
     Args:
         restored, gt, crop_border: as for `calculate_psnr`; images smaller than the window are fine.
-        test_y_channel: luma, smoothed in two dimensions with replicated borders, whatever ``ssim3d`` says.
-        ssim3d: false gives `calculate_ssim_2d`.
+        test_y_channel: luma, smoothed in two dimensions with replicated borders, regardless of ``ssim3d``.
+        ssim3d: false is `calculate_ssim_2d`.
 
     Raises:
         ValueError: as `calculate_psnr`.
@@ -113,7 +113,7 @@ def calculate_input_ssim(
     test_y_channel: bool = False,
     ssim3d: bool = True,
 ) -> float:
-    """`calculate_ssim` of the degraded input: what a network that changes nothing would get."""
+    """`calculate_ssim` of the degraded input: the score of a network that changes nothing."""
     return calculate_ssim(lq, gt, crop_border, input_order, test_y_channel, ssim3d)
 
 
@@ -125,13 +125,13 @@ def calculate_ssim_2d(
     input_order: InputOrder = "HWC",
     test_y_channel: bool = False,
 ) -> float:
-    """Structural similarity as in BasicSR: each channel alone, 11x11 windows that lie inside the image.
+    """Structural similarity as in BasicSR: each channel separately, 11x11 windows inside the image.
 
     Equals scikit-image's ``structural_similarity`` with ``gaussian_weights=True``, ``sigma=1.5`` and
     ``use_sample_covariance=False``. Arguments are those of `calculate_psnr`.
 
     Raises:
-        ValueError: as `calculate_psnr`, or a side is shorter than the window.
+        ValueError: as `calculate_psnr`, or if a side is shorter than the window.
     """
     restored, gt, peak = comparable(restored, gt, crop_border, input_order, test_y_channel)
     height, width = restored.shape[:2]
@@ -144,7 +144,7 @@ def calculate_ssim_2d(
 def comparable(
     restored: ImageLike, gt: ImageLike, crop_border: int, input_order: InputOrder, luma: bool
 ) -> tuple[Array, Array, float]:
-    """Both images as (H, W, 3), or (H, W) float32 luma, without the border; and the value range.
+    """Both images as (H, W, 3), or (H, W) float32 luma, without the border, and the value range.
 
     Raises:
         ValueError: as `calculate_psnr`.
@@ -187,10 +187,10 @@ def _luma(image: Array, white: float) -> NDArray[np.float32]:
 
 
 def _channel_mix() -> NDArray[np.float64]:
-    """(3, 3): the Gaussian along the colour axis, where all before R is R and all after B is B."""
+    """(3, 3): the Gaussian along the color axis, with replicated ends R and B."""
     weights = cv2.getGaussianKernel(WINDOW, SIGMA).ravel()
-    neighbours = np.arange(-REACH, REACH + 1)
-    return np.stack([np.bincount(np.clip(channel + neighbours, 0, 2), weights, 3) for channel in range(3)])
+    neighbors = np.arange(-REACH, REACH + 1)
+    return np.stack([np.bincount(np.clip(channel + neighbors, 0, 2), weights, 3) for channel in range(3)])
 
 
 def mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) -> float:
@@ -203,12 +203,12 @@ def mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) ->
 def ssim_bands(
     restored: Array, gt: Array, peak: float, mix: Mix, margin: int
 ) -> Iterator[tuple[slice, Plane]]:
-    """The SSIM map without ``margin`` pixels at each side, some rows at a time: which rows, and their map.
+    """The SSIM map without ``margin`` pixels at each side, in bands: which rows, and their map.
 
     Args:
         restored, gt: (H, W) or (H, W, C).
         peak: value range.
-        mix: (C, C), what smooths over the channels; None leaves each channel alone.
+        mix: (C, C), smooths over the channels; None keeps the channels separate.
     """
     height, width = restored.shape[:2]
     for top in range(margin, height - margin, BAND):
@@ -220,7 +220,7 @@ def ssim_bands(
 
 
 def _ssim_map(x: Plane, y: Plane, peak: float, mix: Mix) -> Plane:
-    """SSIM of each pixel and channel (Wang et al., 2004). The variances occur only as their sum."""
+    """SSIM of each pixel and channel (Wang et al., 2004). Only the sum of the variances is needed."""
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     mean_x, mean_y = _smooth(x, mix), _smooth(y, mix)
     product = mean_x * mean_y
@@ -231,7 +231,7 @@ def _ssim_map(x: Plane, y: Plane, peak: float, mix: Mix) -> Plane:
 
 
 def _smooth(x: Plane, mix: Mix) -> Plane:
-    """Gaussian over rows and columns with replicated borders, then over channels when ``mix`` is given."""
+    """Gaussian over rows and columns with replicated borders, then over channels if ``mix`` is given."""
     kernel = cv2.getGaussianKernel(WINDOW, SIGMA)
     smooth = cv2.sepFilter2D(x, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth if mix is None else cv2.transform(smooth, mix), np.float64)

@@ -1,4 +1,4 @@
-"""From the values of a metric, one an image, to the figure of a set."""
+"""From the values of a metric, one per image, to the figure of a set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """The mean of the finite values, and how many others there are: none is left out silently.
+    """The mean of the finite values, and how many others there are: none is dropped silently.
 
-    One perfect image, whose PSNR is infinite, must not hide all others. Written with ``format``, a summary
-    says both: ``f"{summary:.2f}"`` is ``"30.12 (1 infinite)"``.
+    One perfect image, whose PSNR is infinite, must not hide all others. ``format`` shows both:
+    ``f"{summary:.2f}"`` is ``"30.12 (1 infinite)"``.
 
     Args:
-        mean: arithmetic mean of the finite values. Without any, infinite where all values are infinite and
-            of one sign, else not a number.
+        mean: arithmetic mean of the finite values. Without any, infinite if all values are infinite and of
+            one sign, else not a number.
         infinite, undefined: how many values are infinite, and how many are not a number.
     """
 
@@ -39,7 +39,7 @@ class Summary:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """``infinite`` and ``undefined`` with their counts, as far as there are such values."""
+        """``infinite`` and ``undefined`` with their counts, if there are such values."""
         counts = {"infinite": self.infinite, "undefined": self.undefined}
         return {what: count for what, count in counts.items() if count}
 

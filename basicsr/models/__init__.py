@@ -1,4 +1,4 @@
-"""What is trained: one training step and one prediction a task. To add one: a file here and a line below."""
+"""Models: a training step and a prediction for each task. To add one: a file here and a line below."""
 
 from basicsr.models.clip_restoration import ClipRestorationModel
 from basicsr.models.image_restoration import ImageRestorationModel

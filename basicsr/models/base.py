@@ -1,4 +1,4 @@
-"""The contract between a model and the engine, and what every model does with a batch."""
+"""The contract between a model and the engine, and helpers for all models."""
 
 from __future__ import annotations
 
@@ -23,30 +23,28 @@ _CHANNELS = {"lq": 3, "gt": 3, "mask": 1}
 
 
 def run_whole(net: RestorationNetwork, inputs: tuple[Tensor, ...]) -> Tensor:
-    """Run ``net`` on whole images; the simplest `Apply`. `basicsr.engine.inference` cuts windows."""
+    """Run ``net`` on whole images; the simplest `Apply`. `basicsr.engine.inference` uses windows."""
     restored: Tensor = net(*inputs)
     return restored
 
 
 class Model(nn.Module, ABC):
-    """One training step and one prediction. Saving, logging, moving and wrapping is for the engine.
+    """One training step and one prediction. The engine saves, logs, moves and wraps.
 
     Args:
-        networks: by name; those without a parameter that takes a gradient are frozen: they stay in
-            evaluation mode and are neither averaged nor saved.
+        networks: by name; those without a trainable parameter are frozen: they stay in evaluation mode and
+            are neither averaged nor saved.
 
     Attributes:
-        network_names: names of the networks that the model works with, as in ``networks`` of an option file;
-            ``g`` is ``network_g``.
-        further_networks: how the names of further networks begin, of which there may be any number; None
-            is none.
-        network_kinds: by name, the class that a network has to be of, where that is not
-            `RestorationNetwork`.
-        predicts_with: the network that `predict` runs, which is what `check_inputs` asks for its inputs.
-        figure_names: what `figures` gives.
-        slow_steps: the first steps of a run that take longer than all later ones; whoever measures a step
-            leaves them out.
-        needs_losses: whether training without any loss of the option file is a mistake.
+        network_names: names of the networks that the model uses, as in ``networks`` of an option file; ``g``
+            is ``network_g``.
+        further_networks: prefix of the names of any number of further networks; None if there are none.
+        network_kinds: by name, the required class of a network, if it is not `RestorationNetwork`.
+        predicts_with: the network that `predict` runs, whose inputs `check_inputs` checks.
+        figure_names: keys of what `figures` returns.
+        slow_steps: number of initial steps of a run that take longer than later ones; excluded when steps are
+            timed.
+        needs_losses: whether training without any loss in the option file is a mistake.
         reference: field of a batch that predictions are compared with; data sets name it.
     """
 
@@ -64,14 +62,14 @@ class Model(nn.Module, ABC):
         self.networks = nn.ModuleDict(networks)
 
     def network(self, name: str) -> RestorationNetwork:
-        """The network of a name, which restores."""
+        """The restoration network of that name."""
         net = self.networks[name]
         assert isinstance(net, RestorationNetwork)
         return net
 
     @property
     def trained(self) -> dict[str, Network]:
-        """The networks that are not frozen: what is optimised, averaged, saved."""
+        """The networks that are not frozen, which are optimized, averaged and saved."""
         nets = {name: cast(Network, net) for name, net in self.networks.items()}
         return {name: net for name, net in nets.items() if any(p.requires_grad for p in net.parameters())}
 
@@ -93,18 +91,18 @@ class Model(nn.Module, ABC):
 
     @property
     def stage_names(self) -> tuple[str, ...]:
-        """What losses may name besides fields of the batch."""
+        """Names that losses may use besides fields of the batch."""
         return self.network(self.predicts_with).stage_names
 
     def check(self) -> None:
-        """Check, once the networks are known, what cannot go together.
+        """Check the combination of options, once the networks are known.
 
         Raises:
-            OptionError: naming the option.
+            OptionError: names the option.
         """
 
     def own_state(self) -> dict[str, Tensor]:
-        """What a resumed run needs besides the networks; stored in the training state."""
+        """The state that a resumed run needs besides the networks; stored in the training state."""
         return {}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
@@ -116,17 +114,17 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars to log; the one called ``loss`` is minimised."""
+        """Scalars to log; the one called ``loss`` is minimized."""
 
     @abstractmethod
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
         """Restored images (B, C, H, W), or clips (B, T, C, H, W), in the range of the batch, not clamped."""
 
     def figures(self, batch: Batch, restored: Tensor) -> dict[str, Tensor]:
-        """What metrics may name besides the pictures, by the names of `figure_names`: (B, ..) each.
+        """Values for metrics besides the images, by the names of `figure_names`: (B, ..) each.
 
         Args:
-            restored: what `predict` gave of the batch.
+            restored: output of `predict` for the batch.
         """
         return {}
 
@@ -150,7 +148,7 @@ def check_inputs(model: Model, delivers: Collection[str], where: str, training: 
     """Check before the first batch that a data set delivers what a model needs.
 
     Raises:
-        OptionError: naming the block ``where`` of the option file and the data set type to use.
+        OptionError: names the block ``where`` of the option file and the data set type to use.
     """
     types = {"labels": "PairedImageGroupMaskDataset", "mask": "PairedImageMaskDataset"}
     needs = model.needs_in_training() if training else model.needs()
@@ -164,41 +162,41 @@ def check_inputs(model: Model, delivers: Collection[str], where: str, training: 
         hint = f"use {types.get(name, 'PairedImageDataset')}"
     else:
         what = f"a loss names '{name}', which neither this type delivers ({', '.join(delivers)})"
-        what += f" nor a network gives as a stage ({', '.join(model.stage_names)})"
-        hint = "take another loss, data set or network"
+        what += f" nor a network returns as a stage ({', '.join(model.stage_names)})"
+        hint = "use another loss, data set or network"
     raise OptionError(where, [f"{where}.type: {what}; {hint}"])
 
 
 def check_kinds(model: type[Model], networks: Mapping[str, Network]) -> None:
-    """Check that each network is of the class that a model works with.
+    """Check that each network is of the class that a model requires.
 
     Raises:
-        OptionError: naming the network's block of the option file.
+        OptionError: names the network's block in the option file.
     """
     for name, net in networks.items():
         kind = model.network_kinds.get(name, RestorationNetwork)
         if not isinstance(net, kind):
             known = ", ".join(known for known in ARCHS.names() if issubclass(network_class(known), kind))
-            what = f"{type(net).__name__} is no {kind.__name__}, which {model.__name__} works with here"
+            what = f"{model.__name__} needs a network of class {kind.__name__}, not {type(net).__name__}"
             where = network_place(name)
-            raise OptionError(where, [f"{where}.type: {what}; take one of {known}"])
+            raise OptionError(where, [f"{where}.type: {what}; use one of {known}"])
 
 
 def check_channels(net: RestorationNetwork, where: str) -> None:
     """Check before the first batch that a network takes as many channels as its image inputs have.
 
     Raises:
-        OptionError: naming ``where``, the block of the option file.
+        OptionError: names ``where``, the block of the option file.
     """
     if (what := channel_mistake(net)) is not None:
         raise OptionError(where, [f"{where}: {what}"])
 
 
 def channel_mistake(net: RestorationNetwork) -> str | None:
-    """What is wrong with the channels that a network takes; None where they are those of its inputs."""
+    """What is wrong with the input channels of a network; None if they match its inputs."""
     names, taken = net.image_inputs, net.input_channels
     given = sum(_CHANNELS.get(name, 3) for name in names)
     if taken == given:
         return None
     what = f"{type(net).__name__} takes {taken} channel(s), but its inputs ({', '.join(names)}) have {given}"
-    return f"{what}; images are read as RGB, grey ones too: img_channel has to be 3, and extra_channel 0"
+    return f"{what}; images are read as RGB, gray ones too: img_channel has to be 3, and extra_channel 0"

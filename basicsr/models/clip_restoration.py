@@ -1,4 +1,4 @@
-"""Photo in, clip out, while a frozen ordering network watches the direction of the frames."""
+"""Photo in, clip out, while a frozen ordering network judges the direction of the frames."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from basicsr.utils.registry import MODELS
 
 @MODELS.register
 class ClipRestorationModel(ImageRestorationModel):
-    """`ImageRestorationModel` for networks that give clips, with ``ordering`` beside them.
+    """`ImageRestorationModel` for networks that return clips, with an additional network ``ordering``.
 
-    Losses also see ``scores`` (B, T // 2), what that network says of the mirror pairs of the predicted
-    frames; metrics see ``scores`` and ``swapped``, of the same pairs the other way round. Training without
-    such losses needs no ordering network and can take `ImageRestorationModel`.
+    Losses also see ``scores`` (B, T // 2), its scores for the mirror pairs of the predicted frames; metrics
+    see ``scores`` and ``swapped``, the scores of the swapped pairs. Training without such losses needs no
+    ordering network and can use `ImageRestorationModel`.
 
     Args:
         networks: ``{"g": net, "ordering": frozen ordering network}``.
@@ -37,8 +37,8 @@ class ClipRestorationModel(ImageRestorationModel):
 
     def check(self) -> None:
         if self.network("g").gives != "clip":
-            what = f"{type(self.network('g')).__name__} gives images, {type(self).__name__} needs clips"
-            raise OptionError("network_g.type", [f"network_g.type: {what}; take Jin or Purohit"])
+            what = f"{type(self.network('g')).__name__} returns images, {type(self).__name__} needs clips"
+            raise OptionError("network_g.type", [f"network_g.type: {what}; use Jin or Purohit"])
         if "ordering" in self.trained:
             raise OptionError("networks.ordering.frozen", ["networks.ordering.frozen: must be true"])
 
@@ -57,7 +57,7 @@ class ClipRestorationModel(ImageRestorationModel):
         return {"scores": scores, "swapped": swapped}
 
     def _as_it_takes_them(self, frames: Tensor) -> Tensor:
-        """Frames as ``g`` gives them, as ``ordering`` was trained on them."""
+        """Convert frames from the normalization of ``g`` to that of ``ordering``."""
         given = self.network("g").normalization or IDENTITY
         taken = self._ordering.normalization or IDENTITY
         return frames if given == taken else taken.apply(given.undo(frames))

@@ -15,21 +15,21 @@ from basicsr.models.terms import Terms
 from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import MODELS
 
-# Beta(a, a) of mixup (arXiv 1710.09412); 1.2 leans towards even mixtures.
+# Beta(a, a) of mixup (arXiv 1710.09412); 1.2 favors even mixtures.
 _MIXUP_ALPHA = 1.2
 
 
 @MODELS.register
 class ImageRestorationModel(Model):
-    """One network, a weighted sum of losses.
+    """One network and a weighted sum of losses.
 
     Args:
         networks: ``{"g": net}``.
         losses: by the name that the log shows; see `Terms`.
         mixup: blend each sample with another one of the batch, lambda ~ Beta(1.2, 1.2).
-        input_noise: standard deviation of Gaussian noise that training adds to ``lq``, in its units: those of
-            [0, 1], unless the data set has ``mean`` and ``std``. Values may leave that range.
-        input_noise_varies: the standard deviation of each sample is |N(0, 1)| times it.
+        input_noise: standard deviation of Gaussian noise added to ``lq`` in training, in the units of ``lq``:
+            those of [0, 1], unless the data set has ``mean`` and ``std``. Values may leave that range.
+        input_noise_varies: multiply the standard deviation by |N(0, 1)| for each sample.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Training of a network that tells in which direction of time a clip stands."""
+"""Training of a network that tells in which direction of time a clip runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from basicsr.utils.registry import MODELS
 
 @MODELS.register
 class OrderingModel(Model):
-    """An ordering network sees the frames of a clip in mirror pairs, each in both directions.
+    """Trains an ordering network on the mirror pairs of the frames of a clip, each in both directions.
 
-    Losses see ``scores`` and ``swapped``, (B, T // 2) each, of the pairs as they stand and the other way
-    round; so do metrics. What is predicted is the clip in its canonical direction.
+    Losses and metrics see ``scores`` and ``swapped``, (B, T // 2) each, for the pairs as they are and
+    swapped. The prediction is the clip in its canonical direction.
 
     Args:
         networks: ``{"g": ordering network}``.
@@ -50,10 +50,10 @@ class OrderingModel(Model):
         return self.losses(batch, stages, self.reference)
 
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
-        """The clips (B, T, 3, H, W), those turned round whose pairs agree that they run backwards.
+        """The clips (B, T, 3, H, W), reversed if all pairs agree that they run backwards.
 
         Args:
-            apply: unused; frames are looked at as a whole.
+            apply: unused; frames are processed as a whole.
         """
         frames: Tensor = batch["frames"]
         scores, _ = both_scores(self._ordering, frames)

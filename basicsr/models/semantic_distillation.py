@@ -1,4 +1,4 @@
-"""Distillation of what a segmenter knows of images into a network that runs without it."""
+"""Distillation of a segmenter's knowledge of images into a network that runs without it."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import LOSSES, MODELS, SEGMENTERS, Nested, split_type
 
 Weighting = Literal["probe", "paper", "swapped"]
-# (SPD, SGR); text and Table 6 of the paper read best as the first pair, see docs/distillation.md.
+# (SPD, SGR); text and Table 6 of the paper fit the first pair best, see docs/distillation.md.
 _WEIGHTS: dict[Weighting, tuple[float, float]] = {"paper": (0.005, 200.0), "swapped": (200.0, 0.005)}
 
 
 @MODELS.register
 class SemanticDistillationModel(Model):
-    """``g`` restores; ``second``, fed with its image and region masks, restores that, and teaches ``g``.
+    """``g`` restores; ``second`` gets its image and region masks, refines the image, and teaches ``g``.
 
     "Distilling Semantic Priors from SAM to Efficient Image Restoration Models" (CVPR 2024, arXiv 2403.16368):
     L_g = losses + lambda_spd SPD + lambda_sgr SGR, L_second = losses (equation 8). SPD compares the image of
     ``g`` with that of ``second``, SGR how regions differ in both; neither reaches ``second``. Predictions are
-    those of ``g`` alone.
+    those of ``g`` only.
 
     Args:
         networks: ``{"g": net, "second": net}``; ``second`` is usually `basicsr.archs.with_spf.WithSPF`.
         losses: of the reconstruction, by the name that the log shows.
-        spd: a loss of images; null is none.
-        sgr: a loss of images and their label maps; null is none.
-        weighting: ``paper`` weighs SPD by 0.005 and SGR by 200, ``swapped`` the other way round. ``probe``
-            measures the gradients in the first ``probe_steps`` steps, and weighs the two so that each is
+        spd: a loss on images; null is none.
+        sgr: a loss on images and their label maps; null is none.
+        weighting: ``paper`` weights SPD by 0.005 and SGR by 200, ``swapped`` the other way around. ``probe``
+            measures the gradients in the first ``probe_steps`` steps, and weights the two so that each is
             ``probe_ratio`` times that of the reconstruction; then the weights are fixed.
-        lambda_spd, lambda_sgr: weights instead of those; null leaves them to ``weighting``.
+        lambda_spd, lambda_sgr: explicit weights; null leaves them to ``weighting``.
         probe_ratio: see ``weighting``.
         probe_steps: see ``weighting``.
         detach_cascade: the losses of ``second`` do not reach ``g`` through its image; saves memory.
-        share_weights: ``second``, or the network that it wraps, has the parameters of ``g``: the same ones,
-            trained by the losses of both. Its SPF units and its running means stay its own.
-        segmenter: makes the masks of each batch from the image of ``g``; null takes the label maps of the
-            data set.
-        overlap: of the masks of ``segmenter``, see `basicsr.masks.from_stack`.
-        second_losses: of the reconstruction of ``second``, where they differ from ``losses``.
+        share_weights: ``second``, or the network that it wraps, shares the parameters of ``g``, trained by
+            the losses of both. Its SPF units and its running means are not shared.
+        segmenter: makes the masks of each batch from the image of ``g``; null uses the label maps of the data
+            set.
+        overlap: rule for overlaps of the masks of ``segmenter``, see `basicsr.masks.from_stack`.
+        second_losses: of the reconstruction of ``second``, if they differ from ``losses``.
     """
 
     network_names = ("g", "second")
@@ -157,7 +157,7 @@ class SemanticDistillationModel(Model):
         return apply(net, gather_inputs(net, batch))
 
     def _compared(self, image: Tensor, goal: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The priors, not weighted."""
+        """The unweighted priors."""
         values = {}
         if "l_spd" in self.priors:
             values["l_spd"] = self.priors["l_spd"](image, goal)
@@ -180,12 +180,12 @@ class SemanticDistillationModel(Model):
         return weights
 
     def _is_probed(self) -> bool:
-        # A pass that does not count is taken back with the buffer, so only what is there before a step tells.
+        # A discarded pass is undone together with the buffer, so only the state before a step is reliable.
         self._probe_is_over = self._probe_is_over or int(self._norms[-1]) >= self.probe_steps
         return self._probe_is_over
 
     def _probe(self, losses: Sequence[Tensor]) -> None:
-        """Add the norms of the gradients of ``losses`` in the weights of ``g``, where all are finite.
+        """Add the norms of the gradients of ``losses`` with respect to the weights of ``g``, if all finite.
 
         The gradients are those of the whole batch, over all processes.
         """
@@ -199,7 +199,7 @@ class SemanticDistillationModel(Model):
             self._norms += torch.cat([found, found.new_ones(1)])
 
     def _segmented(self, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images as ``g`` gives them."""
+        """Label maps (B, H, W) of images returned by ``g``."""
         assert self._segmenter is not None
         rgb = (self.network("g").normalization or IDENTITY).undo(image.detach().float())
         photos = (rgb.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -208,10 +208,10 @@ class SemanticDistillationModel(Model):
 
 
 def _share(net: nn.Module, other: nn.Module) -> None:
-    """Put the parameters of ``net`` in place of those of ``other``.
+    """Replace the parameters of ``other`` with those of ``net``.
 
     Raises:
-        ValueError: they differ in names or shapes, or in whether they are trained.
+        ValueError: if they differ in names or shapes, or in whether they are trained.
     """
     given, replaced = dict(net.named_parameters()), dict(other.named_parameters())
     for name in sorted(given.keys() | replaced.keys()):

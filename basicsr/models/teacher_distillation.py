@@ -18,16 +18,16 @@ from basicsr.utils.registry import LOSSES, MODELS, Nested, split_type
 
 @MODELS.register
 class TeacherDistillationModel(Model):
-    """``g`` learns from the target, and from what frozen networks make of the same input.
+    """``g`` learns from the target, and from the outputs of frozen networks for the same input.
 
     loss = losses + weight * mean over the teachers of imitation(image of g, image of the teacher). A teacher
-    may take what ``g`` does not, such as label maps: SegNAFNet can teach a plain NAFNet. Predictions are
-    those of ``g`` alone.
+    may take inputs that ``g`` does not, such as label maps: SegNAFNet can teach a plain NAFNet. Predictions
+    are those of ``g`` only.
 
     Args:
         networks: ``{"g": net, "teacher": frozen net}``, and any number of others, ``teacher_2``, ..
         losses: of the reconstruction, by the name that the log shows.
-        imitation: a loss of images.
+        imitation: a loss on images.
         weight: of the imitation.
     """
 

@@ -1,4 +1,4 @@
-"""A sum of losses, each called with what it names of batch and prediction."""
+"""A sum of losses, each called with the parts of batch and prediction that it names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Terms(nn.ModuleDict):
     """Losses by the name that the log shows.
 
     A loss takes, by the names of its parameters, fields of the batch (``lq``, ``gt``, ``labels``, ..) and
-    stages of the network (``restored`` and what else `RestorationNetwork.stages` gives). ``pred`` is
+    stages of the network (``restored`` and others from `RestorationNetwork.stages`). ``pred`` is
     ``restored``, and ``target`` the field that predictions are compared with. It returns a weighted scalar.
 
     Args:
@@ -30,7 +30,7 @@ class Terms(nn.ModuleDict):
         """Fields of a batch that the losses name.
 
         Args:
-            stage_names: of what they see besides.
+            stage_names: other names that they may use.
             reference: field that predictions are compared with.
         """
         given = {"pred", "target", *stage_names}

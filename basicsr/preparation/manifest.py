@@ -1,8 +1,9 @@
-"""What a folder of masks was made with, and what each file in it should be.
+"""The parameters that a folder of masks was made with, and a record of each file.
 
-``manifest.json`` holds the parameters, the same for all files, and the version of this package that began.
-``regions_<i>of<n>.jsonl`` has a line a photo, appended by shard i of n after its mask is in place; so shards
-on many machines never write one file. Both carry checksums of what they say.
+``manifest.json`` holds the parameters, which are the same for all files, and the version of this package that
+started the folder. ``regions_<i>of<n>.jsonl`` has a line per photo, appended by shard i of n after its mask
+is in place, so shards on several machines never write to the same file. Both carry checksums of their
+content.
 """
 
 from __future__ import annotations
@@ -47,53 +48,54 @@ class Record(msgspec.Struct, frozen=True):
 def claim_folder(
     folder: Path, parameters: Mapping[str, Any], targets: Iterable[Path], overwrite: bool
 ) -> None:
-    """Make ``folder`` one of masks with these parameters, unless it is one already.
+    """Claim ``folder`` for masks with these parameters, unless it already has them.
 
-    Another version of this package is a warning: most versions change no mask.
+    A different version of this package only causes a warning: most versions change no mask.
 
     Args:
-        targets: files that are going to be written; with names that are not too long.
-        overwrite: replace what others wrote, and accept changed parameters.
+        targets: files to be written; their names must not be too long.
+        overwrite: replace existing files, and accept changed parameters.
 
     Raises:
-        UserError: the folder has masks with other parameters, or has one of ``targets`` but no manifest; or
-            no file can have the name of one of them.
+        UserError: if the folder has masks with other parameters, or has one of ``targets`` but no manifest,
+            or one of them cannot be a file name.
     """
     manifest = folder / MANIFEST
     targets = list(targets)
     require_short_names(targets)
     remove_dead(folder)
-    # looked for first: another shard may be making both, the manifest before its first mask
+    # checked first: another shard may be making both, the manifest before its first mask
     taken = next((target for target in targets if target.exists()), None)
     if manifest.exists() and not overwrite:
         before = _read(manifest)
         begun_with = before.pop(VERSION, None)
         changes = list(differences(before, parameters))
         if changes:
-            hint = "take another folder, or --overwrite to make all files again"
+            hint = "use another folder, or --overwrite to make all files again"
             raise UserError(f"{manifest}: made with other parameters ({'; '.join(changes)}); {hint}")
         if begun_with != basicsr.__version__:
-            logger().warning(f"{manifest}: begun with version {begun_with}, this is {basicsr.__version__}")
+            logger().warning(f"{manifest}: started with version {begun_with}, this is {basicsr.__version__}")
         return
     if taken is not None and not overwrite:
-        hint = "take another folder, or --overwrite to replace it"
-        raise UserError(f"{taken}: is there already, but {manifest} is not; {hint}")
+        hint = "use another folder, or --overwrite to replace it"
+        raise UserError(f"{taken}: exists already, but {manifest} does not; {hint}")
     content = with_checksum({**parameters, VERSION: basicsr.__version__})
     write_bytes(manifest, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
 
 def lock_of(folder: Path, index: int, count: int) -> Path:
-    """The file that says which process makes a shard (``index`` from 0, of ``count``)."""
+    """The file that names the process that makes a shard (``index`` from 0, of ``count``)."""
     return folder / f".shard_{index + 1}of{count}.lock"
 
 
 def lock_shard(folder: Path, index: int, count: int) -> FolderLock:
-    """The lock of one shard (``index`` from 0, of ``count``), which others of as many shards run beside.
+    """The lock of one shard (``index`` from 0, of ``count``), next to which the other shards may run.
 
     Raises:
-        UserError: a living process has the same shard, or shares the folder among another number of them.
+        UserError: if a running process has the same shard, or splits the folder into a different number of
+            shards.
     """
-    hint = "take another folder"
+    hint = "use another folder"
     lock = FolderLock(lock_of(folder, index, count), folder, hint)
     try:
         for file in folder.glob(".shard_*of*.lock"):
@@ -116,7 +118,7 @@ def to_line(record: msgspec.Struct) -> str:
 
 
 def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
-    """The records of a file of `to_line`; lines that are cut short or damaged are left out.
+    """The records in a file of `to_line`; lines that are cut short or damaged are skipped.
 
     Args:
         kind: of the records.
@@ -144,7 +146,7 @@ class RecordFile:
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self.path = folder / f"regions_{index + 1}of{count}.jsonl"
         if self.path.is_file() and self.path.read_bytes()[-1:] not in (b"\n", b""):
-            append_line(self.path, "")  # ends the line that a power cut left
+            append_line(self.path, "")  # ends a line that a power failure left
 
     def append(self, record: Record) -> None:
         """Add a line."""
@@ -157,5 +159,5 @@ def _read(manifest: Path) -> dict[str, Any]:
         if isinstance(content, dict):
             return without_checksum(content)
     except ValueError as error:
-        raise UserError(f"{manifest}: damaged ({error}); take another folder, or --overwrite") from error
-    raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; take another folder")
+        raise UserError(f"{manifest}: damaged ({error}); use another folder, or --overwrite") from error
+    raise UserError(f"{manifest}: expected parameters, found {content!r:.40}; use another folder")

@@ -31,14 +31,14 @@ Phase = Literal["train", "val"]
 Block = dict[str, Any]
 
 OWN = "Mine"
-"""The folder of option files that begin with trained weights; the last part of their names is enough."""
+"""The folder of option files that start from trained weights; the last part of their names is enough."""
 _WITHOUT_MASKS, _WITH_MASKS = "NAFNet", "SegNAFNet"
-_LABELS, _GREY = "grouped_masks", "input_mask"
+_LABELS, _GRAY = "grouped_masks", "input_mask"
 # The folder of masks that each kind of data set reads.
-_MASKS = {"PairedImageDataset": "", "PairedImageMaskDataset": _GREY, "PairedImageGroupMaskDataset": _LABELS}
-_KEPT_FROM_TRAINING = 10  # one pair of so many is for validation
+_MASKS = {"PairedImageDataset": "", "PairedImageMaskDataset": _GRAY, "PairedImageGroupMaskDataset": _LABELS}
+_KEPT_FROM_TRAINING = 10  # one in this many pairs is for validation
 _MOST_KEPT = 100
-# How often training sees a pair where it begins with trained weights, and with new ones.
+# How often training sees a pair if it starts from trained weights, and from new ones.
 _VISITS_TUNING, _VISITS_NEW = 100, 1000
 _LEAST_STEPS, _MOST_STEPS_TUNING = 1000, 20_000
 _VALIDATIONS = 10
@@ -46,12 +46,12 @@ _VALIDATIONS = 10
 
 @dataclass(frozen=True)
 class OwnOptions:
-    """What was written.
+    """The files written.
 
     Args:
         file: the option file.
         lists: the lists of pairs that it names.
-        network: that it trains.
+        network: the network that it trains.
         trained, validated: numbers of pairs.
     """
 
@@ -68,8 +68,8 @@ class _Pairs:
 
     Args:
         targets: the sharp photos.
-        keys: of the pairs that count.
-        is_part: whether there are others, so that a list has to say which ones count.
+        keys: of the pairs that are used.
+        is_part: whether there are others, so that a list has to select the used ones.
     """
 
     folder: Path
@@ -79,20 +79,21 @@ class _Pairs:
 
 
 def write_own_options(data: Path, start: str | None = None, output: Path | None = None) -> OwnOptions:
-    """Write an option file that trains on a folder of pairs, and beside it the lists that it needs.
+    """Write an option file that trains on a folder of pairs, and next to it the lists that it needs.
 
     Args:
-        data: with ``target`` and ``input``; or with ``train``, which has them, and maybe ``val`` or ``test``.
-            Without one of these, the last tenth of the pairs in the order of their names is for validation,
-            at most 100.
-        start: a bundled option file for training, by name; see `OWN`. None is
-            ``SegNAFNet`` where there are label maps, else ``NAFNet``.
+        data: with ``target`` and ``input``; or with ``train``, which has them, and optionally ``val`` or
+            ``test``. Without one of these, the last tenth of the pairs in the order of their names is for
+            validation, at most 100.
+        start: name of a bundled option file for training; see `OWN`. None is ``SegNAFNet`` if there are label
+            maps, else ``NAFNet``.
         output: the option file; None is ``<data>-<network>.yml`` in the current folder.
 
     Raises:
-        OptionError: ``start`` is no such name, or does not train on pairs, or what it begins with is missing.
-        UserError: no pairs, or files that do not pair, or no masks for a network that takes them, or a file
-            that is there already.
+        OptionError: if ``start`` is not such a name, or does not train on pairs, or the weights that it
+            starts from are missing.
+        UserError: if there are no pairs, files do not pair, masks are missing for a network that takes them,
+            or a file exists already.
     """
     phases = _find_pairs(data)
     if start is None:
@@ -114,11 +115,11 @@ def write_own_options(data: Path, start: str | None = None, output: Path | None 
     options |= _schedule(config, options["datasets"]["train"], len(phases["train"].keys), notes)
     for phase, path in lists.items():
         options["datasets"][phase]["meta_info_file"] = str(path)
-        notes[f"datasets.{phase}.meta_info_file"] = "the pairs that count, by name"
+        notes[f"datasets.{phase}.meta_info_file"] = "the pairs that are used, by name"
     head = [
         f"Trains on the pairs in {data}: sam-deblur train {file}",
-        "Paths are relative to the folder in which that is typed. What is not said here is as in the base",
-        "file; docs/options.md explains the keys.",
+        "Paths are relative to the folder in which the command is run. Options that are not set here are as",
+        "in the base file; docs/options.md explains the keys.",
     ]
     yaml_lines = _yaml({"base": f"options/train/{base}.yml", "name": file.stem, **options}, notes)
     texts[file] = "\n".join([*(f"# {shown(line)}" for line in head), *yaml_lines, ""])
@@ -134,15 +135,15 @@ def _find_pairs(data: Path) -> dict[str, _Pairs]:
         raise UserError(f"{data}: no such folder; check the path")
     train = _pairs_in(data / "train") or _pairs_in(data)
     if train is None:
-        what = "no pairs in it; it needs target and input, or train/target and train/input, of the same names"
+        what = "has no pairs; it needs target and input, or train/target and train/input, with the same names"
         raise UserError(f"{data}: {what}")
     val = _pairs_in(data / "val") or _pairs_in(data / "test")
     if val is not None:
         return {"train": train, "val": val}
     if len(train.keys) < 2:
-        raise UserError(f"{train.folder}: one pair alone; add another one for validation")
+        raise UserError(f"{train.folder}: has only one pair; add another one for validation")
     kept = min(max(1, len(train.keys) // _KEPT_FROM_TRAINING), _MOST_KEPT)
-    # Neighbours in the order of names often show the same scene, so those for validation are not spread.
+    # Neighbors in the order of names often show the same scene, so those for validation are contiguous.
     parts = {"train": train.keys[:-kept], "val": train.keys[-kept:]}
     return {phase: replace(train, keys=keys, is_part=True) for phase, keys in parts.items()}
 
@@ -172,14 +173,14 @@ def _find_base(start: str) -> str:
 
 
 def _datasets(base: str, start: str, phases: Mapping[str, _Pairs], name: str) -> Block:
-    """The block ``datasets`` with the pairs in place of those of the base file."""
+    """The block ``datasets`` with these pairs instead of those of the base file."""
     inherited = read_options(shipped_option_files("train")[base])["datasets"]
     blocks: Block = {}
     for phase, pairs in phases.items():
         old = inherited.get(phase, {})
         kind = old.get("type", inherited["train"]["type"])
         if kind not in _MASKS:
-            what = f"{start} trains on a {kind}, not on pairs; take another option file"
+            what = f"{start} trains on a {kind}, not on pairs; use another option file"
             raise OptionError("--from", [f"--from: {what}"])
         block = {
             "name": f"{name}-{phase}",
@@ -197,21 +198,21 @@ def _datasets(base: str, start: str, phases: Mapping[str, _Pairs], name: str) ->
 def _checked_masks(pairs: _Pairs, name: str, start: str) -> Path:
     folder = pairs.folder / name
     if not folder.is_dir():
-        grey = " --grey" if name == _GREY else ""
-        hint = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{grey}' makes them"
-        raise UserError(f"{folder}: no masks, which {start} takes; {hint}, or take --from {_WITHOUT_MASKS}")
+        gray = " --gray" if name == _GRAY else ""
+        hint = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{gray}' makes them"
+        raise UserError(f"{folder}: no masks, which {start} takes; {hint}, or use --from {_WITHOUT_MASKS}")
     found = DiskStorage(folder, (*READABLE, ".npz"))
     require_same(pairs.targets.keys(), found.keys(), str(pairs.targets.folder), str(folder))
     return folder
 
 
 def _crops(config: Config, pairs: _Pairs, notes: dict[str, str]) -> Block:
-    """Crops and batch of the recipe, no larger than the photos and not more than there are."""
+    """Crops and batch of the recipe, limited by the size and number of the photos."""
     recipe = config.datasets["train"]
     width, height = min((_size(Path(pairs.targets.describe(key))) for key in pairs.keys), key=min)
     notes["datasets.train"] += f"; the smallest photo has {width}x{height} pixels"
     network = {"type": config.network_g.type, **config.network_g.options}
-    net = build_network(pooled(network, False) or network, "network_g")  # global pooling is built sooner
+    net = build_network(pooled(network, False) or network, "network_g")  # global pooling is faster to build
     assert isinstance(net, RestorationNetwork)
     multiple = net.size_rule.multiple_of
 
@@ -231,24 +232,24 @@ def _crops(config: Config, pairs: _Pairs, notes: dict[str, str]) -> Block:
         notes["datasets.train.gt_size"] = f"side of the crops in pixels{rule}"
     key = "batch_size_per_gpu" if recipe.batch_size_total is None else "batch_size_total"
     block[key] = min(getattr(recipe, key) or 1, len(pairs.keys))
-    notes[f"datasets.train.{key}"] = "crops a step; fewer take less memory"
+    notes[f"datasets.train.{key}"] = "crops per step; fewer take less memory"
     return block
 
 
 def _size(photo: Path) -> tuple[int, int]:
-    """Width and height, by the header alone where Pillow knows the type."""
+    """Width and height, from the header alone if Pillow supports the type."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large photo is no attack
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large photo is not an attack
             with Image.open(photo) as picture:
                 return picture.size
-    except Exception:  # Pillow's readers raise errors of any kind
+    except Exception:  # Pillow's readers can raise any error
         height, width = read_rgb(photo).shape[:2]
         return width, height
 
 
 def _schedule(config: Config, train: Block, pairs: int, notes: dict[str, str]) -> Block:
-    """Length of the training by the number of pairs, and how often it is looked at."""
+    """Length of the training by the number of pairs, and how often it is evaluated."""
     recipe = config.train
     assert recipe is not None
     batch = train.get("batch_size_total") or train["batch_size_per_gpu"] * recipe.accumulate
@@ -268,7 +269,7 @@ def _schedule(config: Config, train: Block, pairs: int, notes: dict[str, str]) -
 
 
 def _changed(recipe: TrainOptions, steps: int) -> Block:
-    """What of the block ``train`` is other where the recipe lasts so many steps."""
+    """The options of the block ``train`` that change if the recipe lasts this many steps."""
     before = stretched(recipe, recipe.total_iter)
     block: Block = {"total_iter": steps}
     for override in stretched(recipe, steps):
@@ -283,7 +284,7 @@ def _changed(recipe: TrainOptions, steps: int) -> Block:
 
 
 def _overrides(block: Block, where: str = "") -> Iterator[str]:
-    """The values of a block as ``load_config`` takes them."""
+    """The values of a block as overrides for ``load_config``."""
     for key, value in block.items():
         if isinstance(value, dict):
             yield from _overrides(value, f"{where}{key}.")

@@ -1,4 +1,4 @@
-"""Find and read the photos of a folder, whatever they were saved as."""
+"""Find and read the photos in a folder, in any format."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def find_photos(folder: Path) -> DiskStorage:
     """The photos below ``folder`` by relative path without suffix.
 
     Raises:
-        UserError: no such folder, no photo in it, or two photos with one stem in one folder.
+        UserError: if there is no such folder, no photo in it, or two photos have one stem in one folder.
     """
     return DiskStorage(folder, READABLE)
 
 
 def read_photo(data: bytes, name: str) -> NotedPhoto:
-    """Encoded photo -> 8-bit RGB as networks will see it, turned upright by its EXIF orientation.
+    """Encoded photo -> 8-bit RGB as input for networks, turned upright by its EXIF orientation.
 
-    Grey becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
+    Gray becomes three equal channels, alpha is dropped, 16 bits are rounded to 8.
 
     Args:
         name: file or key, for the error.
@@ -44,7 +44,7 @@ def read_photo(data: bytes, name: str) -> NotedPhoto:
     image = as_rgb(stored)
     notes = []
     if stored.ndim == 2:
-        notes.append("grey, taken as three equal channels")
+        notes.append("gray, taken as three equal channels")
     elif stored.shape[2] == 4:
         notes.append("alpha dropped")
     if image.dtype == np.uint16:

@@ -1,4 +1,4 @@
-"""Which part of the files is this process's, by ``--shard i/n`` or by torchrun."""
+"""The share of the files for this process, by ``--shard i/n`` or by torchrun."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.rendezvous import join
 from basicsr.utils.watch import Limits
 
-# Shards may take very different times, so that only signs of life count.
+# Shards may take very different times, so only signs of life count.
 _LIMITS = Limits(behind=float("inf"))
 
 
@@ -20,10 +20,10 @@ def read_shard(typed: str | None) -> tuple[tuple[int, int], Ranks]:
     """This process's (index from 0, count), and its ranks.
 
     Args:
-        typed: ``i/n`` with i from 1 to n; null takes torchrun's environment, or is the only shard.
+        typed: ``i/n`` with i from 1 to n; null uses torchrun's environment, or a single shard.
 
     Raises:
-        OptionError: not of that form, or given under torchrun.
+        OptionError: if it does not have that form, or is given under torchrun.
     """
     ranks = read_ranks("none", port=0)
     if typed is None:
@@ -37,15 +37,15 @@ def read_shard(typed: str | None) -> tuple[tuple[int, int], Ranks]:
 
 
 def use_own_gpu(ranks: Ranks) -> None:
-    """Let ``cuda`` mean another GPU for each process of this machine."""
+    """Make ``cuda`` a different GPU for each process on this machine."""
     if ranks.world_size > 1 and torch.cuda.is_available():
         torch.cuda.set_device(ranks.local_rank % torch.cuda.device_count())
 
 
 def finish_together(work: Callable[[], object], ranks: Ranks) -> None:
-    """Run ``work``; when some process of torchrun fails, the others end theirs before it is reported.
+    """Run ``work``; if a process of torchrun fails, the others finish theirs before it is reported.
 
-    torchrun would otherwise stop them with the first that leaves with an error.
+    torchrun would otherwise stop them as soon as one exits with an error.
 
     Raises:
         UserError: on the first process, with the errors of all.

@@ -1,1 +1,1 @@
-"""Judging folders of restored images, or of labels found in them, by published protocols."""
+"""Evaluating folders of restored images, or of labels found in them, by published protocols."""

@@ -44,8 +44,8 @@ def evaluate_aligned(job: EvaluationJob) -> Evaluation:
     published evaluation reports for it.
 
     Raises:
-        UserError: folders that do not pair, results that are there already, or after the last image, naming
-            those that could not be compared. Then no means are written.
+        UserError: if folders do not pair, or results exist already. After the last image, names those that
+            could not be compared; then no means are written.
     """
     folders = _Folders(*(DiskStorage(folder, READABLE) for folder in (job.blurry, job.restored, job.sharp)))
     keys = folders.sharp.keys()

@@ -1,4 +1,4 @@
-"""Fréchet distance of two folders of images, as deraining papers report it beside PSNR and SSIM."""
+"""Fréchet distance of two folders of images, which deraining papers report in addition to PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def evaluate_fid(
 ) -> Evaluation:
     """Write the distance to ``metrics.json``, with the names of the restored images.
 
-    Images need no partner in the other folder, and may differ in size; 16 bits are rounded to 8.
+    Images need no counterpart in the other folder, and may differ in size; 16 bits are rounded to 8.
 
     Args:
         restored, sharp: folders of images.
-        output: gets ``metrics.json`` and ``metrics.csv``.
+        output: folder for ``metrics.json`` and ``metrics.csv``.
         weights: see `basicsr.metrics.fid.FID`.
 
     Raises:
-        UserError: no such weights or device, results that are there already, fewer than 2 images in a folder,
-            or naming the images that are broken. Then nothing is written.
+        UserError: if there are no such weights or device, results exist already, a folder has fewer than 2
+            images, or images are broken, which it names. Then nothing is written.
     """
     ours, theirs = (DiskStorage(folder, READABLE) for folder in (restored, sharp))
     keys = ours.keys()

@@ -20,11 +20,11 @@ def fit_niqe(photos: Path, output: Path, overwrite: bool = False, workers: int |
         photos: folder of sharp, noise-free photos, not enlarged and little compressed.
         output: file to write.
         overwrite: replace ``output``.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: ``output`` is there already, no photos, too few sharp blocks in them; or naming the photos
-            that are broken or smaller than a block. Then nothing is written.
+        UserError: if ``output`` exists already, there are no photos, or too few sharp blocks in them, or
+            photos are broken or smaller than a block, which it names. Then nothing is written.
     """
     require_free([output], overwrite)
     storage = DiskStorage(photos, READABLE)

@@ -1,4 +1,4 @@
-"""What the evaluation commands share: reading, not overwriting, pictures, results."""
+"""Shared by the evaluation commands: reading, protection from overwriting, pictures, results."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def read_unit(storage: DiskStorage, key: str) -> Image:
     """The image as float32 (H, W, 3) RGB in [0, 1], whatever its depth.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: if it cannot be read.
     """
     image = decode_rgb(storage.read(key), storage.describe(key))
     return np.divide(image, np.iinfo(image.dtype).max, dtype=np.float32)
 
 
 def require_free(targets: Iterable[Path], overwrite: bool) -> None:
-    """Check that nothing would be overwritten, unless that is wanted, and that files can have these names.
+    """Check that nothing would be overwritten, unless requested, and that files can have these names.
 
     Raises:
-        UserError: naming the first of ``targets`` that is there, or whose name is too long.
+        UserError: names the first of ``targets`` that exists, or whose name is too long.
     """
     targets = list(targets)
     require_short_names(targets)
     taken = next((target for target in targets if target.exists()), None)
     if taken is not None and not overwrite:
-        raise UserError(f"{taken}: exists already; take another folder, or --overwrite")
+        raise UserError(f"{taken}: exists already; use another folder, or --overwrite")
 
 
 def side_by_side(panels: Sequence[tuple[str, NDArray[Any]]]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the evaluation commands are asked to do. Imports nothing heavy, so that ``--help`` answers at once."""
+"""The jobs of the evaluation commands. Imports nothing heavy, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class EvaluationJob:
 
     Args:
         blurry, restored, sharp: folders of images that pair by path without suffix.
-        output: gets ``metrics.json``, ``metrics.csv`` and ``visualization/<key>.png``.
+        output: folder for ``metrics.json``, ``metrics.csv`` and ``visualization/<key>.png``.
         pictures: write blurry, aligned and sharp images side by side.
         overwrite: replace the results of an earlier run.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
     """
 
     blurry: Path
@@ -38,21 +38,21 @@ def read_job(
 
     Args:
         called, about, example: see `basicsr.config.cli.command_parser`.
-        sharp: what the folder of the ground truth holds, for ``--help``.
+        sharp: content of the folder of the ground truth, for ``--help``.
     """
     parser = command_parser(called, about, example)
     folders = {
         "blurry": "folder of the blurry photos",
         "restored": "folder of the restored photos",
         "sharp": f"folder of {sharp}",
-        "output": "gets metrics.json, metrics.csv and pictures",
+        "output": "folder for metrics.json, metrics.csv and pictures",
     }
     for name, meaning in folders.items():
         parser.add_argument(
             f"-{name[0]}", f"--{name}", type=typed_path, required=True, metavar="DIR", help=meaning
         )
     parser.add_argument("--no_pictures", action="store_true", help="write no pictures")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
     typed = parser.parse_args(argv)
     return EvaluationJob(

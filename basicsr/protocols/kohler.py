@@ -1,7 +1,7 @@
 """The protocol of Köhler et al., "Recording and Playback of Camera Shake" (ECCV 2012).
 
 The camera's path during the exposure was recorded as many sharp frames. A restored image is compared with
-each of them after alignment, and the best frame counts: nobody can know which moment it shows.
+each of them after alignment, and the best frame counts, since the moment that it shows is unknown.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from basicsr.utils.parallel import in_parallel
 from basicsr.utils.reading import read_file
 
 VARIABLE = "GroundTruth"
-_LARGEST_MAT = 1 << 32  # bytes; 199 frames of 800 x 800 pixels as double have 3.1 GB
-TOO_GOOD = 60.0  # dB; a frame that scores as much is left out, as published
+_LARGEST_MAT = 1 << 32  # bytes; 199 frames of 800 x 800 pixels as double are 3.1 GB
+TOO_GOOD = 60.0  # dB; a frame that scores this or more is left out, as published
 _BLURRY_NAME, _SHARP_NAME = "Blurry", "GroundTruth"  # Blurry1_2.png belongs to GroundTruth1_2.mat
 _COLUMNS = {
     "psnr_aligned": registered(calculate_psnr_aligned),
@@ -55,14 +55,14 @@ class _Best:
 def evaluate_kohler(job: EvaluationJob) -> Evaluation:
     """Score every image and write the results.
 
-    ``job.sharp`` holds a ``.mat`` for each blurry image, of its name or with ``GroundTruth`` in the place of
-    ``Blurry``; its variable ``GroundTruth`` is (H, W, 3, N) in 0..255. Blurry and restored images of another
-    size are resized. The columns: ``psnr_aligned`` and ``ssim_aligned`` of the restored image with its best
-    frame, and ``blurry_psnr`` without alignment with the same frame.
+    ``job.sharp`` holds a ``.mat`` for each blurry image, with the same name or with ``GroundTruth`` instead
+    of ``Blurry``; its variable ``GroundTruth`` is (H, W, 3, N) in 0..255. Blurry and restored images of a
+    different size are resized. The columns: ``psnr_aligned`` and ``ssim_aligned`` of the restored image with
+    its best frame, and ``blurry_psnr`` without alignment with the same frame.
 
     Raises:
-        UserError: folders that do not pair, results that are there already, or after the last image, naming
-            those that could not be compared. Then no means are written.
+        UserError: if folders do not pair, or results exist already. After the last image, names those that
+            could not be compared; then no means are written.
     """
     blurry, restored = (DiskStorage(folder, READABLE) for folder in (job.blurry, job.restored))
     sharp = DiskStorage(job.sharp, (".mat",))
@@ -82,10 +82,10 @@ def evaluate_kohler(job: EvaluationJob) -> Evaluation:
 
 
 def read_ground_truth(path: Path) -> NDArray[Any]:
-    """The frames of a ``.mat``, (H, W, 3, N) in 0..255.
+    """The frames in a ``.mat``, (H, W, 3, N) in 0..255.
 
     Raises:
-        UserError: not such a file.
+        UserError: if it is not such a file.
     """
     try:
         content = read_mat(read_file(path, _LARGEST_MAT), _LARGEST_MAT)
@@ -93,7 +93,7 @@ def read_ground_truth(path: Path) -> NDArray[Any]:
         raise
     except NewerMatError as error:
         hint = f"in MATLAB: save('{path.name}', '{VARIABLE}', '-v7')"
-        raise UserError(f"{path}: {error}, which is not read here; {hint}") from error
+        raise UserError(f"{path}: {error}, which is not supported here; {hint}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as .mat ({error}); fetch it again") from error
     frames = content.get(VARIABLE)
@@ -138,7 +138,7 @@ def _score(
 
 
 def _find_best(image: Image, frames: NDArray[Any]) -> _Best | None:
-    """The first of the frames with the best PSNR below `TOO_GOOD`; None if there is none."""
+    """The first frame with the best PSNR below `TOO_GOOD`; None if there is none."""
     best: _Best | None = None
     for number in range(frames.shape[3]):
         sharp = np.divide(frames[..., number], 255, dtype=np.float32)

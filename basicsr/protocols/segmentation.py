@@ -1,6 +1,6 @@
-"""How well pictures of labels agree: intersection over union, pixel accuracy and Dice.
+"""How well label images agree: intersection over union, pixel accuracy and Dice.
 
-Restored photos are often judged by what a segmentation network still finds in them, e.g. on Cityscapes.
+Restored photos are often evaluated by what a segmentation network still finds in them, e.g. on Cityscapes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _IDS = 1 << 16  # of labels, which are uint16 at most
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many pixels of each class there are in two label pictures, and how many agree.
+    """How many pixels of each class two label images have, and how many agree.
 
     Args:
         classes: those that occur in one of the two, ascending, (K,).
@@ -51,7 +51,7 @@ class Overlap:
 
     @classmethod
     def of(cls, predicted: NDArray[Any], true: NDArray[Any], ignore: Sequence[int] = ()) -> Overlap:
-        """Of two integer arrays of one shape; pixels whose true label is in ``ignore`` are left out."""
+        """Compare two integer arrays of one shape; pixels with a true label in ``ignore`` are left out."""
         counted = ~np.isin(true, ignore)
         predicted, true = predicted[counted], true[counted]
         classes = np.union1d(predicted, true).astype(np.int64)
@@ -63,7 +63,7 @@ class Overlap:
 
     @classmethod
     def sum(cls, parts: Sequence[Overlap]) -> Overlap:
-        """Of several pairs of pictures."""
+        """Sum over several pairs of images."""
         totals = np.zeros((3, _IDS), np.int64)
         for part in parts:
             totals[:, part.classes] += np.stack([part.shared, part.predicted, part.true])
@@ -72,16 +72,16 @@ class Overlap:
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """Of each class, shared / (predicted + true - shared)."""
+        """For each class, shared / (predicted + true - shared)."""
         return self.shared / (self.predicted + self.true - self.shared)
 
     @property
     def dice(self) -> NDArray[np.float64]:
-        """Of each class, 2 shared / (predicted + true)."""
+        """For each class, 2 shared / (predicted + true)."""
         return 2 * self.shared / (self.predicted + self.true)
 
     def scores(self) -> dict[str, float]:
-        """Means over the classes, and the share of pixels that agree; nothing where no pixel counts."""
+        """Means over the classes, and the share of pixels that agree; empty if no pixel counts."""
         if not self.classes.size:
             return {}
         return {
@@ -99,21 +99,21 @@ def evaluate_segmentation(
     overwrite: bool = False,
     workers: int | None = None,
 ) -> Evaluation:
-    """Compare folders of label pictures that pair by path without suffix, and write the results.
+    """Compare folders of label images that pair by path without suffix, and write the results.
 
-    A label is the index of a palette PNG, or the value of a grey picture of 8 or 16 bits. The figures of the
-    set are those of all its pixels together, as usual for IoU, so no means over its pictures; classes that
-    occur in neither folder do not count. In ``metrics.json`` and ``metrics.csv`` each picture has figures of
-    its own. ``classes.csv`` has a line a class.
+    A label is the index of a palette PNG, or the value of a gray image of 8 or 16 bits. The figures of the
+    set are computed over all its pixels together, as usual for IoU, not as means over its images; classes
+    that occur in neither folder do not count. ``metrics.json`` and ``metrics.csv`` also have the figures of
+    each image. ``classes.csv`` has one line per class.
 
     Args:
-        output: gets these three files.
+        output: folder for these three files.
         ignore: true labels whose pixels do not count.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: folders that do not pair, results that are there already, nothing but ignored labels; or
-            after the last picture, naming those that could not be compared. Then nothing is written.
+        UserError: if folders do not pair, results exist already, or there are only ignored labels. After the
+            last image, names those that could not be compared; then nothing is written.
     """
     ours, theirs = (DiskStorage(folder, READABLE) for folder in (predicted, true))
     keys = theirs.keys()
@@ -125,7 +125,7 @@ def evaluate_segmentation(
     overlaps = list(in_parallel(work, keys, "comparing", workers))
     total = Overlap.sum(overlaps)
     if not total.classes.size:
-        raise UserError(f"{true}: nothing but ignored labels in it; ignore fewer")
+        raise UserError(f"{true}: has only ignored labels; ignore fewer")
     rows = [{"key": key, **overlap.scores()} for key, overlap in zip(keys, overlaps, strict=True)]
     summaries = {name: Summary(value, infinite=0, undefined=0) for name, value in total.scores().items()}
     evaluation = Evaluation("segmentation", rows, summaries)

@@ -1,1 +1,1 @@
-"""How the Demo set and the training set of the shipped weights are made; nothing else builds on it."""
+"""How the Demo set and the training set of the bundled weights are made; nothing else depends on it."""

@@ -1,4 +1,4 @@
-"""The Demo set: photos that scikit-image carries, blurred by short straight motion, with masks.
+"""The Demo set: photos from scikit-image, blurred by short straight motion, with masks.
 
 Nothing is downloaded. Layout below the given folder:
 ``{train,test}/{target,input,input_mask,grouped_masks}/<photo>_<n>.png``.
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from basicsr.masks.label_map import to_stack, write_label_map
-from basicsr.masks.legacy import published_grey
+from basicsr.masks.legacy import published_gray
 from basicsr.segmenters.graph import graph_regions
 from basicsr.synthesis import blur_image, linear_motion
 from basicsr.utils.errors import UserError
@@ -39,11 +39,11 @@ _TRAIN_CROP = 192
 
 
 def make_demo_dataset(folder: Path, seed: int = 42) -> int:
-    """Write the Demo set; files that are there already are kept. Returns the number of pairs.
+    """Write the Demo set; existing files are kept. Returns the number of pairs.
 
     Each photo is blurred several times, by motion of 6 to 12 pixels in any direction, in linear light.
     Training pairs are crops of 192 pixels, test pairs whole photos. Regions are found on the blurred image,
-    as they will be for a user's.
+    as they will be for a user's photo.
     """
     number = 0
     for split, photos in PHOTOS.items():
@@ -65,7 +65,7 @@ def _read_photo(name: str) -> Array:
     path = Path(skimage.data.__file__).parent / name
     if not path.is_file():
         raise UserError(
-            f"{path}: this version of scikit-image does not carry the photo; install scikit-image>=0.22"
+            f"{path}: this version of scikit-image does not include the photo; install scikit-image>=0.22"
         )
     return read_rgb(path)
 
@@ -89,5 +89,5 @@ def _write_pair(folder: Path, name: str, sharp: Array, blurred: Array) -> None:
     target, source, mask, regions = places
     write_png(target, sharp)
     write_png(source, blurred)
-    write_png(mask, published_grey(to_stack(labels)))
+    write_png(mask, published_gray(to_stack(labels)))
     write_label_map(regions, labels)

@@ -1,6 +1,6 @@
-"""The data behind the SmallClips option files: clips of seven frames filmed of photos.
+"""The data for the SmallClips option files: clips of seven frames, filmed from photos.
 
-``frames/train`` and ``frames/test`` keep the sharp frames; `basicsr.preparation.clips.make` makes the rest.
+``frames/train`` and ``frames/test`` hold the sharp frames; `basicsr.preparation.clips.make` makes the rest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ RULES = ClipRules(extent=(4.0, 30.0), bend=0.0, frames=(FRAMES, FRAMES), shutter
 
 @dataclass(frozen=True)
 class SmallClips:
-    """What to do.
+    """The job of `make_small_clips`.
 
     Args:
-        output: see the head of this file.
+        output: see the top of this file.
         photos: sharp photos to train on.
-        held_photos: sharp photos to test on, a clip each.
+        held_photos: sharp photos to test on, one clip each.
         copies: clips of each training photo.
-        workers: processes; None is one a core.
+        workers: processes; None is one per core.
     """
 
     output: Path
@@ -37,10 +37,10 @@ class SmallClips:
 
 
 def make_small_clips(job: SmallClips) -> ClipMetadata:
-    """Make what is missing.
+    """Make the missing files.
 
     Raises:
-        UserError: folders that cannot be used, or photos that failed.
+        UserError: if folders cannot be used, or photos failed.
     """
     frames = job.output / "frames"
     for partition, photos, copies in (("train", job.photos, job.copies), ("test", job.held_photos, 1)):

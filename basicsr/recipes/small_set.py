@@ -1,8 +1,8 @@
-"""The data behind the Small option files: synthesised blur and real pairs with masks, cut for training.
+"""The data for the Small option files: synthesized blur and real pairs with masks, cropped for training.
 
-Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of pairs
-that is held out; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` keeps what
-they are made from, by kind; crops of one photo all come from there.
+Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of
+held-out pairs; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what
+they are made from, by kind; all crops of one photo come from there.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ WINDOWS = CropWindows(192, 113)
 
 @dataclass(frozen=True)
 class Blur:
-    """A kind of synthesised blur.
+    """A kind of synthesized blur.
 
     Args:
-        rules: how pairs come about.
+        rules: how pairs are made.
         copies: pairs of each photo.
         objects: whether objects move.
-        scale: factor by which the sides of photos are resized before.
+        scale: factor by which the sides of photos are resized first.
     """
 
     rules: Preset | ClipRules
@@ -58,13 +58,13 @@ BLURS = {
     "uniform": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.01, 0.1)), 8),
     "objects": Blur(PRESETS["gopro"], 6, objects=True),
     "realistic": Blur(PRESETS["realistic"].adapted(exposure=(0.02, 0.12)), 3, objects=True),
-    # Without pairs like these two, networks sharpen what is sharp, or soft by nature.
+    # Without pairs like these two, networks sharpen content that is sharp or naturally soft.
     "mild": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.01)), 3),
     "soft": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.08)), 2, scale=1.6),
     "clips": Blur(ClipRules(), 4),
     "softclips": Blur(ClipRules(), 2, scale=1.6),
 }
-# Of sharp frames of clips.
+# From sharp frames of clips.
 _FRAMES = {
     "frames": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.02, 0.1)), 6),
     "filmed": Blur(ClipRules(), 6),
@@ -79,14 +79,14 @@ class SmallSet:
     Args:
         output: e.g. ``datasets/Small``.
         photos: folder of sharp photos.
-        labels: folder of human outlines named like ``photos``; objects of them move.
+        labels: folder of human outlines named like ``photos``; objects in them move.
         more_photos: folder of sharp photos without outlines; null is none.
         held_photos: folder of sharp photos for testing; each is blurred once.
         pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
-            shows each of their crops. Where sharp sides are large enough, they are blurred like photos, too,
+            shows each of their crops. If sharp images are large enough, they are also blurred like photos,
             and the pairs at half their size, whose blur is milder, are shown twice as often.
         held_pairs: real pairs for testing, by the names of their folders in the output.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
     """
 
     output: Path
@@ -100,10 +100,10 @@ class SmallSet:
 
 
 def make_small_set(job: SmallSet) -> dict[str, int]:
-    """Make what is missing. Returns the number of images of each split.
+    """Make the missing files. Returns the number of images of each split.
 
     Raises:
-        UserError: folders that cannot be used, or images that failed.
+        UserError: if folders cannot be used, or images failed.
     """
     _check_pairs([*(job.pairs or {}), *(job.held_pairs or {}).values()])
     for name, times in _training_parts(job):
@@ -135,7 +135,7 @@ def _check_pairs(folders: Iterable[Path]) -> None:
 
 
 def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
-    """Make the pairs of each part of the training data; its name, and how many times an epoch shows it."""
+    """Make the pairs of each part of the training data; yields its name and how often an epoch shows it."""
     for kind, blur in BLURS.items():
         _blur(job, kind, job.photos, blur)
         yield kind, 1
@@ -164,7 +164,8 @@ def _blur(job: SmallSet, name: str, photos: Path, blur: Blur) -> None:
         return
     synthesize_blur(SynthesisJob(photos, output, blur.rules, labels, copies=blur.copies, workers=job.workers))
     if blur.objects:
-        # Its outlines are those of the sharp photo; networks see regions that were found on the blurred one.
+        # These outlines are those of the sharp photo; networks see regions that were found on the blurred
+        # one.
         link_pairs(output, output.parent, "", ("input", "target"))
 
 
@@ -195,20 +196,20 @@ def _take(job: SmallSet, name: str, folder: Path) -> Path:
 
 
 def _mask(part: Path, workers: int | None) -> None:
-    job = MaskJob(part / "input", part / "grouped_masks", grey=part / "input_mask", workers=workers)
+    job = MaskJob(part / "input", part / "grouped_masks", gray=part / "input_mask", workers=workers)
     create_masks(job, Graph, "graph")
 
 
 def link_pairs(source: Path, output: Path, prefix: str, fields: tuple[str, ...] = FIELDS) -> None:
-    """Link the images of some fields into one folder a field, ``/`` in their keys replaced by ``_``.
+    """Link the images of some fields into one folder per field, with ``/`` in their keys replaced by ``_``.
 
-    Links that are there already stay.
+    Existing links are kept.
 
     Args:
         prefix: of the names.
 
     Raises:
-        UserError: two images would get one name, or a name is too long.
+        UserError: if two images would get the same name, or a name is too long.
     """
     for field in fields:
         files = DiskStorage(source / field, READABLE)

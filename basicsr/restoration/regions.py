@@ -17,7 +17,7 @@ from basicsr.masks import (
     check_label_map,
     decode_label_map,
     encode_label_map,
-    published_grey,
+    published_gray,
 )
 from basicsr.segmenters.base import ByKey, Photo, Segmenter, as_seen, for_photo
 from basicsr.utils.errors import UserError
@@ -69,7 +69,7 @@ class RegionFinder:
         """SAM-Deblur's grey mask image uint8 (H, W), for networks with a mask channel."""
 
         def find() -> Grey:
-            return published_grey(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
+            return published_gray(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
 
         return self._remembered(photo, "grey", find, encode_png, decode_single)
 

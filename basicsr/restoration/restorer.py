@@ -18,7 +18,7 @@ from basicsr.archs.base import RestorationNetwork
 from basicsr.engine.tiling import Tiling, Window
 from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
-from basicsr.masks import LabelMap, check_label_map, published_grey
+from basicsr.masks import LabelMap, check_label_map, published_gray
 from basicsr.models.base import gather_inputs, inputs_of
 from basicsr.restoration.guard import Findings, Guard, Policy
 from basicsr.restoration.photo_fields import ALL_EIGHT, AS_IT_IS, DELIVERS, PhotoFields
@@ -329,7 +329,7 @@ class Restorer:
         """The network with local pooling, for the second try, which is also in float32."""
         if self._second is None:
             self._second = copy.deepcopy(self.net)
-            self._second.localise(self._second.local_train_size or _TRAIN_SIZE)
+            self._second.localize(self._second.local_train_size or _TRAIN_SIZE)
         return self._second
 
 
@@ -349,9 +349,9 @@ def _to_frames(bands: Iterable[Tensor], photo: PhotoFields) -> Array:
 
 
 def _grey_of(labels: LabelMap) -> Array:
-    """`published_grey` of the regions of a label map; not from their stack, which may be far larger."""
+    """`published_gray` of the regions of a label map; not from their stack, which may be far larger."""
     ids, places = np.unique(labels, return_inverse=True)
     regions = np.eye(int(np.count_nonzero(ids)), dtype=np.bool_)
-    values = published_grey(regions[:, None])[0] if len(regions) else np.zeros(0, np.uint8)
+    values = published_gray(regions[:, None])[0] if len(regions) else np.zeros(0, np.uint8)
     grey: Array = np.concatenate([np.zeros(len(ids) - len(values), np.uint8), values])[places]
     return grey.reshape(labels.shape)

@@ -1,4 +1,4 @@
-"""What a segmenter is: an image in, masks or a label map out."""
+"""The interface of segmenters: an image in, masks or a label map out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Masks = NDArray[np.bool_]
 class Segmenter(Protocol):
     """Registered in `basicsr.utils.registry.SEGMENTERS`; constructor arguments are its options.
 
-    A segmenter takes the channels as they come. What SAM-Deblur's masks need is the caller's:
-    ``for_photo(segmenter, key).labels(as_seen(photo, overlap), overlap)``.
+    A segmenter takes the channels in the given order. The caller prepares the photo as SAM-Deblur's masks
+    need it: ``for_photo(segmenter, key).labels(as_seen(photo, overlap), overlap)``.
     """
 
     def masks(self, image: Photo) -> Masks:
-        """uint8 (H, W, 3) -> bool (M, H, W), in the order in which the method gives them."""
+        """uint8 (H, W, 3) -> bool (M, H, W), in the order of the method."""
         ...
 
     def labels(self, image: Photo, overlap: Overlap) -> LabelMap:
@@ -29,13 +29,13 @@ class Segmenter(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What decides the result besides the image: ``method`` in words, options, versions, checksums."""
+        """What determines the result besides the image: ``method`` in words, options, versions, checksums."""
         ...
 
 
 @runtime_checkable
 class ByKey(Protocol):
-    """A segmenter whose masks belong to a photo, such as those that were made elsewhere."""
+    """A segmenter whose masks belong to a certain photo, such as masks made elsewhere."""
 
     def at(self, key: str) -> Segmenter:
         """The segmenter for one photo; ``key`` is its path below the folder of photos, without suffix."""
@@ -48,8 +48,9 @@ def for_photo(segmenter: Segmenter, key: str) -> Segmenter:
 
 
 def as_seen(photo: Photo, overlap: Overlap) -> Photo:
-    """The RGB photo (H, W, 3) as a segmenter is to see it: for ``published`` as BGR, else as it is.
+    """The RGB photo (H, W, 3) as input of a segmenter: for ``published`` as BGR, else unchanged.
 
-    SAM-Deblur gave SAM its photos as OpenCV reads them, so the published masks took blue for red.
+    SAM-Deblur passed photos to SAM as OpenCV reads them, so the published masks were made with red and blue
+    swapped.
     """
     return np.ascontiguousarray(photo[..., ::-1]) if overlap == "published" else photo

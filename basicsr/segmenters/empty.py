@@ -1,4 +1,4 @@
-"""No masks at all, for networks that want some."""
+"""No masks at all, for networks that require masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Empty:
         return np.zeros((0, *image.shape[:2]), np.bool_)
 
     def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
-        """Zeros (H, W), by every rule."""
+        """Zeros (H, W), for every rule."""
         return np.zeros(image.shape[:2], np.int32)
 
     def facts(self) -> dict[str, Any]:

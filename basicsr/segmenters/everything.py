@@ -1,10 +1,10 @@
-"""Everything mode: all masks of a photo, from a decoder that answers points.
+"""Everything mode: all masks of a photo, from a decoder prompted with points.
 
 The method and its options are those of `SamAutomaticMaskGenerator` of the package segment-anything 1.0
 (Kirillov et al., "Segment Anything", ICCV 2023, appendix B): a grid of points, three masks for each, filters
-by predicted quality and by stability, non-maximum suppression, and the same again on crops. So are its masks
-and their order; but the logits are read where they are small (see `upsampling`), and nothing is run-length
-encoded.
+by predicted quality and by stability, non-maximum suppression, and the same again on crops. The masks and
+their order are also the same, but the logits are evaluated at low resolution (see `upsampling`), and nothing
+is run-length encoded.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from basicsr.utils.convert import Count, Share
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 
-# A mask that comes this close to the edge of a crop, in pixels, is thought to be cut off by it.
+# A mask this close to the edge of a crop, in pixels, is considered cut off by it.
 _EDGE = 20
 
 
 class Decoder(Protocol):
-    """Answers points of a photo with masks.
+    """Predicts masks for points of a photo.
 
     Args:
-        threshold: logits above are inside.
-        device: of the answers.
+        threshold: logits above it are inside.
+        device: of the predictions.
     """
 
     threshold: float
     device: torch.device
 
     def look(self, photo: Photo) -> Frame:
-        """Take in the uint8 photo (H, W, 3) that the points lie on."""
+        """Encode the uint8 photo (H, W, 3) that the points refer to."""
         ...
 
     def answer(self, points: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -53,20 +53,22 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What decides which masks are found; names and defaults of `SamAutomaticMaskGenerator`.
+    """The options of the search; names and defaults of `SamAutomaticMaskGenerator`.
 
     Args:
         points_per_side: the grid on the photo has this many rows and columns.
-        pred_iou_thresh: the predicted quality has to be more; 0 accepts any.
-        stability_score_thresh: the area above threshold + offset has to be at least this share of that above
-            threshold - offset; 0 accepts any.
+        pred_iou_thresh: the predicted quality has to exceed it; 0 accepts any.
+        stability_score_thresh: the area above threshold + offset has to be at least this share of the area
+            above threshold - offset; 0 accepts any.
         stability_score_offset: that offset, in logits.
-        box_nms_thresh: of two masks of a crop whose boxes have a larger IoU, the one of higher quality stays.
-        crop_n_layers: layer i >= 1 looks at 4**i overlapping crops, too.
-        crop_nms_thresh: as box_nms_thresh, between crops; the mask of the smaller crop stays.
-        crop_overlap_ratio: overlap of the crops of layer 1, as share of the photo's shorter side.
-        crop_n_points_downscale_factor: layer i has points_per_side / factor**i points a side.
-        min_mask_region_area: smaller holes are filled, smaller islands removed, in pixels; 0 leaves masks.
+        box_nms_thresh: of two masks of a crop whose boxes have a larger IoU, the one of higher quality is
+            kept.
+        crop_n_layers: number of crop layers; layer i >= 1 adds 4**i overlapping crops.
+        crop_nms_thresh: like box_nms_thresh, between crops; the mask of the smaller crop is kept.
+        crop_overlap_ratio: overlap of the crops of layer 1, as a share of the photo's shorter side.
+        crop_n_points_downscale_factor: layer i has points_per_side / factor**i points per side.
+        min_mask_region_area: smaller holes are filled, smaller islands removed, in pixels; 0 leaves masks
+            unchanged.
     """
 
     points_per_side: Count = 32
@@ -106,7 +108,7 @@ class Everything:
     """Finds the masks of photos.
 
     Args:
-        points_per_batch: points answered at once. Halved, for good, when the GPU's memory does not suffice.
+        points_per_batch: points processed at once. Halved permanently if the GPU runs out of memory.
     """
 
     def __init__(self, decoder: Decoder, options: Options, points_per_batch: int = 64) -> None:
@@ -142,7 +144,7 @@ class Everything:
         return tidy(masks, least, nms_thresh) if least else masks
 
     def _search(self, photo: Photo, crop: Crop, layer: int) -> tuple[Upsampling, _Candidates]:
-        """The masks of one crop, by descending quality."""
+        """The masks of one crop, in descending order of quality."""
         part = photo[crop.top : crop.bottom, crop.left : crop.right]
         upsampling = Upsampling(self.decoder.look(part), self.decoder.device)
         side = self.options.points_per_side // self.options.crop_n_points_downscale_factor**layer
@@ -157,14 +159,14 @@ class Everything:
                 continue
             except torch.cuda.OutOfMemoryError as error:
                 if self.points_per_batch == 1:
-                    hint = "take a smaller photo, or device=cpu"
+                    hint = "use a smaller photo, or device=cpu"
                     raise UserError(
                         f"points_per_batch: 1 point is too many for the memory; {hint}"
                     ) from error
-            # Outside of the except block: the error's traceback holds what was computed so far.
+            # Outside the except block: the traceback of the error keeps intermediate results alive.
             self.points_per_batch //= 2
             torch.cuda.empty_cache()
-            logger().warning("out of GPU memory; going on with points_per_batch=%d", self.points_per_batch)
+            logger().warning("out of GPU memory; continuing with points_per_batch=%d", self.points_per_batch)
         names = ("boxes", "quality", "logits")
         every = _Candidates(*(torch.cat([getattr(batch, name) for batch in batches]) for name in names))
         return upsampling, every[suppress(every.boxes, every.quality, self.options.box_nms_thresh)]
@@ -190,14 +192,14 @@ class Everything:
 
 
 def grid(side: int) -> NDArray[np.float64]:
-    """The centres of side x side equal cells of the unit square, row by row: (side * side, 2), x and y."""
-    centres = np.linspace(0.5 / side, 1 - 0.5 / side, side)
-    return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
+    """The centers of side x side equal cells of the unit square, row by row: (side * side, 2), x and y."""
+    centers = np.linspace(0.5 / side, 1 - 0.5 / side, side)
+    return np.stack(np.meshgrid(centers, centers), axis=-1).reshape(-1, 2)
 
 
 def crop_layers(height: int, width: int, layers: int, overlap_ratio: float) -> list[list[Crop]]:
-    """The photo itself, then for each layer i >= 1 its 2**i x 2**i crops, column by column;
-    of a tiny photo there may be fewer.
+    """The photo itself, then for each layer i >= 1 its 2**i x 2**i crops, column by column; a tiny photo may
+    have fewer.
 
     Crops of layer 1 overlap by ``overlap_ratio`` of the shorter side, those of layer i by 1 / 2**(i - 1) of
     that.
@@ -217,23 +219,23 @@ def crop_layers(height: int, width: int, layers: int, overlap_ratio: float) -> l
 
 
 def _starts(size: int, number: int, overlap: int) -> tuple[int, list[int]]:
-    """Length of each of at most ``number`` overlapping parts, and where they begin."""
+    """Length of each of at most ``number`` overlapping parts, and where they start."""
     length = math.ceil((overlap * (number - 1) + size) / number)
     starts = [(length - overlap) * i for i in range(number)]
     return length, [start for start in starts if start < size]
 
 
 def cut_off(boxes: Tensor, crop: Crop, photo: Crop) -> Tensor:
-    """(N, 4) -> bool (N): a side of the box lies near one of the crop that is not near that of the photo."""
+    """(N, 4) -> bool (N): whether a side of the box is near a side of the crop, but not of the photo."""
     near_crop, near_photo = ((boxes - boxes.new_tensor(edges)).abs() <= _EDGE for edges in (crop, photo))
     return (near_crop & ~near_photo).any(1)
 
 
 def suppress(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Greedy non-maximum suppression: indices of the boxes that stay, by descending score.
+    """Greedy non-maximum suppression: indices of the boxes that are kept, in descending order of score.
 
-    A box stays unless its IoU with one that stays and comes before it is more than ``threshold``; of equal
-    scores, the earlier comes first.
+    A box is kept unless its IoU with a kept box before it exceeds ``threshold``; of equal scores, the earlier
+    comes first.
 
     Args:
         boxes: (N, 4), left, top, right, bottom; the area is (right - left) * (bottom - top).
@@ -241,10 +243,10 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """
     order = scores.argsort(descending=True, stable=True)
     ordered = boxes[order].float()
-    # Some rows at a time: of ten thousand boxes there are 10^8 pairs.
+    # Some rows at a time: ten thousand boxes have 10^8 pairs.
     beats = torch.cat([_iou(rows, ordered).double() > threshold for rows in ordered.split(1024)]).triu(1)
-    # Whether a box stays depends on those before it, so each round settles at least one more: the rounds are
-    # as many as the longest chain of boxes that beat each other, and need no loop over boxes.
+    # Whether a box is kept depends on those before it, so each round decides at least one more. There are as
+    # many rounds as the longest chain of boxes that suppress each other, without a loop over boxes.
     stays = torch.ones_like(order, dtype=torch.bool)
     while not torch.equal(stays, settled := ~(beats & stays[:, None]).any(0)):
         stays = settled
@@ -261,9 +263,9 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tidy(masks: Tensor, min_area: int, nms_thresh: float) -> Tensor:
-    """Fill small holes of masks (N, H, W), remove small islands, and what thereby became a duplicate.
+    """Fill small holes of masks (N, H, W), remove small islands, and masks that become duplicates.
 
-    Masks that needed nothing come first and are preferred.
+    Unchanged masks come first and are preferred.
     """
     device = masks.device
     tidied = [_without_small(mask, min_area) for mask in masks.cpu().numpy()]
@@ -275,19 +277,19 @@ def tidy(masks: Tensor, min_area: int, nms_thresh: float) -> Tensor:
 
 
 def mask_boxes(masks: Tensor) -> Tensor:
-    """bool (N, H, W) -> (N, 4) int64: left, top, right, bottom pixel inside; 0 of an empty mask."""
+    """bool (N, H, W) -> (N, 4) int64: left, top, right, bottom pixel inside; 0 for an empty mask."""
     return line_boxes(masks.any(2), masks.any(1))
 
 
 def _without_small(mask: Masks, min_area: int) -> tuple[Masks, bool]:
-    """The mask (H, W), and whether there was anything small; at least its largest island remains."""
+    """The cleaned mask (H, W), and whether it changed; at least its largest island is kept."""
     changed = False
     for islands in (False, True):
         parts = (mask == islands).astype(np.uint8)
         _, part, facts, _ = cv2.connectedComponentsWithStats(parts, connectivity=8)
         areas = facts[:, cv2.CC_STAT_AREA]
         small = areas < min_area
-        small[0] = False  # what is not among the parts
+        small[0] = False  # label 0 is not a part
         changed |= bool(small.any())
         if islands and small[1:].all() and len(areas) > 1:
             small[1 + areas[1:].argmax()] = False

@@ -15,7 +15,7 @@ from basicsr.segmenters.base import Masks, Photo
 from basicsr.utils.errors import UserError
 from basicsr.utils.registry import SEGMENTERS
 
-# Larger photos are segmented at this size: regions stay alike, and 1280x720 takes a fraction of a second.
+# Larger photos are segmented at this size: regions stay similar, and 1280x720 takes a fraction of a second.
 MAX_PIXELS = 400_000
 
 
@@ -25,15 +25,15 @@ def graph_regions(
     """uint8 (H, W, 3) RGB -> label map (H, W) with ids 1..K, each a connected region; every pixel is covered.
 
     A photo of more than `MAX_PIXELS` pixels is reduced to that many by area averaging, segmented, and its
-    label map enlarged by repeating pixels. The result depends on nothing but the arguments.
+    label map enlarged by repeating pixels. The result depends on the arguments only.
 
     Args:
         scale: preference for large regions. The default gives photos about 20 to 150.
-        sigma: standard deviation of the Gaussian blur before, in pixels of the segmented size.
+        sigma: standard deviation of the preceding Gaussian blur, in pixels of the segmented size.
         min_size: smaller regions are merged, in pixels of the segmented size; None is one in 1000 of them.
 
     Raises:
-        UserError: the image has another shape or type.
+        UserError: if shape or type of the image are wrong.
     """
     from skimage.segmentation import felzenszwalb
 
@@ -43,7 +43,7 @@ def graph_regions(
     height, width = image.shape[:2]
     reduction = min(1.0, (MAX_PIXELS / (height * width)) ** 0.5)
     size = max(1, round(width * reduction)), max(1, round(height * reduction))
-    # OpenCV takes no array with negative strides, such as a flipped one
+    # OpenCV does not accept arrays with negative strides, such as flipped ones
     small = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
     smallest = size[0] * size[1] // 1000 if min_size is None else min_size
     regions = felzenszwalb(small, scale=scale, sigma=sigma, min_size=smallest).astype(np.int32) + 1
@@ -53,7 +53,7 @@ def graph_regions(
 
 @SEGMENTERS.register
 class Graph:
-    """`graph_regions` as a segmenter. Classical segmentation: its regions follow colour, not objects."""
+    """`graph_regions` as a segmenter. Classical segmentation: its regions follow color, not objects."""
 
     def __init__(
         self,
@@ -70,12 +70,12 @@ class Graph:
         return to_stack(self._regions(image))
 
     def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
-        """The regions; only the rule ``published`` gives another map than the other two."""
+        """The regions; only the rule ``published`` gives a different map."""
         labels = self._regions(image)
         return from_stack(to_stack(labels), overlap) if overlap == "published" else labels
 
     def facts(self) -> dict[str, Any]:
-        """Method, options, and the version of scikit-image, which computes it."""
+        """Method, options, and the version of scikit-image, which computes the regions."""
         return {
             "method": "classical segmentation, not SAM",
             "scale": self.scale,

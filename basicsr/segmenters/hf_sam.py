@@ -1,4 +1,4 @@
-"""SAM, SAM 2 and their kin through the mask-generation pipeline of the package transformers."""
+"""SAM, SAM 2 and related models through the mask-generation pipeline of the package transformers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _INSTALL = "pip install sam-deblur[transformers]"
 
 @SEGMENTERS.register
 class Transformers:
-    """Masks of a model that transformers can generate masks with.
+    """Masks from a model with which transformers can generate masks.
 
     Args:
         model: folder with config, weights and preprocessor, or an id on the hub.
-        download: allow to fetch from the hub what is not in its local cache.
+        download: allow fetching files from the hub that are not in its local cache.
         points_per_side: the grid on the photo has this many rows and columns.
-        points_per_batch: points answered at once; fewer take less memory.
+        points_per_batch: points processed at once; fewer take less memory.
         pred_iou_thresh, stability_score_thresh, stability_score_offset: see
             `basicsr.segmenters.everything.Options`.
         crop_n_layers, crop_nms_thresh, crop_overlap_ratio, crop_n_points_downscale_factor: see the same.
         device: ``auto`` is the first GPU, else the CPU.
 
     Raises:
-        UserError: the package or the model is missing, or the model cannot generate masks.
+        UserError: if the package or the model is missing, or the model cannot generate masks.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Transformers:
         return from_stack(self.masks(image), overlap, "transformers")
 
     def facts(self) -> dict[str, Any]:
-        """Model, options, version of the package, and SHA-256 over all weights."""
+        """Model, options, version of the package, and SHA-256 of all weights."""
         checksum = hashlib.sha256()
         for name, tensor in sorted(self._pipeline.model.state_dict().items()):
             checksum.update(name.encode())
@@ -108,16 +108,16 @@ def _load(package: Any, model: str, download: bool) -> tuple[Any, Any]:
     """Network for inference, and image processor."""
     hint = "check the model"
     if not download and not Path(model).is_dir():
-        hint = "give a folder with the model, or allow to fetch it: download=true"
+        hint = "give a folder with the model, or allow fetching it: download=true"
     try:
         processor = package.AutoImageProcessor.from_pretrained(model, local_files_only=not download)
         network, report = package.AutoModelForMaskGeneration.from_pretrained(
             model, local_files_only=not download, output_loading_info=True
         )
-    except Exception as error:  # a damaged file can raise nearly anything in there
+    except Exception as error:  # a damaged file can raise almost anything in there
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise UserError(f"{model}: no model for mask generation here ({reason}); {hint}") from error
+        raise UserError(f"{model}: not a model for mask generation ({reason}); {hint}") from error
     if report["missing_keys"]:
         missing = f"{len(report['missing_keys'])} weights are missing, {min(report['missing_keys'])} first"
-        raise UserError(f"{model}: {missing}; {hint}")  # transformers would draw them at random
+        raise UserError(f"{model}: {missing}; {hint}")  # transformers would initialize them at random
     return network.eval(), processor

@@ -1,4 +1,4 @@
-"""`basicsr.masks.from_stack` for masks on a device: the same label maps, without a stack in main memory."""
+"""`basicsr.masks.from_stack` for masks on a device: the same label maps without a stack in main memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ def paint(masks: Tensor, overlap: Overlap, name: str) -> LabelMap:
 
     Args:
         overlap: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`.
-        name: what the masks are of, for the error.
+        name: source of the masks, for the error.
 
     Raises:
-        UserError: more than 65535 regions.
+        UserError: if there are more than 65535 regions.
     """
     rules = {
         "exact": split_by_each,
         "smallest_on_top": paint_smallest_last,
-        "published": group_by_grey_value,
+        "published": group_by_gray_value,
     }
     return check_label_map(rules[overlap](masks).int().cpu().numpy(), name)
 
@@ -29,7 +29,7 @@ def paint(masks: Tensor, overlap: Overlap, name: str) -> LabelMap:
 def split_by_each(masks: Tensor) -> Tensor:
     """bool (M, H, W) -> int64 (H, W), a region for every combination of masks that occurs.
 
-    Refined mask by mask: of a region that is partly inside the mask, the inside gets a new id.
+    Refined mask by mask: the part of a region inside the mask gets a new id.
     """
     device, shape = masks.device, masks.shape[1:]
     labels = torch.zeros(shape.numel(), dtype=torch.long, device=device)
@@ -58,10 +58,10 @@ def paint_smallest_last(masks: Tensor) -> Tensor:
     return visible.cumsum(0)[labels]
 
 
-def group_by_grey_value(masks: Tensor) -> Tensor:
-    """bool (M, H, W) -> int64 (H, W), a region for each value of `basicsr.masks.published_grey`."""
-    grey = torch.zeros(masks.shape[1:], dtype=torch.long, device=masks.device)
+def group_by_gray_value(masks: Tensor) -> Tensor:
+    """bool (M, H, W) -> int64 (H, W), a region for each value of `basicsr.masks.published_gray`."""
+    gray = torch.zeros(masks.shape[1:], dtype=torch.long, device=masks.device)
     for i, mask in enumerate(masks):
-        grey.add_(mask, alpha=2 * (i + 1) if i < 127 else 2 * (255 - i) - 1)
-    occurs = grey.clamp_(0, 255).flatten().bincount(minlength=256) > 0
-    return occurs.cumsum(0)[grey]
+        gray.add_(mask, alpha=2 * (i + 1) if i < 127 else 2 * (255 - i) - 1)
+    occurs = gray.clamp_(0, 255).flatten().bincount(minlength=256) > 0
+    return occurs.cumsum(0)[gray]

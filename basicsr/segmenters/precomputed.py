@@ -1,4 +1,4 @@
-"""Masks that were made elsewhere: SAM-Deblur's stacks, COCO run lengths and label maps, by file name."""
+"""Masks made elsewhere: SAM-Deblur's stacks, COCO run lengths and label maps, by file name."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from basicsr.utils.registry import SEGMENTERS
 
 @SEGMENTERS.register
 class Precomputed:
-    """The masks of a folder. Masks belong to a photo, so choose it first: ``segmenter.at("clip/0001")``.
+    """The masks in a folder. Masks belong to a photo, so choose it first: ``segmenter.at("clip/0001")``.
 
     Args:
         folder: files named like the photos: ``.npz`` (SAM-Deblur), ``.json`` (COCO run lengths) or ``.png``
-            (label map, also with a palette, or SAM-Deblur's grey image).
+            (label map, also with a palette, or SAM-Deblur's gray image).
 
     Raises:
-        UserError: no such file in the folder, or two of them for one photo.
+        UserError: if the folder has no such file, or two of them for one photo.
     """
 
     def __init__(self, folder: ExistingFolder) -> None:
@@ -50,10 +50,10 @@ class Precomputed:
         return chosen
 
     def masks(self, image: Photo) -> Masks:
-        """The masks of the photo as they were stored.
+        """The stored masks of the photo.
 
         Raises:
-            UserError: no file for it, a damaged one, or masks of another size than the photo.
+            UserError: if it has no file or a damaged one, or the masks differ in size from the photo.
         """
         data, name = self._read()
         limit = PixelLimit.of_partner(*image.shape[:2])
@@ -67,7 +67,7 @@ class Precomputed:
         return masks
 
     def labels(self, image: Photo, overlap: Overlap = "exact") -> LabelMap:
-        """The label map of the photo, with ids 1..K. Raises what `masks` does."""
+        """The label map of the photo, with ids 1..K. Raises the same errors as `masks`."""
         data, name = self._read()
         if data.startswith(b"\x89PNG") and overlap != "published":
             limit = PixelLimit.of_partner(*image.shape[:2])
@@ -77,7 +77,7 @@ class Precomputed:
         return from_stack(self.masks(image), overlap, name)
 
     def facts(self) -> dict[str, Any]:
-        """Where the masks are from."""
+        """Where the masks come from."""
         return {"method": "masks made elsewhere", "folder": str(self._storage.folder.resolve())}
 
     def _read(self) -> tuple[bytes, str]:
@@ -93,17 +93,17 @@ def read_coco(
 ) -> Masks:
     """Bytes of a JSON file with the masks of one image as COCO run lengths -> bool (M, H, W), in its order.
 
-    The file is a list, or holds one as ``annotations`` (SA-1B). An item is a run length, or has one as
-    ``segmentation`` (SamAutomaticMaskGenerator).
+    The file is a list, or holds one as ``annotations`` (SA-1B). An item is a run-length encoding, or holds
+    one as ``segmentation`` (SamAutomaticMaskGenerator).
 
     Args:
         size: (height, width) of the image, for a file without masks.
-        limit: of the pixels of a mask.
+        limit: on the pixels of a mask.
 
     Raises:
-        UserError: damaged, of another structure, with polygons, with masks of different sizes, larger than
-            ``limit`` or, in all, than `require_stack_fits` allows, or without masks where ``size`` is not
-            given.
+        UserError: if it is damaged, has an unexpected structure, polygons, or masks of different sizes, is
+            larger than ``limit`` or, in total, than `require_stack_fits` allows, or has no masks while
+            ``size`` is not given.
     """
     try:
         content = parse_json(data)
@@ -126,7 +126,7 @@ def read_coco(
     if masks:
         return np.stack(masks)
     if size is None:
-        raise UserError(f"{name}: no masks in it, so the size of the image is not known; leave it out")
+        raise UserError(f"{name}: has no masks, so the size of the image is unknown; leave it out")
     return np.zeros((0, *size), np.bool_)
 
 

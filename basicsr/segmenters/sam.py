@@ -45,17 +45,17 @@ class Sam:
     """SAM's masks of a photo; options and defaults are those of `SamAutomaticMaskGenerator`.
 
     Args:
-        checkpoint: official weight file of ``model``, e.g. sam_vit_h_4b8939.pth; needed.
+        checkpoint: official weight file of ``model``, e.g. sam_vit_h_4b8939.pth; required.
         model: size of the image encoder.
-        points_per_batch: points answered at once; halved when the GPU's memory does not suffice.
+        points_per_batch: points processed at once; halved if the GPU runs out of memory.
         device: ``auto`` is the first GPU, else the CPU.
         amp: ``bf16`` runs the encoder and the decoder under autocast.
-        compile: compile the encoder; pays from some tens of photos on.
+        compile: compile the encoder; pays off for tens of photos and more.
 
-    The others are explained in `basicsr.segmenters.everything.Options`.
+    For the other options see `basicsr.segmenters.everything.Options`.
 
     Raises:
-        UserError: the package or the file is missing, or the file holds something else than ``model``.
+        UserError: if the package or the file is missing, or the file holds something other than ``model``.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Sam:
             return self._finder.masks(image)
         except torch.cuda.OutOfMemoryError as error:
             size = f"{image.shape[1]}x{image.shape[0]}"
-            hint = "take a smaller model or photo, or device=cpu"
+            hint = "use a smaller model or photo, or device=cpu"
             raise UserError(f"{self.model}: out of GPU memory for a photo of {size}; {hint}") from error
 
     def facts(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class SamDecoder:
         prompts = torch.as_tensor(scaled, device=self.device)[:, None]
         inside = torch.ones(len(points), 1, dtype=torch.int, device=self.device)
         with torch.inference_mode():
-            # In float32 whatever amp says: eight bits cannot tell neighbouring points apart.
+            # In float32 regardless of amp: eight bits cannot distinguish neighboring points.
             sparse, dense = self.network.prompt_encoder(points=(prompts, inside), boxes=None, masks=None)
             with self._autocast():
                 logits, quality = self.network.mask_decoder(
@@ -187,7 +187,7 @@ def load_sam(model: Model, checkpoint: Path) -> Any:
     """The network of segment-anything with weights, on the CPU, for inference.
 
     Raises:
-        UserError: the package is missing, or the file is not one of ``model``.
+        UserError: if the package is missing, or the file is not one for ``model``.
     """
     package = optional_import("segment_anything", "segmenter sam", _INSTALL)
     state = _read_weights(model, checkpoint)
@@ -209,7 +209,7 @@ def _read_weights(model: Model, checkpoint: Path) -> dict[str, Any]:
         raise UserError(f"{checkpoint}: no such checkpoint. {wanted}")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a damaged file can raise nearly anything in there
+    except Exception as error:  # a damaged file can raise almost anything in there
         why = type(error).__name__
         raise UserError(f"{checkpoint}: cannot be read as weights ({why}). {wanted}") from error
     places = state.get("image_encoder.pos_embed") if isinstance(state, Mapping) else None
@@ -218,6 +218,6 @@ def _read_weights(model: Model, checkpoint: Path) -> dict[str, Any]:
         raise UserError(f"{checkpoint}: holds no weights of SAM. {wanted}")
     if found != model:
         raise UserError(
-            f"{checkpoint}: holds weights of {found}, not {model}; take model={found}, or {wanted}"
+            f"{checkpoint}: holds weights of {found}, not {model}; use model={found}, or {wanted}"
         )
     return dict(state)

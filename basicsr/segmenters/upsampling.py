@@ -1,9 +1,9 @@
-"""What a decoder's small logits say at the size of the photo, without enlarging them.
+"""Evaluates a decoder's small logits at the size of the photo, without enlarging them.
 
-SAM's decoder answers with logits of 256x256 for a padded square. Its masks are the positive logits after two
-bilinear enlargements: to the square, and, without the padding, to the photo. An enlarged logit is a weighted
-mean of neighbouring small ones, so it lies between the least and the greatest of them. Where both lie between
-the same two thresholds, every pixel does. What remains are the cells that a threshold crosses, mostly along
+SAM's decoder returns logits of 256x256 for a padded square. Its masks are the positive logits after two
+bilinear upsamplings: to the square, and, without the padding, to the photo. An upsampled logit is a weighted
+mean of neighboring small ones, so it lies between the least and the greatest of them. If both lie between the
+same two thresholds, so does every pixel. What remains are the cells that a threshold crosses, mostly along
 the outline of the mask; only their pixels are computed.
 """
 
@@ -23,11 +23,11 @@ _PIXELS_ON_CPU, _PIXELS_ON_GPU = 1 << 19, 1 << 24
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the photo lies in a decoder's answer.
+    """Position of the photo in a decoder's output.
 
     Args:
-        side: of the answer.
-        padded: side of the square that the network saw.
+        side: of the output.
+        padded: side of the input square of the network.
         used: (height, width) of the photo in that square, at its top left.
         size: (height, width) of the photo.
     """
@@ -39,9 +39,9 @@ class Frame:
 
 
 class Upsampling:
-    """Reads logits (N, side, side), float32, as if they were enlarged to a photo (N, height, width).
+    """Reads logits (N, side, side), float32, as if they were upsampled to a photo (N, height, width).
 
-    Results are those of two bilinear `torch.nn.functional.interpolate` up to rounding.
+    Results equal those of two bilinear `torch.nn.functional.interpolate` up to rounding.
     """
 
     def __init__(self, frame: Frame, device: torch.device) -> None:
@@ -52,7 +52,7 @@ class Upsampling:
         )
 
     def prepare(self, logits: Tensor) -> Tensor:
-        """(N, side, side) -> (N, h, w), as the other methods take them: edges repeated, padding left off."""
+        """(N, side, side) -> (N, h, w) for the other methods: edges repeated, without the padding."""
         reached = logits[:, None, : self._y.samples, : self._x.samples].float()
         return functional.pad(reached, (*self._x.padding, *self._y.padding), mode="replicate")[:, 0]
 
@@ -68,8 +68,8 @@ class Upsampling:
         return totals
 
     def boxes(self, logits: Tensor, threshold: float) -> Tensor:
-        """Prepared logits (N, h, w) -> (N, 4) int64: left, top, right, bottom pixel of what is above; 0 if
-        nothing is.
+        """Prepared logits (N, h, w) -> (N, 4) int64: left, top, right, bottom pixel above the threshold; 0 if
+        there is none.
         """
         low, crossed = self._classify(logits, [threshold])
         inside = (low > 0) & ~crossed
@@ -82,9 +82,9 @@ class Upsampling:
         return line_boxes(rows, columns)
 
     def masks(self, logits: Tensor, threshold: float) -> Tensor:
-        """Prepared logits (N, h, w) -> bool (N, height, width): what is above."""
+        """Prepared logits (N, h, w) -> bool (N, height, width): pixels above the threshold."""
         low, crossed = self._classify(logits, [threshold])
-        # columns first: then whole rows are copied
+        # columns first, so that whole rows are copied
         painted = (low > 0).index_select(2, self._x.cell).index_select(1, self._y.cell)
         height, width = self.size
         flat = painted.view(-1)
@@ -97,7 +97,7 @@ class Upsampling:
         return painted
 
     def _classify(self, logits: Tensor, thresholds: list[float]) -> tuple[Tensor, Tensor]:
-        """Of each cell: thresholds below its least logit; whether there are more below its greatest."""
+        """For each cell: number of thresholds below its least logit; whether more are below its greatest."""
         level = torch.zeros(logits.shape, dtype=torch.uint8, device=logits.device)
         for threshold in thresholds:
             level += logits > threshold
@@ -110,7 +110,7 @@ class Upsampling:
     def _values(self, logits: Tensor, crossed: Tensor) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """For chunks of K crossed cells: their (mask, row, column), and the logits of their pixels.
 
-        The logits are (rows, columns, K); places without a pixel are minus infinity.
+        The logits are (rows, columns, K); positions without a pixel are minus infinity.
         """
         height, width = logits.shape[1:]
         flat = logits.reshape(-1)
@@ -134,15 +134,15 @@ class Upsampling:
 
 @dataclass(frozen=True)
 class _Axis:
-    """One direction. A cell is the pixels that begin at the same sample; ``taps`` samples suffice for them.
+    """One axis. A cell holds the pixels that start at the same sample; ``taps`` samples suffice for them.
 
     Args:
-        samples: number of small logits that reach the photo.
-        padding: repeated logits before and after, so that cell c reads places c to c + taps - 1.
+        samples: number of small logits that affect the photo.
+        padding: repeated logits before and after, so that cell c reads positions c to c + taps - 1.
         weights: (taps, pixels, cells) of the pixels of each cell; cells with fewer pixels have zeros.
         missing: (pixels, cells), minus infinity at those, else 0.
         counts: (cells) number of pixels.
-        first_pixel: (cells) where they begin.
+        first_pixel: (cells) where they start.
         cell: (size) the cell of each pixel.
     """
 
@@ -156,12 +156,12 @@ class _Axis:
 
 
 def _axis(side: int, padded: int, used: int, size: int, device: torch.device) -> _Axis:
-    # What becomes of each sample alone is its weight in every pixel, rounded as interpolation rounds.
+    # Interpolating each sample alone gives its weight in every pixel, with the rounding of interpolation.
     square = functional.interpolate(torch.eye(side)[None], size=padded, mode="linear")
     weights = functional.interpolate(square[..., :used], size=size, mode="linear")[0].T
     reached = weights != 0
     first, last = reached.int().argmax(1), side - 1 - reached.flip(1).int().argmax(1)
-    # Pixels before the first sample copy it. With a cell of their own no cell is larger than the others.
+    # Pixels before the first sample copy it. In a separate cell, so that no cell is larger than the others.
     first[last == 0] = -1
     taps, samples = int((last - first).max()) + 1, int(last.max()) + 1
     cell = first + 1

@@ -33,8 +33,8 @@ def compare_rows(job: StudyJob) -> None:
     """Train and test what is not done yet; write ``table.md``, ``table.json`` and ``report.html``.
 
     Raises:
-        OptionError: mistakes in the study or in options, found before anything is trained.
-        UserError: a run failed, or the rows do not have one budget.
+        OptionError: if there are mistakes in the study or in options, before anything is trained.
+        UserError: if a run failed, or the rows do not have the same budget.
     """
     study = load_study(job.study)
     _check_flags(job, study)
@@ -76,12 +76,12 @@ def compare_rows(job: StudyJob) -> None:
 
 
 def _in_order(runs: dict[str, list[RowRun]]) -> list[RowRun]:
-    """Seed by seed, so that a command that is stopped early leaves whole comparisons."""
+    """Seed by seed, so that a command stopped early leaves complete comparisons."""
     return [run for one_seed in zip_longest(*runs.values()) for run in one_seed if run is not None]
 
 
 def _shown(runs: Sequence[RowRun], study: Study) -> dict[str, MetricFacts]:
-    """The metrics of the table in their order, and behind them those of the input."""
+    """The metrics of the table in order, followed by those of the input."""
     measured: dict[str, MetricFacts] = {}
     for test in (test for run in runs for test in run.tests):
         measured |= describe(test.options().val.judged_by)
@@ -101,7 +101,7 @@ def _check_flags(job: StudyJob, study: Study) -> None:
 
 
 def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]) -> list[RowRun]:
-    """A row with each seed, or once with the weights that it has."""
+    """A row with each seed, or once if it has weights."""
     group = job.group or study.group
     network = [] if row.network is None else [f"network_g={json.dumps(row.network)}"]
 
@@ -132,13 +132,13 @@ def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]
 
 
 def _beside(file: Path, path: str) -> Path:
-    """``path`` as it is meant in ``file``, said from the current folder where it lies below it."""
+    """``path`` as meant in ``file``, relative to the current folder if it is below that."""
     place, here = (file.parent / path).resolve(), Path.cwd()
     return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def _training_options(runs: Sequence[RowRun], study: Study, file: Path) -> dict[str, Config]:
-    """By name of the run, once the options of all are in order; the mistakes of all rows are told at once."""
+    """The options by name of the run; the mistakes of all rows are reported at once."""
     training: dict[str, Config] = {}
     measured: set[str] = set()
     mistakes = Mistakes()
@@ -164,7 +164,7 @@ def _training_options(runs: Sequence[RowRun], study: Study, file: Path) -> dict[
             with noted(run.row):
                 training[run.training.name] = run.training.options()
     if mistakes.lines:
-        once = dict.fromkeys(mistakes.lines)  # a row has the same ones with every seed
+        once = dict.fromkeys(mistakes.lines)  # a row has the same mistakes with every seed
         raise OptionError(str(file), list(once))
     for metric in study.metrics:
         if metric not in measured:
@@ -175,7 +175,7 @@ def _training_options(runs: Sequence[RowRun], study: Study, file: Path) -> dict[
 
 
 def _require_one_budget(training: dict[str, Config], study: Study) -> None:
-    """Make sure that trainings agree in what the study wants to be the same."""
+    """Check that trainings agree in the parts of the budget that the study requires to be the same."""
     budgets = {name: _budget(config) for name, config in training.items()}
     if not budgets:
         return
@@ -190,7 +190,7 @@ def _require_one_budget(training: dict[str, Config], study: Study) -> None:
 async def _probe(
     runs: dict[str, list[RowRun]], training: dict[str, Config], folder: Path, logs: Path, jobs: int
 ) -> dict[str, Probe]:
-    """By row, how long a step takes. What was measured once stays, so that a study can be resumed."""
+    """Time per step, by row. Measurements are kept, so that a study can be resumed."""
     probes = {}
     for name, items in runs.items():
         first = items[0].training
@@ -199,7 +199,7 @@ async def _probe(
         file = folder / f"{name}.json"
         known = read_probe(file)
         if known is None or not known.is_of(training[first.name]):
-            # another experiment, since that of the row may be there already
+            # a separate experiment, since that of the row may exist already
             words = [first.words[0], str(file), *first.words[1:], f"name={first.name}-probe"]
             program, log = Path(probe.__file__), logs / f"{first.name}.log"
             await run_file(program, f"{name}, {probe.TIMED} timed steps", words, log, threads_of_one(jobs))
@@ -210,17 +210,17 @@ async def _probe(
 
 
 def _lasting(minutes: float, runs: Sequence[RowRun], measured: Probe | None) -> list[RowRun]:
-    """The runs of a row, made to take so long."""
+    """The runs of a row, with as many iterations as fit into this time."""
     if measured is None:
         return list(runs)
     iterations = measured.iterations(minutes)
-    step = f"{measured.seconds_per_step:.3g} s a step"
+    step = f"{measured.seconds_per_step:.3g} s per step"
     logger().info(f"{runs[0].row}: {step}, {iterations:,} iterations in {minutes:g} minutes")
     return [replace(run, training=run.training and run.training.lasting(iterations)) for run in runs]
 
 
 def _with_costs(setup: Setup, runs: dict[str, list[RowRun]], size: tuple[int, int]) -> Setup:
-    """The setup with what the network of each row costs, measured one after the other."""
+    """The setup with the cost of the network of each row, measured one after the other."""
     for name, (first, *_) in runs.items():
         test = first.tests[0]
         place, cost = cost_of(test.options_with_weights(), size, test.results.cost)
@@ -229,7 +229,7 @@ def _with_costs(setup: Setup, runs: dict[str, list[RowRun]], size: tuple[int, in
 
 
 def _budgets(runs: dict[str, list[RowRun]]) -> Budget | dict[str, Budget]:
-    """What all trainings have, or by row, where they differ."""
+    """The budget of all trainings, or by row if they differ."""
     budgets = {name: _budget(run.training.options()) for name, (run, *_) in runs.items() if run.training}
     first = next(iter(budgets.values()), None)
     return first if first is not None and all(item == first for item in budgets.values()) else budgets

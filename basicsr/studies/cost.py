@@ -1,4 +1,4 @@
-"""What the network of a row costs: parameters, multiply-adds, time."""
+"""The cost of the network of a row: parameters, multiply-adds, time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RUNS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """What a cost is measured on.
+    """Image size and device on which a cost is measured.
 
     Args:
         height, width: of the image, in pixels.
@@ -46,10 +46,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network takes to restore one image.
+    """What a network needs to restore one image.
 
     Args:
-        parameters: how many.
+        parameters: number of parameters.
         macs_per_pixel: multiply-adds of convolutions and matrix products.
         seconds_per_megapixel: median of a few runs; a megapixel is 10^6 pixels.
     """
@@ -64,7 +64,7 @@ def cost_of(config: Config, size: tuple[int, int], record: Path) -> tuple[Place,
 
     Args:
         size: height and width of the image.
-        record: where it is written, or was written by an earlier measurement in the same place.
+        record: file that it is written to, or read from if it was measured before under the same conditions.
     """
     device = device_of_process(config.num_gpu, Ranks())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -82,9 +82,9 @@ def cost_of(config: Config, size: tuple[int, int], record: Path) -> tuple[Place,
 
 @torch.no_grad()
 def measure(net: RestorationNetwork, height: int, width: int) -> Cost:
-    """The cost of a network, where it is, on an image of this size."""
+    """The cost of a network, on its device, for an image of this size."""
     inputs = net.example_inputs(height, width)
-    # attention as plain products, since the counter does not know the fused one of CPUs
+    # attention as plain products, since the counter does not support the fused one on CPUs
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         net(*inputs)
     seconds = [_seconds(net, inputs) for _ in range(_WARM_UP + _RUNS)][_WARM_UP:]

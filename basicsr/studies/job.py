@@ -1,4 +1,4 @@
-"""What a study is asked to do. Imports nothing heavy, so that ``--help`` answers at once."""
+"""The job of a study. Imports nothing heavy, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ A study is a small YAML file that names rows with their option files and overrid
 trained once with each seed, by train.py, as the experiment <group>-<row>-seed<seed>, and tested by test.py; a
 row that names weights is only tested. The budget is the iterations of the option files, or minutes.
 The output folder gets table.md and table.json with the cost of each network and the means and standard
-deviations over the seeds, report.html, which compares the pictures of the rows with the first seed, and what
-the runs said (logs/).
+deviations over the seeds, report.html, which compares the pictures of the rows with the first seed, and the
+output of the runs (logs/).
 
-The command can be stopped at any time and started again. A training goes on from its newest checkpoint, and
-is left alone once it has its iterations; it is refused where it was begun with other options. A test is left
-alone while its results are newer than its weights and its options are the same."""
+The command can be stopped at any time and started again. A training continues from its newest checkpoint, and
+is skipped once it is complete; it is rejected if it was started with other options. A test is skipped while
+its results are newer than its weights and its options are the same."""
 
 _EXAMPLE = """examples:
   {command} --seeds 0 \\
@@ -36,14 +36,14 @@ _EXAMPLE = """examples:
 
 @dataclass(frozen=True)
 class StudyJob:
-    """A study, and what is to be done otherwise than its file says.
+    """A study, and deviations from its file.
 
     Args:
         study: its file.
-        group: takes the place of that of the file; None is that.
+        group: replaces that of the file; None keeps it.
         rows: some of its rows; None is all.
-        seeds: take the place of those of the file; None is those.
-        training, testing: ``key=value`` overrides, which come after those of the file.
+        seeds: replace those of the file; None keeps them.
+        training, testing: ``key=value`` overrides, applied after those of the file.
         jobs: runs at the same time.
         output: folder of the tables, the page and the logs; None is ``results/<group>-<name>``.
         debug: show tracebacks.
@@ -86,7 +86,7 @@ def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study"
     parser.add_argument(
         "--jobs", type=_count, default=1, metavar="N",
         help="runs at the same time (default: 1), each with its share of the cores unless OMP_NUM_THREADS "
-        "says how many",
+        "is set",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=typed_path, metavar="DIR", help=f"(default: {RESULTS}/<group>-<name>)"
@@ -107,7 +107,7 @@ def read_job(argv: Sequence[str] | None = None, called: str = "sam-deblur study"
 
 
 def _found(study: Path) -> Path:
-    """A study file; outside of a checkout, the bundled one of that name."""
+    """A study file; outside a checkout, the bundled one of that name."""
     shipped = OPTIONS / study.relative_to("options") if study.parts[:1] == ("options",) else study
     return study if study.is_file() or not shipped.is_file() else shipped
 

@@ -1,4 +1,4 @@
-"""How long a training step of a row takes: measured in a process of its own, which runs this file."""
+"""How long a training step of a row takes: measured in a separate process, which runs this file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ TIMED = 10
 
 @dataclass(frozen=True)
 class Probe:
-    """What was measured of a row.
+    """The measurement of a row.
 
     Args:
-        seconds_per_step: mean of `TIMED` steps after `WARM_UP` others, or after the model's slow ones where
-            these are more; waiting for samples included, without validation and checkpoints.
+        seconds_per_step: mean of `TIMED` steps after `WARM_UP` others, or after the model's slow ones if
+            these are more; including waiting for samples, without validation and checkpoints.
         device: ``cpu`` or the name of the GPU.
         threads: of PyTorch.
-        options: of the training, on which its weights depend.
+        options: of the training that affect its weights.
     """
 
     seconds_per_step: float
@@ -49,7 +49,7 @@ class Probe:
     options: dict[str, Any]
 
     def iterations(self, minutes: float) -> int:
-        """How many steps take so long; at least 1."""
+        """How many steps fit into this time; at least 1."""
         return max(1, round(60 * minutes / self.seconds_per_step))
 
     def is_of(self, config: Config) -> bool:
@@ -58,17 +58,17 @@ class Probe:
 
 
 def read_probe(path: Path) -> Probe | None:
-    """What `main` has written; None where there is nothing yet.
+    """The file written by `main`; None if there is none yet.
 
     Raises:
-        UserError: the file is another one.
+        UserError: if the file is something else.
     """
     if not path.is_file():
         return None
     try:
         return Probe(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: not what a study writes; remove it, and start again") from error
+        raise UserError(f"{path}: not a file of a study; remove it, and start again") from error
 
 
 def main(file: str, result: str, overrides: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ def main(file: str, result: str, overrides: Sequence[str]) -> None:
     shortened = load_config(file, [*overrides, *stretched(config.train, warm_up + TIMED)], "train")
     trainer = build_trainer(shortened, run, model)
     watch = _Stopwatch(warm_up)
-    # the average costs time at each step; what else is done around steps would write files
+    # the average costs time at each step; other hooks would write files
     trainer.hooks = [*(hook for hook in trainer.hooks if isinstance(hook, Ema)), watch]
     trainer.run(warm_up + TIMED)
     is_gpu = run.device.type == "cuda"
@@ -104,7 +104,7 @@ class _Stopwatch(Hook):
 
 
 def _plain(options: dict[str, Any]) -> Any:
-    """As JSON gives them back."""
+    """As JSON returns them."""
     return json.loads(json.dumps(options))
 
 

@@ -1,4 +1,4 @@
-"""Training and testing of rows, each in a process of its own."""
+"""Training and testing of rows, each in a separate process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RowTraining:
 
     Args:
         name: of the experiment.
-        seed: of everything random in it.
+        seed: of all its random numbers.
         file: option file.
         overrides: of its options.
     """
@@ -43,7 +43,7 @@ class RowTraining:
 
     @property
     def weights(self) -> Path:
-        """Those that it ends with."""
+        """The final weights."""
         return ExperimentPaths.of(self.name).network("latest")
 
     @property
@@ -55,22 +55,22 @@ class RowTraining:
         """Its options.
 
         Raises:
-            OptionError: mistakes in them.
+            OptionError: if they have mistakes.
         """
         file, *overrides = self.words
         return load_config(file, overrides, "train")
 
     def lasting(self, iterations: int) -> RowTraining:
-        """The same with another number of iterations, schedule and warm-up in proportion."""
+        """The same with a different number of iterations, schedule and warm-up in proportion."""
         train = self.options().train
         assert train is not None
         return replace(self, overrides=[*self.overrides, *stretched(train, iterations)])
 
     def require_same_options(self) -> None:
-        """Make sure that what is there of it was begun with these options.
+        """Check that an existing experiment was started with these options.
 
         Raises:
-            UserError: the experiment is there, begun with others.
+            UserError: if the experiment exists and was started with others.
         """
         experiment = ExperimentPaths.of(self.name)
         if experiment.newest_state() is None:
@@ -79,8 +79,8 @@ class RowTraining:
         now = decisive_options(self.options())
         for key in {**before, **now}:
             if before.get(key) != now.get(key):
-                what = f"begun with {key} {before.get(key)}, now {now.get(key)}"
-                raise UserError(f"{experiment.root}: {what}; take that, or move the folder away")
+                what = f"started with {key} {before.get(key)}, now {now.get(key)}"
+                raise UserError(f"{experiment.root}: {what}; use that, or move the folder away")
 
     def is_done(self) -> bool:
         """Whether all iterations are done."""
@@ -98,9 +98,9 @@ class RowTest:
         name: of the results.
         file: option file.
         overrides: of its options.
-        given: whether the weights are there already, and describe their network.
+        given: whether the weights exist already, and describe their network.
         weights: a file, or the name of a network whose weights are bundled.
-        shown: it writes pictures and a report, not only numbers.
+        shown: whether it writes pictures and a report, not only numbers.
     """
 
     name: str
@@ -120,25 +120,25 @@ class RowTest:
         return self._words(self.weights)
 
     def options(self) -> Config:
-        """Its options, but for weights that may have to be trained first.
+        """Its options, except weights that may have to be trained first.
 
         Raises:
-            OptionError: mistakes in them.
+            OptionError: if they have mistakes.
         """
         file, *overrides = self._words(self.weights if self.given else "null")
         return load_config(file, overrides, "test")
 
     def options_with_weights(self) -> Config:
-        """Its options, once the weights are there.
+        """Its options, once the weights exist.
 
         Raises:
-            OptionError: mistakes in them, or no weights.
+            OptionError: if they have mistakes, or there are no weights.
         """
         file, *overrides = self.words
         return load_config(file, overrides, "test")
 
     def is_done(self) -> bool:
-        """Whether there are results of the weights that are there, with the same options."""
+        """Whether there are results for the existing weights, with the same options."""
         config = self.options_with_weights()
         written = [self.results.metrics_json, *([self.results.report] if config.val.report else [])]
         return (
@@ -159,11 +159,11 @@ class RowTest:
 
 @dataclass(frozen=True)
 class RowRun:
-    """A row with one seed, or with the weights that it has.
+    """A row with one seed, or with given weights.
 
     Args:
         row: its key in the study.
-        training: None where the row has weights.
+        training: None if the row has weights.
         tests: in the order of the option files.
     """
 
@@ -177,14 +177,14 @@ class RowRun:
 
 
 async def finish_all(runs: Sequence[RowRun], jobs: int, logs: Path) -> None:
-    """Train and test every run, as far as that is not done; the first failure stops the others.
+    """Train and test every run that is not done yet; the first failure stops the others.
 
     Args:
         jobs: runs at the same time.
-        logs: folder; what the processes of a run say is appended to ``<name>.log``.
+        logs: folder; the output of the processes of a run is appended to ``<name>.log``.
 
     Raises:
-        UserError: one failed; names the run and its log.
+        UserError: if one failed; names the run and its log.
     """
     threads = threads_of_one(jobs)
     places = asyncio.Semaphore(jobs)
@@ -215,24 +215,24 @@ async def finish_all(runs: Sequence[RowRun], jobs: int, logs: Path) -> None:
 
 
 def threads_of_one(jobs: int) -> dict[str, str]:
-    """The environment that gives each of ``jobs`` processes its share of the cores, unless there is one."""
+    """The environment that gives each of ``jobs`` processes its share of the cores, unless already set."""
     return {"OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
 
 
 async def run_file(
     program: Path, name: str, words: Sequence[str], log: Path, environment: dict[str, str]
 ) -> None:
-    """Run a Python file in a process of its own.
+    """Run a Python file in a separate process.
 
     Args:
         program: the file.
-        name: of what it does it for.
+        name: of the run that it is for.
         words: its command line.
-        log: what it says is appended to it.
-        environment: added to that of this process, which wins.
+        log: file that its output is appended to.
+        environment: added to that of this process, which takes precedence.
 
     Raises:
-        UserError: it failed; names the log.
+        UserError: if it failed; names the log.
     """
     logger().info(f"{name}: {program.name}, output in {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -243,17 +243,17 @@ async def run_file(
         )  # fmt: skip
         try:
             code = await process.wait()
-        finally:  # nothing goes on training behind a command that was stopped
+        finally:  # nothing continues to train after the command was stopped
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
                 await process.wait()
     if code != 0:
-        raise UserError(f"{name}: {program.name} ended with exit code {code}; {log} says why")
+        raise UserError(f"{name}: {program.name} ended with exit code {code}; see {log}")
 
 
 def decisive_options(config: Config) -> dict[str, Any]:
-    """The options on which the weights depend."""
+    """The options that affect the weights."""
     blocks = {
         "network_g": config.network_g,
         "train": config.train,

@@ -1,4 +1,4 @@
-"""What a study compares: rows, from a YAML file that is checked as option files are."""
+"""The rows that a study compares, from a YAML file that is checked like option files."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ BudgetPart = Literal["iterations", "crops", "side"]
 class Row(Options, frozen=True, kw_only=True):
     """One line of the table.
 
-    ``label`` is what the table calls it; null is its key. ``train`` and ``test`` are its option files; null
-    takes those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test, which
-    come after those of the study. ``network`` takes the place of ``network_g`` in both. ``weights``: a file,
-    or the name of a network whose weights are bundled; the row is not trained but tested with
-    these, once, as the network that they describe.
+    ``label`` is its name in the table; null is its key. ``train`` and ``test`` are its option files; null
+    uses those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test,
+    applied after those of the study. ``network`` replaces ``network_g`` in both. ``weights``: a file, or the
+    name of a network whose weights are bundled; the row is not trained but tested once with these, as the
+    network that they describe.
     """
 
     label: str | None = None
@@ -61,16 +61,16 @@ class Row(Options, frozen=True, kw_only=True):
 class Study(Options, frozen=True, kw_only=True):
     """A whole study file.
 
-    ``group`` begins the names of the runs, ``<group>-<row>-seed<seed>``; the tables go to
-    ``results/<group>-<name>``. ``train`` and ``test`` are option files of every row that names no own ones,
-    relative to the study file; ``{group}`` and ``{row}`` in them stand for group and row. ``test`` may be a
-    list of files: the table has the data sets of all of them. ``set`` and ``test_set`` are ``key=value``
-    overrides of every training and every test. ``minutes``: how long each row is trained, instead of the
-    iterations of its option file. ``same``: in which parts of the budget all rows have to agree; ``side`` is
-    that of the training crops, and ``iterations`` says nothing beside ``minutes``. ``metrics``: which of
-    ``val.metrics`` the table shows. ``reference``: ``input`` begins the table with the values of the degraded
-    images themselves, null does without. ``cost``: height and width of the image that multiply-adds and
-    seconds of each row are measured on; null leaves out what networks cost.
+    ``group`` is the prefix of the names of the runs, ``<group>-<row>-seed<seed>``; the tables go to
+    ``results/<group>-<name>``. ``train`` and ``test`` are option files of every row that does not name its
+    own, relative to the study file; ``{group}`` and ``{row}`` in them are replaced by group and row. ``test``
+    may be a list of files: the table has the data sets of all of them. ``set`` and ``test_set`` are
+    ``key=value`` overrides of every training and every test. ``minutes``: how long each row is trained,
+    instead of the iterations of its option file. ``same``: parts of the budget in which all rows have to
+    agree; ``side`` is that of the training crops, and ``iterations`` has no effect with ``minutes``.
+    ``metrics``: which of ``val.metrics`` the table shows. ``reference``: ``input`` adds the values of the
+    degraded images themselves as first row, null omits them. ``cost``: height and width of the image on which
+    multiply-adds and seconds of each row are measured; null omits the cost.
     """
 
     name: Name
@@ -89,7 +89,7 @@ class Study(Options, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Row -> what the table calls it."""
+        """Row -> its name in the table."""
         return {name: row.label or name for name, row in self.rows.items()}
 
     def test_files(self, row: Row) -> list[str]:
@@ -99,10 +99,10 @@ class Study(Options, frozen=True, kw_only=True):
 
 
 def load_study(path: Path) -> Study:
-    """Read a study file; like an option file it may have a ``base:``.
+    """Read a study file; like an option file, it may have a ``base:``.
 
     Raises:
-        OptionError: with all mistakes at once.
+        OptionError: lists all mistakes at once.
     """
     mistakes = Mistakes()
     study = convert(read_options(path), Study, "", mistakes)
@@ -115,10 +115,10 @@ def load_study(path: Path) -> Study:
 
 
 def _check(study: Study, mistakes: Mistakes) -> None:
-    """Mistakes that only show when several keys are seen together."""
+    """Mistakes in the combination of several keys."""
     for key, values in (("rows", study.rows), ("seeds", study.seeds), ("metrics", study.metrics)):
         if not values:
-            hint = "; a row of which nothing is to be said is `NAME: {}`" if key == "rows" else ""
+            hint = "; a row without options is `NAME: {}`" if key == "rows" else ""
             mistakes.add(key, f"expected at least one{hint}")
         if len(set(values)) < len(values):
             mistakes.add(key, "one is given twice", list(values))

@@ -22,10 +22,10 @@ _HINT = "remove the folders of both and start again"
 
 @dataclass(frozen=True)
 class Budget:
-    """What each training may use.
+    """The budget of each training.
 
     Args:
-        iterations: optimiser steps.
+        iterations: optimizer steps.
         crops: samples per step.
         side: of the square crops in pixels; None trains on whole images.
     """
@@ -44,10 +44,10 @@ class OverSeeds:
     """One metric of one row on one set.
 
     Args:
-        values: of each seed, the mean over the images with a finite value; None where there is none, or where
-            it was not measured.
-        mean: over the seeds; None where a value is.
-        deviation: sample standard deviation over the seeds; None where a value is, or with one seed.
+        values: for each seed, the mean over the images with a finite value; None if there is none, or it was
+            not measured.
+        mean: over the seeds; None if a value is.
+        deviation: sample standard deviation over the seeds; None if a value is, or with one seed.
     """
 
     values: list[float | None]
@@ -69,9 +69,9 @@ class LeftOut:
 
     Args:
         row, set, metric: of which test.
-        seed: of its training; None where the row was not trained.
+        seed: of its training; None if the row was not trained.
         what: ``infinite``, or ``undefined`` (not a number).
-        count: how many.
+        count: number of such values.
     """
 
     row: str
@@ -84,14 +84,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Setup:
-    """How the rows came about.
+    """How the rows were trained and measured.
 
     Args:
         seeds: of the trainings of every row that is trained.
-        budget: of each training; by row where they differ.
-        minutes: what the iterations of each training were made to take; None where option files say them.
+        budget: of each training; by row if they differ.
+        minutes: duration that the iterations of each training were chosen for; None if option files set them.
         weights: of rows that are not trained, as the study names them.
-        place: what costs were measured on; None where they were not.
+        place: where costs were measured; None if they were not.
         costs: by row.
     """
 
@@ -126,18 +126,18 @@ def read_table(
     metrics: Metrics,
     reference: Literal["input"] | None = "input",
 ) -> RowsTable:
-    """The table of several ``metrics.json``.
+    """The table from several ``metrics.json``.
 
-    The values of the input are those of the metrics that measure it, as far as the tests have them, or known
-    by definition.
+    The values of the input come from the metrics that measure it, if the tests have them, or are known by
+    definition.
 
     Args:
-        results: by row, for each of the seeds (once, where it was not trained), the files of its tests.
-        metrics: what the table shows, and what of the tests measures the input.
-        reference: whether it has the values of the input.
+        results: by row, for each of the seeds (once if it was not trained), the files of its tests.
+        metrics: those that the table shows, and those of the tests that measure the input.
+        reference: whether the table has the values of the input.
 
     Raises:
-        UserError: one cannot be read, or the tests differ in their sets or in the images of a set.
+        UserError: if one cannot be read, or the tests differ in their sets or in the images of a set.
     """
     tests = {row: [_read_all(paths) for paths in seeds] for row, seeds in results.items()}
     first = next(iter(tests.values()))[0]
@@ -172,11 +172,11 @@ def to_json(table: RowsTable) -> str:
 
 
 def to_markdown(table: RowsTable, titles: Mapping[str, str], metrics: Metrics) -> str:
-    """The table for people: the input, then a line a row; below it how rows were trained and measured.
+    """The table as Markdown: the input, then a line per row; below it, how rows were trained and measured.
 
     Args:
         titles: of the rows.
-        metrics: as of `read_table`.
+        metrics: as for `read_table`.
     """
     sets = next(iter(table.rows.values()))
     shown, costs = _of_results(metrics), table.setup.costs
@@ -206,7 +206,7 @@ def to_markdown(table: RowsTable, titles: Mapping[str, str], metrics: Metrics) -
 
 
 def _told(setup: Setup, titles: Mapping[str, str]) -> Iterator[str]:
-    """How the rows came about, in parts of a sentence."""
+    """How the rows were trained and measured, in parts of a sentence."""
     if setup.budget:
         seeds = ", ".join(map(str, setup.seeds))
         over = f"Mean ± sample standard deviation over {len(setup.seeds)} trainings (seeds {seeds})"
@@ -232,18 +232,18 @@ def _cost_cells(cost: Cost) -> list[str]:
 
 
 def _three_digits(value: float) -> str:
-    """``0.0123``, ``1.23``, ``1,234``: all digits in front of the point, and three that count."""
+    """``0.0123``, ``1.23``, ``1,234``: all digits before the point, and at least three significant ones."""
     digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(value)))
     return f"{value:,.{digits}f}"
 
 
 def _of_results(metrics: Metrics) -> dict[str, MetricFacts]:
-    """Without those of the input."""
+    """The metrics without those of the input."""
     return {name: facts for name, facts in metrics.items() if facts.input_of is None}
 
 
 def _has_unit(facts: MetricFacts) -> bool:
-    """One that its numbers do not show."""
+    """Whether it has a unit that its numbers do not show."""
     return facts.unit not in ("", RATE)
 
 

@@ -1,4 +1,4 @@
-"""How blur and rain come about."""
+"""Synthesis of blur and rain."""
 
 from basicsr.synthesis.blur import blur_image
 from basicsr.synthesis.clip import ClipRules, filmed_frames, filmed_pair

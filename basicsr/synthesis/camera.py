@@ -16,11 +16,11 @@ _SPIKE_ROWS, _SPIKE_COLUMNS = 3, 4
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What a camera makes of light; both scales are [0, 1].
+    """The response of a camera to light; both scales are [0, 1].
 
     Args:
         kind: ``gamma``: x = light ** (1 / value). ``exponential``: x = 1 - exp(-value * light), which has
-            room above white: x = 1 is the light 20.7 / value.
+            headroom above white: x = 1 is the light 20.7 / value.
         value: gamma, or the factor of the exponential.
     """
 
@@ -30,7 +30,7 @@ class Response(msgspec.Struct, frozen=True):
     def to_light(self, image: Tensor) -> Tensor:
         """Inverse response."""
         if self.kind == "gamma":
-            return image.log().mul_(self.value).exp_()  # a power, in half the time of PyTorch's
+            return image.log().mul_(self.value).exp_()  # a power, in half the time that PyTorch's takes
         return torch.log(1 - image + 1e-9) / -self.value
 
     def to_image(self, light: Tensor) -> Tensor:
@@ -41,20 +41,20 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def raise_highlights(light: Tensor, image: Tensor, gain: float) -> Tensor:
-    """Multiply light where a photo is white: what was clipped there was brighter.
+    """Multiply light where a photo is white, since clipped light was brighter.
 
-    Only where all channels are saturated: one alone, raised, would leave traces in its colour.
+    Only where all channels are saturated: raising a single one would leave colored traces.
 
     Args:
         light: (C, H, W).
         image: the photo, (C, H, W) in [0, 1].
-        gain: of the inside of white areas; at their edges less. A photo with less than 1 white pixel in 1000
-            stays as it is.
+        gain: inside white areas; less at their edges. A photo with less than 1 white pixel in 1000 is left
+            unchanged.
     """
     if gain == 1:
         return light
     saturated = (image >= 1).all(0, keepdim=True).to(light.dtype)
-    # A factor instead of a branch, for which the program would wait for the GPU.
+    # A factor instead of a branch, which would have to wait for the GPU.
     enough = (saturated.mean() >= _LEAST_SATURATED).to(light.dtype)
     closed = -max_pool2d(-max_pool2d(saturated, 3, 1, 1), 3, 1, 1)
     smooth = avg_pool2d(avg_pool2d(closed, 3, 1, 1), 3, 1, 1)
@@ -64,13 +64,13 @@ def raise_highlights(light: Tensor, image: Tensor, gain: float) -> Tensor:
 def add_spikes(
     light: Tensor, count: int, brightest: float, margin: int, generator: np.random.Generator
 ) -> Tensor:
-    """Add small bright rectangles, which become streaks of light when they are blurred.
+    """Add small bright rectangles, which become light streaks when blurred.
 
     Args:
         light: (C, H, W).
-        count: of rectangles, up to 7 x 9 pixels each.
-        brightest: the most that one adds, in units of white.
-        margin: pixels from the border to their centres.
+        count: number of rectangles, up to 7 x 9 pixels each.
+        brightest: largest brightness added by one, in units of white.
+        margin: pixels from the border to their centers.
         generator: draws places, sizes and brightness.
     """
     light = light.clone()
@@ -83,11 +83,11 @@ def add_spikes(
 
 
 def add_noise(light: Tensor, full_well: float, read_noise: float, generator: torch.Generator) -> Tensor:
-    """What a sensor counts for light (C, H, W), in units of its full well: clipped there, with shot and read
-    noise.
+    """The signal of a sensor for light (C, H, W), in units of its full well: clipped there, with shot and
+    read noise.
 
-    The number of electrons is Poisson in nature; here it is Gaussian with the same variance, which from some
-    20 electrons on nobody can tell apart.
+    The number of electrons is Poisson-distributed in reality; here it is Gaussian with the same variance,
+    which is indistinguishable above about 20 electrons.
 
     Args:
         full_well: electrons of white.

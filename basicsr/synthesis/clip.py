@@ -1,7 +1,7 @@
-"""A short clip that a moving camera films of one photo, to be averaged: blur that differs within the frame.
+"""A short clip of one photo filmed by a moving camera, to be averaged: blur that varies across the frame.
 
-Pairs of GoPro and REDS come about like this (see `basicsr.synthesis.frame_average`): few frames, each with an
-exposure and noise of its own, and one of them is the target. The camera shifts, turns and comes nearer.
+Pairs of GoPro and REDS were made like this (see `basicsr.synthesis.frame_average`): few frames, each with its
+own exposure and noise, and one of them is the target. The camera shifts, rotates and comes nearer.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from numpy.typing import NDArray
 from basicsr.synthesis.frame_average import Frame, ResponseTable, average_frames
 from basicsr.synthesis.presets import Range
 
-_SHIFT_OF_AN_EXPOSURE = 1.0  # pixels that the camera may shift between two moments of one exposure
+_SHIFT_OF_AN_EXPOSURE = 1.0  # pixels that the camera may shift between two samples of one exposure
 
 
 class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How a clip is drawn. Of a range (low, high) each clip draws its own value, uniformly unless said
+    """How a clip is drawn. Each clip draws its own value from a range (low, high), uniformly unless stated
     otherwise.
 
     Args:
-        extent: shift of the camera during the whole clip in pixels, evenly in its logarithm.
-        bend: of its path, most deviation from a straight one with constant speed, as a share of ``extent``.
-        turn: most shift of the corners by a rotation about the middle, as a share of ``extent``.
+        extent: shift of the camera during the whole clip in pixels, log-uniform.
+        bend: largest deviation of its path from a straight one with constant speed, as a share of ``extent``.
+        turn: largest shift of the corners by a rotation about the center, as a share of ``extent``.
         zoom: the same by coming nearer.
-        frames: least and most of them.
-        shutter: share of the time from frame to frame in which a frame is exposed.
-        noise: standard deviation in each frame, in grey values of 255.
-        margin: pixels at each border that are cut off, so that most of what comes into view was in the photo.
+        frames: smallest and largest number of frames.
+        shutter: share of the frame interval during which a frame is exposed.
+        noise: standard deviation in each frame, on the scale 0..255.
+        margin: pixels cut off at each border, so that most of the content that comes into view was in the
+            photo.
         gamma: of the photo and of the frames.
     """
 
@@ -48,14 +49,14 @@ class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
-    """What was drawn for a clip. Time goes from -0.5 to 0.5.
+    """The values drawn for a clip. Time goes from -0.5 to 0.5.
 
     Args:
         shift: (x, y) of the camera during the clip in pixels, y down.
         bend: (x, y) in pixels; at time t it adds ``bend * (4 * t**2 - 1)``.
-        turn: in radians during the clip.
+        turn: rotation during the clip, in radians.
         zoom: logarithm of the magnification during the clip.
-        frames: their number.
+        frames: number of frames.
         shutter: see `ClipRules`.
         noise: see `ClipRules`.
     """
@@ -70,7 +71,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> int:
-        """Number of the frame in the middle; of an even number, the later one of the two."""
+        """Number of the middle frame; with an even number of frames, the later of the two."""
         return self.frames // 2
 
     def time(self, frame: float) -> float:
@@ -89,7 +90,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw_clip(rules: ClipRules, height: int, width: int, generator: np.random.Generator) -> Clip:
-    """Draw a clip of a photo with these sides."""
+    """Draw a clip of a photo of this size."""
     low, high = rules.extent
     extent = math.exp(generator.uniform(math.log(low), math.log(high)))
     angle, towards = generator.uniform(0, 2 * math.pi, 2)
@@ -110,7 +111,7 @@ def draw_clip(rules: ClipRules, height: int, width: int, generator: np.random.Ge
 def film(photo: Frame, clip: Clip, gamma: float, generator: np.random.Generator) -> Iterator[Frame]:
     """The frames of a clip of a photo (H, W, 3), 8-bit RGB of the same size; the border is reflected.
 
-    Where nothing moves in it, the target is the photo with noise.
+    If nothing moves during its exposure, the target is the photo with noise.
     """
     height, width = photo.shape[:2]
     light = (photo / np.float32(255)) ** np.float32(gamma)
@@ -138,14 +139,14 @@ def filmed_pair(photo: Frame, rules: ClipRules, generator: np.random.Generator) 
         Both (H - 2 * margin, W - 2 * margin, 3).
 
     Raises:
-        ValueError: nothing is left of the photo without the margins.
+        ValueError: if nothing is left of the photo without the margins.
     """
     frames, target = _filmed(photo, rules, generator)
     return average_frames(frames, ResponseTable.from_gamma(rules.gamma), "nearest"), frames[target]
 
 
 def filmed_frames(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> list[Frame]:
-    """The frames of a clip; those that `filmed_pair` averages.
+    """The frames of a clip, which `filmed_pair` averages.
 
     Returns:
         (H - 2 * margin, W - 2 * margin, 3) each.
@@ -157,12 +158,10 @@ def filmed_frames(photo: Frame, rules: ClipRules, generator: np.random.Generator
 
 
 def _filmed(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> tuple[list[Frame], int]:
-    """The frames without their margins, and which of them is the target."""
+    """The frames without their margins, and the index of the target."""
     height, width = photo.shape[:2]
     if min(height, width) <= 2 * rules.margin:
-        raise ValueError(
-            f"a photo of {width}x{height} has nothing inside of margins of {rules.margin} pixels"
-        )
+        raise ValueError(f"a photo of {width}x{height} has nothing inside margins of {rules.margin} pixels")
     clip = draw_clip(rules, height, width, generator)
     inside = slice(rules.margin, -rules.margin or None)
     frames = [frame[inside, inside] for frame in film(photo, clip, rules.gamma, generator)]

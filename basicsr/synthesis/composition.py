@@ -1,22 +1,21 @@
-"""Blur in linear light, each region of a photo with a kernel of its own.
+"""Blur in linear light, with a separate kernel for each region of a photo.
 
 With an image u, masks M_i, kernels k_i and * the convolution, the published model is (Carbajal et al.,
 "Rethinking Motion Deblurring Training", arXiv 2209.12675)
 
     m_i = (k_i * M_i) / (sum_j k_j * M_j),    B = sum_i m_i (k_i * u),
 
-where layer 0 is the background, M_0 = 1 outside of all objects. In it the colours of objects and background
-run into each other, as every kernel blurs the whole photo, and nothing is seen of what an object uncovers.
-
-``behind`` has what stands behind the objects instead: each layer brings along its own light only,
+where layer 0 is the background, M_0 = 1 outside all objects. In it the colors of objects and background mix,
+as every kernel blurs the whole photo, and the background that a moving object uncovers is not visible. With
+``behind`` it shows through: each layer contributes only its own light,
 
     m_i = (k_i * M_i) / max(1, sum_(j >= 1) k_j * M_j) for objects,    m_0 = 1 - sum_(i >= 1) m_i,
     B = m_0 (k_0 * u_0) + sum_(i >= 1) m_i (k_i * M_i u) / (k_i * M_i),
 
 with u_0 the photo without objects, see `complete_background`.
 
-Convolutions are by FFT in float32, and only what needs no border is kept: of (H, W) with kernels of size K
-(H - K + 1, W - K + 1). An object costs the box that it can reach.
+Convolutions are by FFT in float32, and only the part that needs no border is kept: (H - K + 1, W - K + 1) of
+(H, W) with kernels of size K. The cost of an object is that of the box that it can reach.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 _LEAST = 1e-6
-# Of an outline drawn by hand or by a network, so many pixels outside may still show the object.
+# This many pixels outside an outline drawn by hand or by a network may still show the object.
 _OUTLINE = 2
 
 
 def blur_regions(image: Tensor, objects: Tensor, kernels: Tensor, behind: bool) -> Tensor:
-    """Blur a photo whose objects move apart.
+    """Blur a photo whose objects move independently.
 
     Args:
         image: float (C, H, W), linear light.
         objects: bool (M, H, W); they may overlap unless ``behind``. M may be 0, an object may be empty.
-        kernels: float (M + 1, K, K) with odd K, that of the background first.
-        behind: what is behind moving objects shows through; False is the published model.
+        kernels: float (M + 1, K, K) with odd K, the background's first.
+        behind: the background behind moving objects shows through; False is the published model.
 
     Returns:
         (C, H - K + 1, W - K + 1), on the device of ``image``.
@@ -49,12 +48,12 @@ def blur_regions(image: Tensor, objects: Tensor, kernels: Tensor, behind: bool) 
         return convolve_valid(image, kernels[0])
     light = image.new_zeros(_valid_shape(image, kernels))
     cover = torch.zeros_like(light[0])
-    for window, colour, alpha in _layers(image, objects, kernels, behind):
+    for window, color, alpha in _layers(image, objects, kernels, behind):
         place = light[(slice(None), *window)]
         if behind:
-            place += colour
+            place += color
         else:
-            place.addcmul_(colour, alpha)
+            place.addcmul_(color, alpha)
         cover[window] += alpha
     if not behind:
         return light.div_(cover.add_(_LEAST))
@@ -81,13 +80,13 @@ def convolve_valid(planes: Tensor, kernel: Tensor) -> Tensor:
     """(C, H, W) * (K, K) -> (C, H - K + 1, W - K + 1)."""
     count, height, width = planes.shape
     margin = kernel.shape[-1] - 1
-    # What a cyclic convolution wraps around ends in the first rows and columns, which are not kept.
+    # A cyclic convolution wraps around into the first rows and columns, which are not kept.
     size = _fast_length(height), _fast_length(width)
     factor = torch.fft.fft(torch.fft.rfft(kernel, n=size[1]), n=size[0], dim=0)
     result = planes.new_empty(count, height - margin, width - margin)
-    if count == 0:  # of nothing, some versions of PyTorch have no transform
+    if count == 0:  # some versions of PyTorch cannot transform empty tensors
         return result
-    at_once = 1 if planes.device.type == "cpu" else max(1, count)  # one by one they stay in the cache
+    at_once = 1 if planes.device.type == "cpu" else max(1, count)  # one by one, they stay in the cache
     for some, place in zip(planes.split(at_once), result.split(at_once), strict=True):
         spectrum = torch.fft.rfft2(some, s=size).mul_(factor)
         rows = torch.fft.ifft(spectrum, dim=-2)[:, margin:height]
@@ -96,18 +95,18 @@ def convolve_valid(planes: Tensor, kernel: Tensor) -> Tensor:
 
 
 def complete_background(image: Tensor, hole: Tensor) -> Tensor:
-    """Fill a hole with means of what is around it, smoother the deeper inside (push-pull interpolation).
+    """Fill a hole with means of its surroundings, smoother the deeper inside (push-pull interpolation).
 
     Args:
         image: (C, H, W).
-        hole: bool (H, W); pixels beside it are not trusted either, but stay.
+        hole: bool (H, W); pixels next to it are not used either, but are kept.
     """
     known = 1 - _widened(hole)[None].to(image.dtype)
     return torch.where(hole, _around(image * known, known), image)
 
 
 def _around(light: Tensor, known: Tensor) -> Tensor:
-    """Means of neighbourhoods; what is not known in them is taken from larger ones.
+    """Means of neighborhoods; unknown parts are taken from larger ones.
 
     Args:
         light: (C, H, W), weighted with ``known``.
@@ -123,9 +122,9 @@ def _around(light: Tensor, known: Tensor) -> Tensor:
 def _layers(
     image: Tensor, objects: Tensor, kernels: Tensor, behind: bool
 ) -> Iterator[tuple[tuple[slice, slice], Tensor, Tensor]]:
-    """Blurred colour (C, h, w) and mask (h, w) of each layer that has a mask, and their place in the result.
+    """Blurred color (C, h, w) and mask (h, w) of each layer that has a mask, and their place in the result.
 
-    The colour is that of the photo, or with ``behind`` that of the object alone, times its mask. The
+    The color is that of the photo, or with ``behind`` that of the object alone, times its mask. The
     background has a mask unless ``behind``.
     """
     masks = objects if behind else torch.cat([~_union(objects)[None], objects])
@@ -134,13 +133,13 @@ def _layers(
         tight = _inside(kernel, cut)
         read, window = _reach(_inside(mask, cut), len(tight) - 1)
         own = _inside(mask, cut)[read].to(image.dtype)
-        colour = _inside(image, cut)[(slice(None), *read)]
+        color = _inside(image, cut)[(slice(None), *read)]
         alpha = convolve_valid(own[None], tight)[0].clamp_(min=0)
-        yield window, convolve_valid(colour * own if behind else colour, tight), alpha
+        yield window, convolve_valid(color * own if behind else color, tight), alpha
 
 
 def _empty_rings(kernel: Tensor) -> int:
-    """How many rows and columns of zeros surround the rest of a kernel on all sides."""
+    """How many rows and columns of zeros surround a kernel on all sides."""
     radius = len(kernel) // 2
     return radius - int((kernel.nonzero() - radius).abs().max())
 
@@ -152,7 +151,7 @@ def _inside(planes: Tensor, cut: int) -> Tensor:
 
 
 def _reach(mask: Tensor, margin: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where in the result a mask can have an effect, and what of the photo that takes: (photo, result)."""
+    """Where in the result a mask can have an effect, and the part of the photo needed: (photo, result)."""
     read, window = [], []
     for axis, length in enumerate(mask.shape):
         used = mask.view(torch.uint8).amax(1 - axis).nonzero()
@@ -165,7 +164,7 @@ def _reach(mask: Tensor, margin: int) -> tuple[tuple[slice, slice], tuple[slice,
 
 
 def _widened(hole: Tensor) -> Tensor:
-    """Bool (H, W), a square larger on all sides by `_OUTLINE` pixels; many times faster than pooling."""
+    """Bool (H, W), dilated by `_OUTLINE` pixels on all sides; many times faster than pooling."""
     wide = pad(hole, [_OUTLINE] * 4)
     for axis, length in enumerate(hole.shape):
         shifts = [wide.narrow(axis, shift, length) for shift in range(2 * _OUTLINE + 1)]
@@ -174,7 +173,7 @@ def _widened(hole: Tensor) -> Tensor:
 
 
 def _union(objects: Tensor) -> Tensor:
-    """Bool (M, H, W) -> (H, W); on bytes, as PyTorch is slow at reducing booleans."""
+    """Bool (M, H, W) -> (H, W); on bytes, since PyTorch reduces booleans slowly."""
     return objects.view(torch.uint8).amax(0).view(torch.bool)
 
 

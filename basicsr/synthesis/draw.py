@@ -1,4 +1,4 @@
-"""The random choices behind one pair: everything but the photo and the preset's rules."""
+"""The random choices for one pair: everything but the photo and the preset's rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Motion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True):
-    """One pair's choices, as they are written to ``params.jsonl``.
+    """The choices for one pair, as written to ``params.jsonl``.
 
     Args:
         motions: of the background, then of the objects.
@@ -48,7 +48,7 @@ class Draw(msgspec.Struct, frozen=True, kw_only=True):
         full_well: electrons; null is no noise.
         read_noise: electrons.
         jpeg: quality; null is none.
-        seed: of the places of spikes and of the noise.
+        seed: of the positions of spikes and of the noise.
     """
 
     motions: tuple[Motion, ...]
@@ -65,8 +65,8 @@ class Draw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_regions(labels: LabelMap, preset: Preset, generator: np.random.Generator) -> list[int]:
-    """Ids of a label map (H, W) that get a motion of their own: any that are large enough, all with equal
-    chances, as long as they leave enough background.
+    """Ids of a label map (H, W) that get their own motion: any that are large enough, with equal probability,
+    as long as they leave enough background.
     """
     areas = np.bincount(labels.ravel())
     usable = np.flatnonzero(areas >= max(1, preset.min_object_area))
@@ -82,7 +82,7 @@ def choose_regions(labels: LabelMap, preset: Preset, generator: np.random.Genera
 def choose_instances(
     areas: NDArray[Any], scores: NDArray[Any], preset: Preset, generator: np.random.Generator
 ) -> list[int]:
-    """Numbers of detected instances that get a motion of their own: the surest ones that are large enough."""
+    """Numbers of detected instances that get their own motion: the most confident of the large enough."""
     surest = np.argsort(-scores, kind="stable")
     usable = surest[(scores > preset.min_score)[surest] & (areas > preset.min_object_area)[surest]]
     return [int(number) for number in usable[: _count(preset, generator)]]
@@ -94,10 +94,10 @@ def draw_pair(
     """The choices for a pair with these objects, and its kernels (1 + objects, K, K), background first.
 
     Args:
-        files: to draw the kernels from, with replacement; null makes them.
+        files: to draw the kernels from, with replacement; null generates them.
 
     Raises:
-        UserError: motions that do not fit into the kernels, or a kernel file that cannot be used.
+        UserError: if motions do not fit into the kernels, or a kernel file cannot be used.
     """
     drawn = _from_files(files, regions, generator) if files else _made(preset, regions, generator)
     has_spikes = generator.random() < preset.spike_probability

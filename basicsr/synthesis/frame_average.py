@@ -1,4 +1,4 @@
-"""Blur as the mean of the light of consecutive sharp frames, which is how GoPro and REDS were made.
+"""Blur as the mean of the light of consecutive sharp frames, as in GoPro and REDS.
 
 Nah et al., "Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deblurring" (CVPR 2017).
 """
@@ -24,7 +24,7 @@ Rounding = Literal["truncate", "nearest"]
 
 LEVELS = 256
 _LARGEST_TABLE = 1 << 20  # bytes
-_SLACK = 1e-9  # of a step between values, for what a mean of floats loses
+_SLACK = 1e-9  # share of a step between values, for the rounding of a mean of floats
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class ResponseTable:
     """A camera's response for 8-bit values; light is in any unit.
 
     Args:
-        light: (256, 3), linear light of each value in R, G and B, rising.
-        halfway: (255, 3), the light between each value and the next from which on the next is nearer.
+        light: (256, 3), linear light of each value in R, G and B, increasing.
+        halfway: (255, 3), the light above which the next value is nearer.
     """
 
     light: Light
@@ -41,10 +41,10 @@ class ResponseTable:
 
     @classmethod
     def from_gamma(cls, gamma: float) -> ResponseTable:
-        """``light = (value / 255) ** gamma``; with 1 the values themselves are averaged.
+        """``light = (value / 255) ** gamma``; 1 averages the values themselves.
 
         Raises:
-            OptionError: gamma is not positive.
+            OptionError: if gamma is not positive.
         """
         if not 0 < gamma < np.inf:
             raise OptionError("--gamma", [f"--gamma: expected a number above 0 (got {gamma})"])
@@ -55,31 +55,31 @@ class ResponseTable:
     def from_file(cls, path: Path) -> ResponseTable:
         """The light of the values 0 to 255 from ``.npy``: (256,), (256, 1), or (256, 3) in RGB order.
 
-        Between two values the response is a straight line.
+        Between two values the response is linear.
 
         Raises:
-            UserError: not such an array, or it does not rise everywhere.
+            UserError: if it is not such an array, or does not increase everywhere.
         """
         try:
             table = np.asarray(read_npy(read_file(path, _LARGEST_TABLE)))
         except UserError:
             raise
-        except Exception as error:  # NumPy parses the header as Python and lets any error of that through
+        except Exception as error:  # NumPy parses the header as Python, which can raise any error
             reason = " ".join(str(error).split())
-            raise UserError(f"{path}: cannot be read as .npy ({reason}); save the table anew") from error
+            raise UserError(f"{path}: cannot be read as .npy ({reason}); save the table again") from error
         if table.shape not in ((LEVELS,), (LEVELS, 1), (LEVELS, 3)) or table.dtype.kind not in "uif":
             found = f"{table.dtype} {table.shape}"
-            raise UserError(f"{path}: expected 256 numbers, or 256 x 3, found {found}; save the table anew")
+            raise UserError(f"{path}: expected 256 numbers, or 256 x 3, found {found}; save the table again")
         light = np.broadcast_to(table.reshape(LEVELS, -1).astype(np.float64), (LEVELS, 3))
         rises = (np.diff(light, axis=0) > 0).all(axis=1) & np.isfinite(light[1:]).all(axis=1)
         if not rises.all():
             value = int(np.argmin(rises))
-            found = f"does not rise from value {value} to {value + 1}"
-            raise UserError(f"{path}: the light {found}; a response has to rise everywhere")
+            found = f"does not increase from value {value} to {value + 1}"
+            raise UserError(f"{path}: the light {found}; a response has to increase everywhere")
         return cls(light, (light[1:] + light[:-1]) / 2)
 
     def to_frame(self, light: Light, rounding: Rounding) -> Frame:
-        """(H, W, 3) linear light -> 8-bit RGB: the last value that it reaches, or the nearest."""
+        """(H, W, 3) linear light -> 8-bit RGB: the last value reached, or the nearest."""
         limits = self.halfway if rounding == "nearest" else self.light[1:]
         limits = limits - _SLACK * np.diff(self.light, axis=0)
         frame = np.empty(light.shape, np.uint8)
@@ -91,16 +91,16 @@ class ResponseTable:
 def average_frames(
     frames: Iterable[Frame], response: ResponseTable, rounding: Rounding = "truncate"
 ) -> Frame:
-    """What a shutter that was open during all ``frames`` would have recorded.
+    """The photo that a shutter open during all ``frames`` would have recorded.
 
-    Memory does not grow with their number.
+    Memory does not grow with the number of frames.
 
     Args:
-        frames: at least one, (H, W, 3) 8-bit RGB of one size.
-        rounding: ``truncate`` as in the published GoPro images, which are half a grey value too dark for it.
+        frames: at least one, (H, W, 3) 8-bit RGB of the same size.
+        rounding: ``truncate`` as in the published GoPro images, which makes them half a gray value too dark.
 
     Raises:
-        ValueError: no frame, or sizes that differ.
+        ValueError: if there is no frame, or sizes differ.
     """
     table = np.ascontiguousarray(response.light[:, None])
     total: Light | None = None

@@ -1,4 +1,4 @@
-"""Kernels that others made: a folder of ``.mat``, ``.npy`` and ``.png`` files."""
+"""Kernels made elsewhere: a folder of ``.mat``, ``.npy`` and ``.png`` files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.storage import DiskStorage
-from basicsr.synthesis.kernels import Kernel, centred
+from basicsr.synthesis.kernels import Kernel, centered
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_single
 from basicsr.utils.mat import read_mat
@@ -23,23 +23,24 @@ _LARGEST_MAT = 1 << 26  # bytes
 
 
 class KernelFolder:
-    """The kernels of a folder and its subfolders, by number in the order of their names; read when asked for.
+    """The kernels in a folder and its subfolders, by number in the order of their names; read on demand.
 
     Args:
         folder: of files with one kernel each. ``.mat``: the variable ``K``, or the only matrix.
-        size: of the kernels that are delivered, odd. Smaller ones get zeros around; one of even size has its
-            centre right of and below the middle, where a Fourier transform has it.
-        centre: shift each so that its centroid is the middle; by parts of a pixel, which smooths it a little.
+        size: of the returned kernels, odd. Smaller ones are padded with zeros; one of even size has its
+            center right of and below the middle, like a Fourier transform.
+        center: shift each so that its centroid is in the middle; with subpixel shifts, which smooth it
+            slightly.
 
     Raises:
-        UserError: no such folder, or no kernel in it.
+        UserError: if there is no such folder, or no kernel in it.
     """
 
-    def __init__(self, folder: str | Path, size: int = 65, centre: bool = False) -> None:
+    def __init__(self, folder: str | Path, size: int = 65, center: bool = False) -> None:
         self._storage = DiskStorage(folder, SUFFIXES)
         self.keys = self._storage.keys()
         self.size = size
-        self.centre = centre
+        self.center = center
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -47,7 +48,7 @@ class KernelFolder:
     def __getitem__(self, number: int) -> Kernel:
         key = self.keys[number]
         name = self._storage.describe(key)
-        return read_kernel(self._storage.read(key), name, self.size, self.centre)
+        return read_kernel(self._storage.read(key), name, self.size, self.center)
 
     def fingerprint(self) -> str:
         """A short digest of names and file sizes."""
@@ -55,14 +56,14 @@ class KernelFolder:
         return hashlib.sha256(os.fsencode("\n".join(sizes))).hexdigest()[:16]
 
 
-def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kernel:
+def read_kernel(data: bytes, name: str, size: int, center: bool = False) -> Kernel:
     """Bytes of a kernel file -> (size, size), sum 1; see `KernelFolder`.
 
     Args:
         name: file, for the error.
 
     Raises:
-        UserError: damaged, not a matrix, too large, negative or not finite somewhere, or all zero.
+        UserError: if it is damaged, not a matrix, too large, negative or not finite somewhere, or all zero.
     """
     values = _decode(data, name)
     if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "biuf":
@@ -70,16 +71,16 @@ def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kern
         raise UserError(f"{name}: a kernel is a matrix of real numbers, found {found}; save one plane")
     if not np.isfinite(values).all() or values.min() < 0 or values.max() <= 0:
         found = f"{values.min():g} to {values.max():g}"
-        raise UserError(f"{name}: a kernel is not negative and has some light, found {found}; make it again")
+        raise UserError(f"{name}: a kernel is not negative and not all zero, found {found}; make it again")
     values = _trimmed(values.astype(np.float64))
     if max(values.shape) > size:
         found = f"{values.shape[0]} x {values.shape[1]}"
         raise UserError(f"{name}: has {found} pixels, the kernels here {size} x {size}; reduce it")
-    if centre:
+    if center:
         y, x = np.nonzero(values)
-        shifted = centred(x.astype(float), y.astype(float), size, values[y, x])
+        shifted = centered(x.astype(float), y.astype(float), size, values[y, x])
         if shifted is None:
-            raise UserError(f"{name}: does not fit into {size} x {size} pixels when centred; reduce it")
+            raise UserError(f"{name}: does not fit into {size} x {size} pixels when centered; reduce it")
         return shifted
     top, left = (size // 2 - length // 2 for length in values.shape)
     placed = np.zeros((size, size))
@@ -88,7 +89,7 @@ def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kern
 
 
 def _trimmed(values: Kernel) -> Kernel:
-    """Zeros added to make the sides odd, then zeros cut off evenly: the centre stays the centre."""
+    """Add zeros to make the sides odd, then cut off zeros evenly, which keeps the center."""
     values = np.pad(values, [(0, 1 - length % 2) for length in values.shape])
     for axis in (0, 1):
         used, length = np.flatnonzero(values.any(1 - axis)), values.shape[axis]
@@ -107,7 +108,7 @@ def _decode(data: bytes, name: str) -> NDArray[Any]:
         return _decode_mat(data, name)
     except UserError:
         raise
-    except Exception as error:  # the reader of NumPy lets errors of any kind through
+    except Exception as error:  # NumPy's reader can raise any error
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged {suffix} file ({reason}); make it again") from error
 

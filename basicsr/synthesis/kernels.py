@@ -1,4 +1,4 @@
-"""Point spread functions: float64 (size, size), non-negative, sum 1, centred on the middle pixel."""
+"""Point spread functions: float64 (size, size), non-negative, sum 1, centered on the middle pixel."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def linear_motion(length: float, angle: float) -> Kernel:
     return splat(along * math.cos(angle), -along * math.sin(angle), size)
 
 
-def centred(
+def centered(
     x: NDArray[np.float64], y: NDArray[np.float64], size: int, weights: NDArray[np.float64] | float = 1.0
 ) -> Kernel | None:
-    """`splat` of the points after a shift, by parts of a pixel too, that brings their centroid to the middle.
+    """`splat` of the points after a subpixel shift that moves their centroid to the middle.
 
     Returns:
-        None when a point then lies outside of the kernel.
+        None if a point then lies outside the kernel.
     """
     x, y = (values - np.average(values, weights=np.broadcast_to(weights, values.shape)) for values in (x, y))
     fits = max(np.abs(x).max(), np.abs(y).max()) <= size // 2
@@ -44,18 +44,18 @@ def centred(
 def splat(
     x: NDArray[np.float64], y: NDArray[np.float64], size: int, weights: NDArray[np.float64] | float = 1.0
 ) -> Kernel:
-    """Points (pixels from the centre, y down) -> kernel, shared by four pixels each: the centroid is theirs.
+    """Points (pixels from the center, y down) -> kernel, each split among four pixels, keeping the centroid.
 
     Args:
         size: odd.
-        weights: of the points; a number is the same for all.
+        weights: of the points; a single number applies to all.
     """
-    centre = size // 2
+    center = size // 2
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    kernel = np.zeros((size + 1, size + 1))  # the last row and column only ever receive shares of 0
+    kernel = np.zeros((size + 1, size + 1))  # the last row and column only receive shares of 0
     for down in (0, 1):
         for right in (0, 1):
             share = (1 - np.abs(x - left - right)) * (1 - np.abs(y - top - down)) * weights
-            np.add.at(kernel, (top + down + centre, left + right + centre), share)
+            np.add.at(kernel, (top + down + center, left + right + center), share)
     kernel = kernel[:size, :size]
     return kernel / kernel.sum()

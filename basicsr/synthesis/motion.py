@@ -1,4 +1,4 @@
-"""How a point of the image moves during an exposure: paths (N, 2), pixels, x right, y down, even in time."""
+"""Motion of an image point during an exposure: paths (N, 2), pixels, x right, y down, even in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.synthesis.kernels import Kernel, centred
+from basicsr.synthesis.kernels import Kernel, centered
 from basicsr.utils.errors import UserError
 
 Path = NDArray[np.float64]
@@ -31,7 +31,7 @@ def camera_shake(
     tremor: float = TREMOR,
     size: int = 65,
 ) -> Kernel:
-    """Kernel of a hand-held camera, see `shake_path`; a path that leaves the kernel is drawn anew.
+    """Kernel of a hand-held camera, see `shake_path`; a path that leaves the kernel is drawn again.
 
     Args:
         exposure: in seconds.
@@ -40,16 +40,16 @@ def camera_shake(
         size: of the kernel, odd.
 
     Raises:
-        UserError: hardly any path fits into the kernel.
+        UserError: if hardly any path fits into the kernel.
     """
     return fitting(lambda: shake_path(generator, exposure, focal_length, tremor), size)[0]
 
 
 def shake_path(generator: np.random.Generator, exposure: float, focal_length: float, tremor: float) -> Path:
-    """Yaw and pitch of a hand that holds a camera, as two Gaussian processes.
+    """Yaw and pitch of a hand-held camera, as two Gaussian processes.
 
-    Amplitudes go as 1 / frequency from 0.5 to 20 Hz; a tenth of the amplitude comes from the band of
-    physiological tremor, 8 to 12 Hz.
+    Amplitudes are proportional to 1 / frequency from 0.5 to 20 Hz; a tenth of the amplitude comes from the
+    band of physiological tremor, 8 to 12 Hz.
 
     After the description of camera shake in Gavant et al., "A physiological camera shake model for image
     stabilization systems" (2011). Displacement is ``focal_length * tan(angle)``.
@@ -60,7 +60,7 @@ def shake_path(generator: np.random.Generator, exposure: float, focal_length: fl
         tremor: rms of each angle over all time, in degrees; within a short exposure it changes less.
     """
     drift, band = np.geomspace(*_DRIFT, 40), np.linspace(*_BAND, 9)
-    power = np.gradient(drift) / drift**2  # of the frequencies that each one stands for
+    power = np.gradient(drift) / drift**2  # of the frequency band that each one represents
     power *= (1 - _BAND_SHARE**2) / power.sum()
     power = np.concatenate([power, np.full(len(band), _BAND_SHARE**2 / len(band))])
     frequencies = np.concatenate([drift, band])
@@ -83,17 +83,17 @@ def random_walk(generator: np.random.Generator, extent: float) -> Path:
 
 
 def fitting(draw: Callable[[], Path], size: int) -> tuple[Kernel, Path]:
-    """The first path drawn that fits, centred, into a kernel of ``size``, and its kernel.
+    """The first path drawn that fits, centered, into a kernel of ``size``, and its kernel.
 
     Raises:
-        UserError: hardly any does.
+        UserError: if hardly any does.
     """
     for _ in range(_MOST_DRAWS):
         path = draw()
-        kernel = centred(path[:, 0], path[:, 1], size)
+        kernel = centered(path[:, 0], path[:, 1], size)
         if kernel is not None:
             return kernel, path
-    hint = "take a larger kernel, a shorter exposure or less motion"
+    hint = "use a larger kernel, a shorter exposure or less motion"
     raise UserError(f"none of {_MOST_DRAWS} motions fits into a kernel of {size} x {size} pixels; {hint}")
 
 

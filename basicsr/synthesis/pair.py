@@ -14,19 +14,19 @@ from basicsr.synthesis.draw import Draw
 def make_pair(sharp: Tensor, objects: Tensor, kernels: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     """The blurred and the sharp photo as a camera would have saved them.
 
-    Light: inverse response, illumination, saturated light raised, spikes, blur. Sensor: full well and noise,
-    response, 8 bits, JPEG. The target sees the same light, and neither blur, noise nor JPEG.
+    Light: inverse response, illumination, raised highlights, spikes, blur. Sensor: full well and noise,
+    response, 8 bits, JPEG. The target sees the same light, without blur, noise and JPEG.
 
     Args:
         sharp: float (3, H, W) in [0, 1].
         objects: bool (M, H, W).
-        kernels: float (M + 1, K, K), that of the background first.
+        kernels: float (M + 1, K, K), the background's first.
 
     Returns:
         Both uint8 (3, H - K + 1, W - K + 1), on the device of ``sharp``.
     """
     radius = kernels.shape[-1] // 2
-    sharp = sharp.contiguous()  # decoded photos have their channels last, which transforms are slow at
+    sharp = sharp.contiguous()  # decoded photos are channels-last, which slows down transforms
     light = draw.response.to_light(sharp).mul_(draw.illumination)
     light = raise_highlights(light, sharp, draw.highlight_gain)
     if draw.spikes:

@@ -13,35 +13,35 @@ MotionKind = Literal["shake", "linear", "random_walk"]
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a pair comes about. Of a range (low, high) each pair draws its own value, uniformly.
+    """How a pair is made. Each pair draws its own value from a range (low, high), uniformly.
 
     Args:
-        kernel_size: side of the kernels in pixels, odd; pairs are that less 1 smaller than the photo.
+        kernel_size: side of the kernels in pixels, odd; pairs are smaller than the photo by that minus 1.
         motion: of the camera: ``shake`` (see `basicsr.synthesis.motion.shake_path`), ``linear``, or
             ``random_walk``.
         exposure: of ``shake``, in seconds.
         focal_length: of ``shake``, in pixels.
         tremor: of ``shake``, rms angle in degrees.
         extent: of ``linear`` and ``random_walk``, in pixels.
-        objects: least and most objects with a motion of their own, as far as there are so many.
-        min_object_area: of an object, in pixels.
-        max_object_share: of the photo that objects cover together; the rest is background.
-        min_score: of an object, where a detector gave scores.
-        object_motion: ``own``: a new motion, drawn like the camera's. ``added``: the camera's, and a straight
+        objects: smallest and largest number of independently moving objects, if there are that many.
+        min_object_area: smallest area of an object, in pixels.
+        max_object_share: largest share of the photo that objects cover together; the rest is background.
+        min_score: smallest score of an object, if a detector provides scores.
+        object_motion: ``own``: a new motion, drawn like the camera's. ``added``: the camera's plus a straight
             one of ``object_extent``.
         object_extent: of ``added``, in pixels.
-        behind: objects do not overlap, and what is behind them shows through; see
+        behind: objects do not overlap, and the background behind them shows through; see
             `basicsr.synthesis.composition`.
         response: of the camera.
         response_value: gamma, or factor of the exponential.
         illumination: factor on the light of the photo.
         highlight_gain: factor on light that the photo shows as white.
-        spike_probability: of a pair to get lights that leave streaks.
-        spikes: how many then.
+        spike_probability: probability that a pair gets lights that leave streaks.
+        spikes: how many in that case.
         brightest_spike: in units of white.
-        full_well: electrons of white, drawn evenly in its logarithm; null makes no noise.
+        full_well: electrons of white, log-uniform; null adds no noise.
         read_noise: standard deviation in electrons.
-        jpeg: quality; null makes no JPEG.
+        jpeg: quality; null applies no JPEG.
     """
 
     kernel_size: int = 65
@@ -75,7 +75,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         motion: MotionKind | None = None,
         exposure: Range | None = None,
     ) -> Preset:
-        """The preset with these instead of its own; null keeps its own."""
+        """The preset with these values; null keeps its own."""
         objects = None if max_objects is None else (min(self.objects[0], max_objects), max_objects)
         changes = {
             "objects": objects,
@@ -92,7 +92,7 @@ PresetName = Literal["sbdd", "gopro", "realistic"]
 # Published: SBDD_NU_mob5_gamma22_ill_aug_2up, but lossless and rounded.
 _SBDD = Preset(illumination=(1.0, 3.0))
 
-# An action camera on the move, 7 to 13 frames of 240 a second: short, mild, nearly straight and uniform.
+# A moving action camera, 7 to 13 frames at 240 per second: short, mild, nearly straight and uniform.
 _GOPRO = Preset(
     exposure=(7 / 240, 13 / 240),
     objects=(0, 2),

@@ -1,8 +1,8 @@
-"""Rain on a photo: layers of bright streaks that are added to it.
+"""Rain on a photo: layers of bright streaks added to it.
 
 The additive model O = B + R of deraining, e.g. Yang et al., "Deep Joint Rain Detection and Removal from a
-Single Image" (CVPR 2017): R is the sum of layers, and a layer is drops at random places, each drawn out to an
-oriented Gaussian line. There is no mist, no depth, and no drop on the lens.
+Single Image" (CVPR 2017): R is the sum of layers, and a layer consists of drops at random positions, each
+stretched to an oriented Gaussian line. There is no mist, no depth, and no drop on the lens.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ _REACH = 3  # standard deviations from the middle of a streak to the edge of its
 
 
 class RainRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How rain comes about. Of a range (low, high) each layer draws its own value, uniformly.
+    """How rain is made. Each layer draws its own value from a range (low, high), uniformly.
 
     Args:
-        layers: least and most layers. All streaks of a layer are parallel and of one size.
-        density: streaks a layer, for 1000 pixels of the photo.
-        length, width: of a streak in pixels, where it is half as bright as in its middle.
-        angle: degrees from the vertical; where it is positive, drops fall to the right.
+        layers: smallest and largest number of layers. All streaks of a layer are parallel and of the same
+            size.
+        density: streaks per layer and 1000 pixels of the photo.
+        length, width: of a streak in pixels, at half its peak brightness.
+        angle: degrees from the vertical; positive falls to the right.
         strength: brightness of the middle of a streak, 1 is white; each streak draws its own.
 
     Raises:
-        ValueError: a range that does not rise, or is outside of what it can be.
+        ValueError: if a range is not increasing, or out of bounds.
     """
 
     layers: tuple[int, int] = (1, 1)
@@ -56,7 +57,7 @@ class RainRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for name, least, strictly in _LEAST:
             low, high = getattr(self, name)
             if not (low > least if strictly else low >= least) or not low <= high:
-                wanted = f"two numbers that rise, {'above' if strictly else 'from'} {least:g}"
+                wanted = f"two increasing numbers, {'above' if strictly else 'from'} {least:g}"
                 raise ValueError(f"{name}: expected {wanted} (got {low:g}, {high:g})")
 
 
@@ -96,7 +97,7 @@ def streak(length: float, width: float, angle: float) -> Layer:
 
 
 def rain_layer(height: int, width: int, rules: RainRules, generator: np.random.Generator) -> Layer:
-    """The sum of all layers of a photo: (height, width), 0 where no rain is; it may exceed 1."""
+    """The sum of all layers of a photo: (height, width), 0 without rain; it may exceed 1."""
     total: Layer = np.zeros((height, width), np.float32)
     for _ in range(int(generator.integers(*rules.layers, endpoint=True))):
         density, length, thickness, angle = (
@@ -104,14 +105,14 @@ def rain_layer(height: int, width: int, rules: RainRules, generator: np.random.G
             for limits in (rules.density, rules.length, rules.width, rules.angle)
         )
         kernel = streak(length, thickness, angle)
-        margin = len(kernel) // 2  # streaks whose middle is outside of the photo reach into it
+        margin = len(kernel) // 2  # streaks whose middle is outside the photo reach into it
         wide = (height + 2 * margin, width + 2 * margin)
         count = int(generator.poisson(density * wide[0] * wide[1] / 1000))
         drops = np.zeros(wide, np.float32)
         rows, columns = (generator.integers(length, size=count) for length in wide)
         np.add.at(drops, (rows, columns), generator.uniform(*rules.strength, size=count))
-        # the kernel equals itself turned by 180 degrees, so that correlation is convolution
+        # the kernel is symmetric under rotation by 180 degrees, so correlation is convolution
         drawn = cv2.filter2D(drops, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
         total += drawn[margin : margin + height, margin : margin + width]
-    # the Fourier transform behind long kernels leaves values a little below 0
+    # the Fourier transform used for long kernels leaves values slightly below 0
     return np.maximum(total, 0)

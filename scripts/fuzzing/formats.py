@@ -203,7 +203,7 @@ def _kernels(folder: Path) -> None:
 def _read_kernel(path: Path, out: Path) -> int:
     (out / "kernels").mkdir()
     shutil.copy(path, out / "kernels")
-    kernels = KernelFolder(out / "kernels", 33, centre=True)
+    kernels = KernelFolder(out / "kernels", 33, center=True)
     return sum(kernels[number].nbytes for number in range(len(kernels)))
 
 

@@ -55,7 +55,7 @@ def test_the_stage_of_a_plain_network_is_its_image():
 
 def test_a_class_without_the_contract_is_named(monkeypatch):
     monkeypatch.setitem(ARCHS._entries, "Stranger", torch.nn.Identity)
-    with pytest.raises(OptionError, match="'Stranger' of torch.* is no Network; derive it from"):
+    with pytest.raises(OptionError, match="'Stranger' of torch.* is not a Network; derive it from"):
         network_class("Stranger")
 
 
@@ -71,7 +71,7 @@ def test_a_network_that_restores_nothing_keeps_half_of_the_contract(monkeypatch)
     assert network_class("Judge") is Judge
     net = build_network({"type": "Judge"})
     assert net.block == {"type": "Judge"} and facts_of(net) == WeightsFacts()
-    with pytest.raises(UserError, match=r"judge\.pth: Judge restores no images; take the weights"):
+    with pytest.raises(UserError, match=r"judge\.pth: Judge does not restore images; use the weights"):
         require_restoring(net, "judge.pth")
 
 
@@ -84,7 +84,7 @@ def test_a_model_says_which_networks_it_works_with():
         network_kinds = {"judge": Judge}
 
     check_kinds(Judged, {"g": Plain(), "judge": Judge()})
-    with pytest.raises(OptionError, match=r"networks\.judge\.type: Plain is no Judge, which Judged"):
+    with pytest.raises(OptionError, match=r"networks\.judge\.type: Judged needs .* Judge, not Plain"):
         check_kinds(Judged, {"g": Plain(), "judge": Plain()})
-    with pytest.raises(OptionError, match=r"network_g\.type: Judge is no RestorationNetwork.*NAFNet"):
+    with pytest.raises(OptionError, match=r"network_g\.type: .*class RestorationNetwork, not Judge.*NAFNet"):
         check_kinds(Judged, {"g": Judge(), "judge": Judge()})

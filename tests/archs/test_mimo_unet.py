@@ -53,15 +53,15 @@ def test_a_published_file_is_recognised_by_its_number_of_blocks(kind, num_res: i
 
 def test_channels_that_stand_behind_the_image_are_counted():
     state = MIMOUNet(extra_channel=2, **SMALL).state_dict()
-    assert MIMOUNet.recognise(state) is None
-    assert MIMOUNet.recognise(state, 2) == {"img_channel": 3, **SMALL}
+    assert MIMOUNet.recognize(state) is None
+    assert MIMOUNet.recognize(state, 2) == {"img_channel": 3, **SMALL}
 
 
 def test_networks_with_other_blocks_are_not_taken_for_it():
     state = MIMOUNet(**SMALL).state_dict()
-    assert MIMOUNet.recognise(state) == {"img_channel": 3, **SMALL}
+    assert MIMOUNet.recognize(state) == {"img_channel": 3, **SMALL}
     state["Encoder.0.layers.0.main_fft.0.main.0.weight"] = torch.zeros(8, 8, 1, 1)
-    assert MIMOUNet.recognise(state) is None
+    assert MIMOUNet.recognize(state) is None
 
 
 def test_regions_stand_in_front_of_it(tmp_path):
@@ -103,7 +103,7 @@ def test_only_the_larger_network_drops_features_in_training():
 def test_the_width_has_room_for_the_image():
     """At half resolution the image is among twice ``width`` channels."""
     MIMOUNet(width=3, extra_channel=2, num_res=1)
-    with pytest.raises(ValueError, match="width 3 is too small for 6 input channels; take 4 or more"):
+    with pytest.raises(ValueError, match="width 3 is too small for 6 input channels; use 4 or more"):
         MIMOUNet(width=3, extra_channel=3)
     MIMOUNet(width=4, extra_channel=3, num_res=1)
 

@@ -135,7 +135,7 @@ class TestMiddle:
             assert torch.equal(rebuild_network(tmp_path / "net.pth").net(x), net(x))
 
     def test_a_network_that_makes_no_frame_is_refused(self):
-        with pytest.raises(ValueError, match="middle: Jin gives a clip"):
+        with pytest.raises(ValueError, match="middle: Jin returns a clip"):
             small(middle={"type": "Jin"})
         with pytest.raises(ValueError, match="middle: HyperCUTNet does not restore"):
             small(middle={"type": "HyperCUTNet"})

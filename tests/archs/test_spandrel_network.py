@@ -191,9 +191,9 @@ def test_its_weights_are_asked_for(options):
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (lambda: compact(scale=2), "enlarges 2 times; take a network that keeps the size"),
-        (lambda: compact(channels=1), r"takes 1 channel\(s\) and gives 1, but photos are read as RGB"),
-        (lambda: nn.Linear(2, 2), "knows no network of these weights"),
+        (lambda: compact(scale=2), "enlarges 2 times; use a network that keeps the size"),
+        (lambda: compact(channels=1), r"takes 1 channel\(s\) and returns 1, but photos are read as RGB"),
+        (lambda: nn.Linear(2, 2), "does not recognize these weights"),
         (
             lambda: {"body.0.weight": torch.zeros(3), "body.1.weight": torch.zeros(3)},
             "cannot build a network",

@@ -122,8 +122,8 @@ def test_options_are_read_from_the_weights():
     options = {"embed_dim": 4, "depths": [1, 2, 1, 3, 1, 1, 2, 1, 1], "win_size": 4, "mlp_ratio": 2}
     for modulator in (True, False):
         state = Uformer(extra_channel=2, modulator=modulator, **options).state_dict()
-        assert Uformer.recognise(state) is None
-        assert Uformer.recognise(state, 2) == {"img_channel": 3, **options, "modulator": modulator}
+        assert Uformer.recognize(state) is None
+        assert Uformer.recognize(state, 2) == {"img_channel": 3, **options, "modulator": modulator}
 
 
 def test_wrong_numbers_of_stages_are_told():

@@ -235,7 +235,7 @@ class TestBadFiles:
             ({"type": "SegNafNet"}, "Did you mean 'SegNAFNet'?"),
             ({"width": 4}, "type: unknown network None"),
             ({"type": "NAFNet", "widht": 4, "mask": 3}, "widht: NAFNet has no such option"),
-            ({"type": "NAFNet", "enc_blk_nums": [1]}, "need one number a level"),
+            ({"type": "NAFNet", "enc_blk_nums": [1]}, "need one number per level"),
             ({"type": "WithMAP", "net": {"type": "NAFNet", "widht": 4}}, "net.widht"),
             ({"type": "WithMAP", "net": 5}, "net: "),
         ],

@@ -57,9 +57,9 @@ def test_every_mistake_is_told_at_once(tmp_path):
     )
     said = mistakes_of(path)
     for line in [
-        "10 mistakes; mend the file",
+        "10 mistakes; fix the file",
         "'short': of 3 frames it lacks 2",
-        "'long': of 3 frames it has besides 4",
+        "'long': of 3 frames it also has 4",
         "'order': order: expected one of ignore, keep, reverse, random (got 'backwards')",
         "'partition': partition: expected one of train, val, test (got 'dev')",
         "'leaves': blur_path: leaves the folder of the data set (got '../secret.png')",
@@ -88,7 +88,7 @@ def test_many_mistakes_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("{", "no JSON, or cut short"),
+        ("{", "not JSON, or cut short"),
         ("[]", "expected name, frame_per_seq and data"),
         ('{"name": "x", "frame_per_seq": 0, "data": []}', "expected a number of frames"),
         ('{"name": "x", "frame_per_seq": 99999999999999999999, "data": []}', "expected a number of frames"),

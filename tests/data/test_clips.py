@@ -108,7 +108,7 @@ def test_mistakes_in_the_file_are_told_before_anything_is_read(folder):
     (folder / "00001/sharp/0000_2.png").unlink()
     with pytest.raises(UserError, match=r"'00001/0000': .*set has no 00001/sharp/0000_2\.png"):
         dataset(folder)
-    with pytest.raises(UserError, match="no clip of the partition val"):
+    with pytest.raises(UserError, match="no clip in the partition val"):
         dataset(folder_without(folder), partition="val")
 
 

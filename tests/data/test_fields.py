@@ -142,7 +142,7 @@ def test_labels_can_be_frames_too(paired_set):
 def test_missing_frames_are_named_before_training(clips):
     with pytest.raises(UserError, match=r"sharp lacks 2 of .*clips.json: 2_7, 2_8$"):
         frames(clips, {"2": ["2_0", "2_7", "2_8"]})
-    with pytest.raises(UserError, match="clips.json: no frame is chosen for '1'; leave it out"):
+    with pytest.raises(UserError, match="clips.json: no frame is selected for '1'; leave it out"):
         frames(clips, {"0": ["0_1"], "1": []})
 
 

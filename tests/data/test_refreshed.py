@@ -82,7 +82,7 @@ def test_what_is_there_is_not_made_again_and_what_is_gone_is_told(pairs):
     data.begin_epoch(3, True, torch.zeros_like, Ranks())
     assert data[SampleIndex(0, 3)]["labels"].unique().numel() > 1
     shutil.rmtree("refreshed/2")
-    with pytest.raises(UserError, match=r"refreshed.2: the label maps of epoch 2 are not there any more"):
+    with pytest.raises(UserError, match=r"refreshed.2: the label maps of epoch 2 no longer exist"):
         data.begin_epoch(3, False, torch.zeros_like, Ranks())
 
 

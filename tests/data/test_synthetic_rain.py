@@ -93,5 +93,5 @@ def test_options_are_checked(folder) -> None:
     assert DATASETS.build("SyntheticRainDataset", options, seed=3, train=True).layers == (1, 2)
     with pytest.raises(OptionError, match="preset: expected one of light, heavy"):
         DATASETS.build("SyntheticRainDataset", options | {"preset": "hevy"})
-    with pytest.raises(ValueError, match="density: expected two numbers that rise"):
+    with pytest.raises(ValueError, match="density: expected two increasing numbers"):
         SyntheticRainDataset(dataroot_gt=folder, density=(2.0, 1.0))

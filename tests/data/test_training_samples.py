@@ -128,7 +128,7 @@ def test_where_all_fail_it_ends_with_a_line(paired_set):
     with pytest.raises(UserError) as error:
         stream(data_set(paired_set), "skip", 1, workers=1)
     assert "photo_" in str(error.value) and "\n" not in str(error.value)
-    assert str(error.value).endswith("5 others that were to take its place cannot be read either")
+    assert str(error.value).endswith("5 substitutes cannot be read either")
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 11, 12, 400])

@@ -339,7 +339,7 @@ class Spread(SetMetric[np.ndarray]):
     def __call__(self, restored) -> np.ndarray:
         return restored.mean((0, 1))
 
-    def summarise(self, values: Sequence[np.ndarray]) -> float:
+    def summarize(self, values: Sequence[np.ndarray]) -> float:
         if len(values) < 2:
             raise ValueError("a spread needs at least 2 images")
         return float(np.ptp(values, axis=0).max())

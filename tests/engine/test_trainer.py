@@ -388,7 +388,7 @@ def test_resuming_draws_the_same_input_noise():
     ],
 )
 def test_a_network_of_other_channels_than_images_have_is_refused(name: str, options: dict, taken: int):
-    with pytest.raises(OptionError, match=rf"network_g: {name} takes {taken} channel.*grey ones too"):
+    with pytest.raises(OptionError, match=rf"network_g: {name} takes {taken} channel.*gray ones too"):
         check_channels(ARCHS.build(name, options), "network_g")
 
 
@@ -470,7 +470,7 @@ def test_inputs_are_gathered_by_what_the_network_takes():
             return restored.mean() + coarse.mean()
 
     staged = ImageRestorationModel({"g": plain}, {"l_staged": Staged()})
-    said = r"a loss names 'coarse'.*nor a network gives as a stage \(restored\)"
+    said = r"a loss names 'coarse'.*nor a network returns as a stage \(restored\)"
     with pytest.raises(OptionError, match=said):
         check_inputs(staged, ("gt", "lq"), "datasets.train", training=True)
 

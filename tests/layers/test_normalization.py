@@ -55,7 +55,7 @@ def test_gamma_gives_powers_and_negative_output_is_black():
 @pytest.mark.parametrize(
     ("mean", "std", "what"),
     [
-        ((0.0,), (1.0, 1.0), "one number a channel"),
+        ((0.0,), (1.0, 1.0), "one number per channel"),
         ((float("nan"),), (1.0,), "finite"),
         ((0.0,), (float("inf"),), "finite"),
         ((0.0,), (0.0,), "positive"),

@@ -130,7 +130,7 @@ def test_layers_that_are_none_are_named(tmp_path, layers, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "holds a list instead of weights by name"),
+        ([1, 2], "holds a list instead of named weights"),
         ({"weight": torch.zeros(2, 3)}, "has no 'bias'"),
         ({"weight": torch.zeros(2, 3), "bias": 0.0}, "has no 'bias'"),
         (
@@ -141,7 +141,7 @@ def test_layers_that_are_none_are_named(tmp_path, layers, message):
 )
 def test_files_of_other_weights_are_named(tmp_path, content, message):
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=f"w.pth: {message}; take mine$"):
+    with pytest.raises(UserError, match=f"w.pth: {message}; use mine$"):
         load_weights(torch.nn.Linear(3, 2), str(tmp_path / "w.pth"), "mine")
 
 
@@ -153,7 +153,7 @@ class Evil:
 def test_code_in_a_file_is_not_run(tmp_path, capsys):
     state = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "more": Evil()}
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"w.pth: cannot be read as weights \(UnpicklingError\); take mine$"):
+    with pytest.raises(UserError, match=r"w.pth: cannot be read as weights \(UnpicklingError\); use mine$"):
         load_weights(torch.nn.Linear(3, 2), str(tmp_path / "w.pth"), "mine")
     assert "code from a file" not in capsys.readouterr().out
 

@@ -96,7 +96,7 @@ def test_parity_with_the_content_loss_of_mimo_unet(shared):
 
 
 def test_a_number_of_weights_that_does_not_fit_is_one_line(scales):
-    with pytest.raises(UserError, match=r"^MultiScaleL1Loss.weights: 2 for 3 scales; give one a scale"):
+    with pytest.raises(UserError, match=r"^MultiScaleL1Loss.weights: 2 for 3 scales; give one per scale"):
         MultiScaleL1Loss(weights=[1, 1])(scales, random(2, 3, 16, 24))
 
 

@@ -58,6 +58,6 @@ def test_the_finest_target_is_the_image_itself():
 
 def test_padded_images_are_refused():
     with pytest.raises(
-        ValueError, match=r"\(16, 24\) for targets of \(15, 24\); train on crops that it takes"
+        ValueError, match=r"\(16, 24\) for targets of \(15, 24\); train on crops that need no padding"
     ):
         MultiStageCharbonnierLoss()(stages(), random(2, 3, 15, 24))

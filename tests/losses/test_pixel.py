@@ -169,7 +169,7 @@ def test_a_weight_that_does_not_broadcast_is_named_with_both_shapes(name: str, s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_without_reduction_cannot_be_trained(name: str) -> None:
-    with pytest.raises(OptionError, match=r"reduction: .* a scalar; take mean or sum \(got 'none'\)"):
+    with pytest.raises(OptionError, match=r"reduction: .* a scalar; use mean or sum \(got 'none'\)"):
         LOSSES.build(name, {"reduction": "none"})
     with pytest.raises(OptionError, match=r"reduction: expected one of mean, sum\. "):
         LOSSES.build(name, {"reduction": "median"})
@@ -182,7 +182,7 @@ def test_an_option_file_that_trains_without_reduction_is_refused_before_the_run(
     with pytest.raises(OptionError) as caught:
         load_config(path, [], "train")
     lines = [line for line in caught.value.mistakes if "reduction" in line]
-    assert lines == ["train.pixel_opt.reduction: training needs a scalar; take mean or sum (got 'none')"]
+    assert lines == ["train.pixel_opt.reduction: training needs a scalar; use mean or sum (got 'none')"]
 
 
 @pytest.mark.parametrize("kind", [L1Loss, MSELoss, CharbonnierLoss, PSNRLoss])

@@ -77,7 +77,7 @@ def test_it_has_no_state() -> None:
 
 
 def test_an_even_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="window_size 10 is even; take 11"):
+    with pytest.raises(ValueError, match="window_size 10 is even; use 11"):
         SSIMLoss(window_size=10)
 
 

@@ -56,7 +56,7 @@ def test_equals_the_published_formula_on_each_image_of_a_batch(value: float, see
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_relabelling_changes_nothing(seed: int):
+def test_relabeling_changes_nothing(seed: int):
     labels = random_labels(seed)[None]
     new_ids = torch.tensor([0, 900, 4, 65535, 1, 17], dtype=torch.int32)
     features = torch.randn(1, 2, 9, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

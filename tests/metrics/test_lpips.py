@@ -155,7 +155,7 @@ class TestRefused:
 
     def test_backbone_and_heads_exchanged(self, files) -> None:
         backbone, heads = files["alex"]
-        with pytest.raises(UserError, match=r"has no 'features.0.weight'; take torchvision's .* alexnet"):
+        with pytest.raises(UserError, match=r"has no 'features.0.weight'; use torchvision's .* alexnet"):
             LPIPS(heads, backbone, "alex", device="cpu")
 
     def test_small_images(self, files) -> None:

@@ -30,7 +30,7 @@ def test_zero_is_on_the_canonical_side():
 
 
 def test_a_clip_without_the_pair_is_refused():
-    with pytest.raises(ValueError, match="pair 3 is asked for, but the clip has 2"):
+    with pytest.raises(ValueError, match="pair 3 is requested, but the clip has 2"):
         calculate_con(np.ones(2))
     with pytest.raises(ValueError, match="pair 4"):
         calculate_hit(np.ones(3), np.ones(3), pair=4)

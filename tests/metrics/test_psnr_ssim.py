@@ -124,7 +124,7 @@ def test_ssim_is_below_one_for_different_images(pair) -> None:
 
 @few
 @given(pair=pairs)
-def test_order_of_the_colours_does_not_matter_except_for_luma(pair) -> None:
+def test_order_of_the_colors_does_not_matter_except_for_luma(pair) -> None:
     flipped = [image[..., ::-1] for image in pair]
     for metric in (calculate_psnr, *SSIMS):
         assert metric(*flipped) == pytest.approx(metric(*pair), abs=1e-12)

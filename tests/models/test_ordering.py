@@ -63,5 +63,5 @@ def test_it_needs_frames_alone_and_an_ordering_network():
     check_inputs(ordering, ("frames", "lq", "middle"), "datasets.train", training=True)
     with pytest.raises(OptionError, match=r"datasets\.train\.type: Brighter needs 'frames'"):
         check_inputs(ordering, ("lq", "gt"), "datasets.train", training=True)
-    with pytest.raises(OptionError, match="network_g.type: RestorationNetwork is no OrderingNetwork"):
+    with pytest.raises(OptionError, match="class OrderingNetwork, not RestorationNetwork"):
         check_kinds(OrderingModel, {"g": RestorationNetwork()})

@@ -101,7 +101,7 @@ def test_validation_folders_without_masks_are_for_networks_without_them(capsys):
         "Mine-NAFNet.yml: trains NAFNet on 3 pairs, validated on 2;"
     )
     code, _, err = run(capsys, *NEW, "Mine", "--from", "SegNAFNet")
-    hint = "'sam-deblur masks Mine/test/input Mine/test/grouped_masks' makes them, or take --from NAFNet"
+    hint = "'sam-deblur masks Mine/test/input Mine/test/grouped_masks' makes them, or use --from NAFNet"
     assert (code, err) == (1, f"error: Mine/test/grouped_masks: no masks, which SegNAFNet takes; {hint}\n")
 
 
@@ -139,8 +139,8 @@ def test_nothing_is_overwritten(capsys):
     ("words", "code", "said"),
     [
         (["Nowhere"], 1, "Nowhere: no such folder; check the path"),
-        (["."], 1, ".: no pairs in it; it needs target and input, or train/target and train/input, of"),
-        (["One"], 1, "One: one pair alone; add another one for validation"),
+        (["."], 1, ".: has no pairs; it needs target and input, or train/target and train/input, with"),
+        (["One"], 1, "One: has only one pair; add another one for validation"),
         (["Odd"], 1, "files do not pair by name: Odd/input lacks 1 of Odd/target: photo_02"),
         (["Spaces"], 1, "Spaces/target/ a.png: a list cannot hold this name; rename the pair"),
         (["Mine", "--from", "GoPro/NAFNett"], 2, "--from: no option file for training has the name 'GoPro/"),

@@ -58,7 +58,7 @@ def test_pixels_of_ignored_labels_do_not_count(folders) -> None:
     evaluation = evaluate_segmentation(*folders, ignore=[7, 200], workers=1)
     assert evaluation.mean["pixel_accuracy"] == pytest.approx(4 / 7, abs=1e-12)
     assert evaluation.mean["iou"] == pytest.approx(np.mean([2 / 4, 2 / 5, 0 / 1]), abs=1e-12)
-    with pytest.raises(UserError, match="true: nothing but ignored labels in it; ignore fewer"):
+    with pytest.raises(UserError, match="true: has only ignored labels; ignore fewer"):
         evaluate_segmentation(*folders[:2], folders[2] / "none", ignore=[0, 1, 7], workers=1)
 
 

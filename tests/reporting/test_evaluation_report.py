@@ -140,7 +140,7 @@ def own_parts(monkeypatch) -> None:
         def __call__(self, restored) -> np.ndarray:
             return restored.mean((0, 1))
 
-        def summarise(self, values) -> float:
+        def summarize(self, values) -> float:
             return float(np.ptp(values, axis=0).max())
 
     @metric("Error", better="lower", per="clip")

@@ -453,7 +453,7 @@ def test_weights_for_grey_images_are_refused_before_the_work(work, monkeypatch, 
     save_network(work / "grey.pth", ARCHS.build("NAFNet", grey), None, {"type": "NAFNet", **grey})
     write_png(work / "a.png", skimage.data.cat()[:32, :40])
     code, said = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "grey.pth")
-    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, grey ones too"
+    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, gray ones too"
     assert (code, what in said, said.count("\n")) == (1, True, 1) and not Path("out").exists()
     options = {"network_g": {"type": "NAFNet", "img_channel": 1}, "path": {"pretrain_network_g": "grey.pth"}}
     (work / "grey.yml").write_text(yaml.safe_dump({"name": "a", "datasets": {}, **options}))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from basicsr.masks import published_grey, write_label_map
+from basicsr.masks import published_gray, write_label_map
 from basicsr.restoration.regions import RegionFinder, default_cache
 from basicsr.segmenters import Precomputed
 from basicsr.utils.errors import UserError
@@ -92,7 +92,7 @@ def test_the_grey_image_is_made_of_what_sam_saw_as_published():
     segmenter = Counting()
     grey = RegionFinder(segmenter).grey(PHOTO, "a")
     assert np.array_equal(segmenter.seen[0], PHOTO[..., ::-1])
-    assert np.array_equal(grey, published_grey(Counting().masks(PHOTO)))
+    assert np.array_equal(grey, published_gray(Counting().masks(PHOTO)))
 
 
 def test_masks_made_elsewhere_are_read_by_key_and_not_remembered(tmp_path):

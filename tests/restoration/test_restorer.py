@@ -332,13 +332,13 @@ def test_masks_are_found_where_none_are_given():
 
 
 def test_the_mask_channel_of_a_label_map_is_the_published_grey_image():
-    from basicsr.masks import published_grey, to_stack
+    from basicsr.masks import published_gray, to_stack
 
     labels = quadrants(30, 40)
     labels[:5] = 0
     restorer = Restorer(mild("NAFNet", mask=True))
     image = noise(30, 40)
-    expected = restorer.restore(image, mask=published_grey(to_stack(labels)))
+    expected = restorer.restore(image, mask=published_gray(to_stack(labels)))
     assert np.array_equal(restorer.restore(image, labels), expected)
 
 

@@ -118,7 +118,7 @@ def test_gopro_says_which_blur_is_used_and_warns_of_both(run, tmp_path: Path):
         path.unlink()
     mixed = run("gopro.py", tmp_path / "download", tmp_path / "set")
     assert mixed.code == 1
-    assert "(made from blur, blur_gamma) and differ from blur" in mixed.err
+    assert "(made from blur, blur_gamma) differ from blur" in mixed.err
 
 
 def test_a_download_that_is_none_is_one_line(run, tmp_path: Path):

@@ -179,7 +179,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 @needs_transformers
 def test_a_missing_model_is_not_downloaded_unless_asked(tmp_path):
-    with pytest.raises(UserError, match="no model for mask generation here .*download=true$") as error:
+    with pytest.raises(UserError, match="not a model for mask generation .*download=true$") as error:
         Transformers(str(tmp_path / "none"))
     assert "\n" not in str(error.value)
 

@@ -93,5 +93,5 @@ def test_another_file_in_its_place_is_named(tmp_path):
     path = tmp_path / "other.json"
     for text in ("", "{}", '{"seconds_per_step": 1, "more": 2}', "[1]"):
         path.write_text(text)
-        with pytest.raises(UserError, match=r"other.json: not what a study writes"):
+        with pytest.raises(UserError, match=r"other.json: not a file of a study"):
             read_probe(path)

@@ -69,7 +69,7 @@ def test_two_rows_with_two_seeds(workplace):
     assert table["seeds"] == [0, 1] and table["budget"] == {"iterations": 2, "crops": 2, "side": 16}
     assert list(table["input"]) == ["Small-synthetic", "Small-GoPro", "Small-REDS"]
     for before in table["input"].values():
-        assert before["psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 grey values off"
+        assert before["psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 gray values off"
         assert 0.9 < before["ssim"] < 1
     for row, sets in table["rows"].items():
         tests = [metrics(row, seed) for seed in (0, 1)]
@@ -105,11 +105,11 @@ def test_after_a_failure_it_goes_on_where_it_stopped(workplace):
     broken = command(*words)
     assert broken.returncode == 1
     log = "rows/logs/Small-NAFNet-seed0.log"
-    assert broken.stderr == f"error: Small-NAFNet-seed0: test.py ended with exit code 1; {log} says why\n"
+    assert broken.stderr == f"error: Small-NAFNet-seed0: test.py ended with exit code 1; see {log}\n"
     assert "photo_0.png: not an image" in Path(log).read_text()
     assert not Path("rows/table.md").exists()
 
-    with pytest.raises(UserError, match=r"Small-NAFNet-seed0: begun with train.total_iter 2, now 3"):
+    with pytest.raises(UserError, match=r"Small-NAFNet-seed0: started with train.total_iter 2, now 3"):
         compare_rows(read_job([*words, "train.total_iter=3"]))
 
     photo.write_bytes(kept)

@@ -158,13 +158,13 @@ def test_a_pair_is_blurred_against_its_target_and_the_same_for_the_same_seed(pho
 
 
 def test_noise_is_averaged_in_the_blurred_photo_and_whole_in_the_target():
-    grey = np.full((80, 80, 3), 128, np.uint8)
+    gray = np.full((80, 80, 3), 128, np.uint8)
     rules = ClipRules(extent=(1e-6, 1e-6), frames=(9, 9), shutter=(0, 0), noise=(6.0, 6.0), margin=0)
-    blurred, target = filmed_pair(grey, rules, generator())
+    blurred, target = filmed_pair(gray, rules, generator())
     assert target.std() == pytest.approx(6, rel=0.05)
     assert blurred.std() == pytest.approx(2, rel=0.05), "of nine frames: a third"
 
 
 def test_a_photo_smaller_than_its_margins_is_an_error(photo):
-    with pytest.raises(ValueError, match="96x80 has nothing inside of margins of 40 pixels"):
+    with pytest.raises(ValueError, match="96x80 has nothing inside margins of 40 pixels"):
         filmed_pair(photo, ClipRules(margin=40), generator())

@@ -68,9 +68,9 @@ def test_a_table_is_interpolated(table) -> None:
 
 
 def test_one_response_serves_all_channels(tmp_path) -> None:
-    np.save(tmp_path / "grey.npy", (np.arange(256) / 255) ** 2.2)
+    np.save(tmp_path / "gray.npy", (np.arange(256) / 255) ** 2.2)
     frames = random_frames(3)
-    by_table = average_frames(frames, ResponseTable.from_file(tmp_path / "grey.npy"))
+    by_table = average_frames(frames, ResponseTable.from_file(tmp_path / "gray.npy"))
     np.testing.assert_array_equal(by_table, average_frames(frames, GAMMA))
 
 
@@ -136,7 +136,7 @@ class TestRefused:
         light = np.arange(256) / 255
         light[101] = wrong
         np.save(tmp_path / "crf.npy", light)
-        with pytest.raises(UserError, match="crf.npy: the light does not rise from value 10[01] to 10[12]"):
+        with pytest.raises(UserError, match="the light does not increase from value 10[01] to 10[12]"):
             ResponseTable.from_file(tmp_path / "crf.npy")
 
     def test_files_that_are_none(self, tmp_path) -> None:

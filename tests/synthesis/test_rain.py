@@ -21,7 +21,7 @@ def rules(**options) -> RainRules:
 
 def direction(layer: np.ndarray) -> float:
     """Degrees from the vertical of the lines of a picture, by its structure tensor; positive falls right."""
-    # smoothed alike in all directions, so that differences of neighbours are derivatives
+    # smoothed alike in all directions, so that differences of neighbors are derivatives
     down, right = np.gradient(cv2.GaussianBlur(layer.astype(np.float64), (0, 0), 1))
     tensor = np.array(
         [[(right * right).sum(), (right * down).sum()], [(right * down).sum(), (down * down).sum()]]
@@ -98,7 +98,7 @@ def test_the_generator_decides_all() -> None:
     [("density", (-1.0, 1.0)), ("length", (0.0, 5.0)), ("width", (2.0, 1.0)), ("layers", (3, 2))],
 )
 def test_ranges_that_cannot_be_are_named(option: str, value: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=f"{option}: expected two numbers that rise"):
+    with pytest.raises(ValueError, match=f"{option}: expected two increasing numbers"):
         RainRules(**{option: value})
 
 

@@ -46,7 +46,7 @@ def test_json_that_is_nested_too_deeply_is_one_line(tmp_path):
     (tmp_path / "a.html").write_text(f'<script id="report" type="application/json">{deep}</script>')
     with pytest.raises(UserError, match="a.json: no bounding box"):
         read_box(tmp_path / "a.json")
-    with pytest.raises(UserError, match="a.json: no JSON, or cut short"):
+    with pytest.raises(UserError, match="a.json: not JSON, or cut short"):
         read_clip_metadata(tmp_path / "a.json")
     with pytest.raises(UserError, match="a.html: not a report of this toolkit"):
         read_page(tmp_path / "a.html")

@@ -1,1 +1,1 @@
-"""Clips: blurred photos with the frames that they stand for, and the order of those."""
+"""Clips: blurred photos with the frames that they were made from, and the order of the frames."""

@@ -1,7 +1,7 @@
-"""Clips of sharp video frames: blurred photos, the frames of each, and ``metadata.json``.
+"""Clips from sharp video frames: blurred photos, the frames of each, and ``metadata.json``.
 
-``<clip>/blur/0000.png``, ``<clip>/sharp/0000_1.png``, .., the layout of HyperCUT; ``manifest.json`` holds
-what they were made with. Downloads that have this layout already (RB2V, B-AIST++) only need the file.
+``<clip>/blur/0000.png``, ``<clip>/sharp/0000_1.png``, .., the layout of HyperCUT; ``manifest.json`` holds the
+parameters. Downloads that already have this layout (RB2V, B-AIST++) only need ``metadata.json``.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ _BOXES = (".pkl", ".json")
 
 @dataclass(frozen=True)
 class Shares:
-    """How clips of frames are dealt out: whole ones, never frames of one to two partitions.
+    """How clips are split into partitions: as a whole, never frames of one clip into two partitions.
 
-    A first folder whose name begins with ``train``, ``val`` or ``test`` says it itself, as in REDS.
+    A top folder whose name starts with ``train``, ``val`` or ``test`` determines the partition, as in REDS.
 
     Args:
-        val, test: share of the other clips; of three and more at least one each, where the share is not 0.
-        seed: of who gets which.
+        val, test: share of the other clips; with three or more clips at least one each, if the share is not
+            0.
+        seed: of the assignment.
 
     Raises:
-        OptionError: nothing is left for training.
+        OptionError: if nothing is left for training.
     """
 
     val: float = 0.1
@@ -83,18 +84,18 @@ class Shares:
 
 @dataclass(frozen=True)
 class ClipJob:
-    """What to do.
+    """The job of `make_clips`.
 
     Args:
         frames: folder of sharp frames, a folder for each clip.
-        output: see the head of this file.
-        count: frames of a clip of the data set.
-        gap: from one of them to the next; all between the first and the last are averaged.
-        stride: from the first frame of one to that of the next; None begins behind the last one.
+        output: see the top of this file.
+        count: frames per clip of the data set.
+        gap: distance from one of them to the next; all between the first and the last are averaged.
+        stride: distance from the first frame of a clip to that of the next; None starts after the last frame.
         gamma: of the frames.
         shares: of the partitions.
-        workers: processes; None is one a core.
-        overwrite: make all again, whatever is there.
+        workers: processes; None is one per core.
+        overwrite: make all again, even if they exist.
     """
 
     frames: Path
@@ -117,7 +118,7 @@ class ClipJob:
                 raise OptionError(f"--{name}", [f"--{name}: expected {least} or more (got {value})"])
 
     def parameters(self) -> dict[str, Any]:
-        """What decides the pictures; the shares are in `METADATA` alone."""
+        """The parameters that determine the pictures; the shares only affect `METADATA`."""
         return {"frames": self.count, "gap": self.gap, "stride": self.stride, "gamma": self.gamma}
 
 
@@ -134,11 +135,11 @@ class _Item:
 
 
 def make_clips(job: ClipJob) -> ClipMetadata:
-    """Make the clips that are missing, and `METADATA`; an ``order`` that is in it stays.
+    """Make the missing clips, and `METADATA`; an ``order`` that it already has is kept.
 
     Raises:
-        UserError: no frames, no clip that is long enough, an output of other parameters; or at the end,
-            naming frames that are broken.
+        UserError: if there are no frames, no clip is long enough, or the output has other parameters. At the
+            end, names frames that are broken.
     """
     response = ResponseTable.from_gamma(job.gamma)
     require_outside(job.output, job.frames)
@@ -146,7 +147,7 @@ def make_clips(job: ClipJob) -> ClipMetadata:
     windows = frame_windows(storage.keys(), job.count, job.gap, job.stride)
     if not windows:
         length = (job.count - 1) * job.gap + 1
-        raise UserError(f"{job.frames}: no clip has {length} consecutive frames; take fewer --frames")
+        raise UserError(f"{job.frames}: no clip has {length} consecutive frames; use fewer --frames")
     items = list(_items(job, windows, storage))
     places = [place for item in items for place in item.places(job.output)]
     claim_folder(job.output, job.parameters(), places, job.overwrite)
@@ -162,16 +163,16 @@ def make_clips(job: ClipJob) -> ClipMetadata:
 
 
 def scan_clips(folder: Path, shares: Shares = Shares()) -> ClipMetadata:
-    """Write `METADATA` for a folder that has the layout already; an ``order`` that is in it stays.
+    """Write `METADATA` for a folder that already has the layout; an ``order`` that it already has is kept.
 
     Boxes are files ``<clip>/bbox/0000.pkl`` (or ``.json``).
 
     Raises:
-        UserError: no such clips, or clips with different numbers of frames.
+        UserError: if there are no such clips, or clips differ in the number of frames.
     """
     photos = [path for path in find_files(folder, READABLE) if path.parent.name == "blur"]
     if not photos:
-        what = "no <clip>/blur/0000.png in it; name an output folder to make clips of sharp frames"
+        what = "has no <clip>/blur/0000.png; name an output folder to make clips from sharp frames"
         raise UserError(f"{folder}: {what}")
     sharp: dict[Path, dict[str, list[Path]]] = {}
     clips = []
@@ -195,12 +196,12 @@ def scan_clips(folder: Path, shares: Shares = Shares()) -> ClipMetadata:
         found = f"{len(odd[0].frames) if odd else 0} frames"
         name = (odd or clips)[0].id
         what = f"{name} has {found}, others {usual}" if odd else f"{name} has no sharp/ frames"
-        raise UserError(f"{folder}: {what}; complete it, or take it out")
+        raise UserError(f"{folder}: {what}; complete it, or remove it")
     return write_metadata(ClipMetadata(folder.resolve().name, usual, clips), folder)
 
 
 def write_metadata(metadata: ClipMetadata, folder: Path) -> ClipMetadata:
-    """Write `METADATA` into a folder; an ``order`` that an earlier one knows stays."""
+    """Write `METADATA` into a folder; an ``order`` in an earlier file is kept."""
     path = folder / METADATA
     known = {clip.id: clip.order for clip in read_clip_metadata(path).clips} if path.exists() else {}
     clips = [replace(clip, order=known.get(clip.id, clip.order)) for clip in metadata.clips]
@@ -239,12 +240,12 @@ def _make(output: Path, response: ResponseTable, item: _Item) -> None:
 def _read(path: Path) -> Frame:
     frame = decode_rgb(read_bytes(path), str(path))
     if frame.dtype != np.uint8:
-        raise UserError(f"{path}: has 16 bits a channel, a response is of 8; save the frames with 8")
+        raise UserError(f"{path}: has 16 bits per channel, a response is for 8; save the frames with 8")
     return frame
 
 
 def _frames_by_number(folder: Path) -> dict[str, list[Path]]:
-    """``0000_1.png``, ``0000_2.png``, .. of a folder by what stands before the number, in its order."""
+    """``0000_1.png``, ``0000_2.png``, .. of a folder by the part before the frame number, in order."""
     found: dict[str, list[tuple[int, Path]]] = {}
     for path in find_files(folder, READABLE) if folder.is_dir() else []:
         stem, _, number = path.stem.rpartition("_")

@@ -1,4 +1,4 @@
-"""Bringing the frames of a data set of clips into one direction of time, by a trained ordering network."""
+"""Brings the frames of clips into a consistent direction of time, with a trained ordering network."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _ORDERS: dict[int, Order] = {1: "keep", -1: "reverse", 0: "ignore"}
 
 @dataclass(frozen=True)
 class OrderJob:
-    """What to do.
+    """The job of `order_frames`.
 
     Args:
-        metadata: ``metadata.json``; its own orders are not looked at.
-        output: the same clips with ``reverse``, ``keep``, or ``ignore`` where the pairs of a clip do not
-            agree. The scores go to ``<output>.scores.csv`` beside it.
+        metadata: ``metadata.json``; its own orders are ignored.
+        output: the same clips with ``reverse``, ``keep``, or ``ignore`` if the pairs of a clip disagree. The
+            scores go to ``<output>.scores.csv``.
         weights: of an ordering network.
         root: folder (or LMDB) that the paths are relative to; None is that of ``metadata``.
         box_size: see `basicsr.data.clips.ClipDataset`.
-        device: as PyTorch writes it; ``auto`` is a GPU where there is one.
-        dry_run: say what would be written.
-        overwrite: replace an output with other contents.
+        device: in PyTorch's notation; ``auto`` is a GPU if there is one.
+        dry_run: only report what would be written.
+        overwrite: replace an output with different contents.
     """
 
     metadata: Path
@@ -56,22 +56,20 @@ class OrderJob:
 
 
 def order_frames(job: OrderJob) -> Counter[Order]:
-    """Decide each clip on its stored frames, as they are: a second run writes the same.
+    """Decide on each clip from its stored frames, so a second run writes the same.
 
     Returns:
-        How many clips have which order.
+        Number of clips for each order.
 
     Raises:
-        UserError: the weights are of no ordering network, there are mistakes in the metadata, or the output
-            is there with other contents.
+        UserError: if the weights are not of an ordering network, the metadata has mistakes, or the output
+            exists with different contents.
     """
     rebuilt = rebuild_network(job.weights)
     net = rebuilt.net
     if not isinstance(net, OrderingNetwork):
-        what = f"{type(net).__name__} tells no order"
-        raise UserError(
-            f"{job.weights}: {what}; take the weights of an ordering network, such as HyperCUTNet"
-        )
+        what = f"{type(net).__name__} is not an ordering network"
+        raise UserError(f"{job.weights}: {what}; use the weights of one, such as HyperCUTNet")
     logger().info(rebuilt.summary)
     metadata = read_clip_metadata(job.metadata)
     scores = _scores(job, net, metadata)
@@ -87,7 +85,7 @@ def order_frames(job: OrderJob) -> Counter[Order]:
 
 
 def _scores(job: OrderJob, net: OrderingNetwork, metadata: ClipMetadata) -> dict[str, list[float]]:
-    """Of the mirror pairs of each clip, by its id."""
+    """Scores of the mirror pairs of each clip, by its id."""
     device = choose_device(job.device)
     net.to(device)
     scores: dict[str, list[float]] = {}
@@ -120,9 +118,9 @@ def _direction(scores: Sequence[float]) -> int:
 def _write(job: OrderJob, metadata: ClipMetadata, scores: dict[str, list[float]]) -> None:
     if job.output.exists() and not job.overwrite:
         if read_clip_metadata(job.output) == metadata:
-            logger().info(f"{job.output}: is there already and says the same")
+            logger().info(f"{job.output}: exists already with the same contents")
             return
-        raise UserError(f"{job.output}: is there already and says something else; --overwrite replaces it")
+        raise UserError(f"{job.output}: exists already with different contents; --overwrite replaces it")
     metadata.write(job.output)
     write_bytes(job.output.with_name(job.output.name + SCORES), _table(metadata.clips, scores).encode())
 

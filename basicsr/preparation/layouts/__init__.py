@@ -1,1 +1,1 @@
-"""Data sets on disk: published layouts, crops, LMDB, and a check of all of it."""
+"""Data sets on disk: published layouts, crops, LMDB, and a check of all of them."""

@@ -1,4 +1,4 @@
-"""Look at every file of a data set and say what is wrong with it, and how to go on."""
+"""Check every file of a data set and report what is wrong with it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from basicsr.utils.parallel import in_parallel
 _SHOWN = 10
 _LABELS = ("grouped_masks", CROP_FOLDERS["grouped_masks"])
 _BLURRED = ("input", CROP_FOLDERS["input"])
-_GREY = ("input_mask", CROP_FOLDERS["input_mask"])
+_GRAY = ("input_mask", CROP_FOLDERS["input_mask"])
 _SETS = (tuple(CROP_FOLDERS), tuple(CROP_FOLDERS.values()))
 _OFFICIAL = {
     "GoPro": "GoPro",
@@ -54,7 +54,7 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What decoding the files of an item showed, by folder; ``pixels`` are digests of the images."""
+    """Results of decoding the files of an item, by folder; ``pixels`` are digests of the images."""
 
     item: _Item
     sizes: dict[str, tuple[int, int]]
@@ -65,14 +65,14 @@ class _Seen:
 
 @dataclass
 class DatasetReport:
-    """What there is, one line per folder; and for each kind of mistake, with its hint, where it was found."""
+    """One line per folder, and for each kind of mistake, with its hint, the places where it was found."""
 
     folder: Path
     lines: list[str] = field(default_factory=list)
     problems: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def text(self) -> str:
-        """Lines for a person."""
+        """The report as text."""
         lines = [str(self.folder), *(f"  {line}" for line in self.lines)]
         for problem, places in self.problems.items():
             lines.append(f"wrong: {problem} ({len(places)})")
@@ -86,14 +86,14 @@ def check_dataset(folder: Path, workers: int | None = None) -> DatasetReport:
     """Check counts, pairing, sizes, label maps, readability, duplicates and leaks of every split.
 
     A split is a subfolder of ``folder``, or ``folder`` itself, with ``target`` and ``input`` or the training
-    crops made of them. Images are compared by their pixels, so another compression hides nothing. One target
-    for several inputs is no mistake: it may have been blurred in several ways.
+    crops made from them. Images are compared by their pixels, regardless of their compression. One target for
+    several inputs is not a mistake: it may have been blurred in several ways.
 
     Args:
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: no split in ``folder``.
+        UserError: if ``folder`` has no split.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; check the path")
@@ -104,11 +104,11 @@ def check_dataset(folder: Path, workers: int | None = None) -> DatasetReport:
             if any((split / name).is_dir() for name in names):
                 items += _list_set(split, names, report)
     if not items and not report.problems:
-        raise UserError(f"{folder}: no split in it; a data set has <split>/target and <split>/input")
+        raise UserError(f"{folder}: has no split; a data set has <split>/target and <split>/input")
     seen = list(in_parallel(_look, items, "checking", workers))
     _find_mistakes(seen, report)
     _find_duplicates(seen, report)
-    _summarise(seen, report)
+    _summarize(seen, report)
     return report
 
 
@@ -118,7 +118,7 @@ def _list_set(split: Path, names: tuple[str, ...], report: DatasetReport) -> lis
     present = []
     for name in names:
         if not (split / name).is_dir() and name not in names[:2]:
-            continue  # masks are needed by some networks only
+            continue  # only some networks need masks
         try:
             storage = DiskStorage(split / name, (*READABLE, ".npz"))
         except UserError as error:
@@ -129,7 +129,7 @@ def _list_set(split: Path, names: tuple[str, ...], report: DatasetReport) -> lis
         for key in keys:
             files[key][name] = Path(storage.describe(key))
     for key, name in ((key, name) for key in sorted(files) for name in present if name not in files[key]):
-        problem = "files that do not pair; add what is missing, or remove the others of that name"
+        problem = "files that do not pair; add the missing one, or remove the others of that name"
         report.problems[problem].append(f"{split / name} has no '{key}'")
     expected = EXPECTED.get(_OFFICIAL.get(split.parent.name, ""), {}).get(split.name)
     if names == _SETS[0] and expected not in (None, len(files)):
@@ -148,7 +148,7 @@ def _look(item: _Item) -> _Seen:
         seen.sizes[name] = (array.shape[1], array.shape[0])
         if name in _LABELS:
             seen.regions[name] = np.unique(array[array > 0]).size
-        elif name not in _GREY:
+        elif name not in _GRAY:
             header = f"{array.shape} {array.dtype}".encode()
             seen.pixels[name] = hashlib.blake2b(header + array.tobytes(), digest_size=16).hexdigest()
     return seen
@@ -157,11 +157,11 @@ def _look(item: _Item) -> _Seen:
 def _decode(folder: str, data: bytes, name: str) -> Array:
     if folder in _LABELS:
         return decode_label_map(data, name)
-    return decode_single(data, name) if folder in _GREY else decode_rgb(data, name)
+    return decode_single(data, name) if folder in _GRAY else decode_rgb(data, name)
 
 
 def _find_mistakes(seen: list[_Seen], report: DatasetReport) -> None:
-    """What an item shows without the others."""
+    """Find the mistakes of single items."""
     for one in seen:
         place = f"{one.item.split}/{one.item.key}"
         for message in one.unreadable:
@@ -191,7 +191,7 @@ def _find_duplicates(seen: list[_Seen], report: DatasetReport) -> None:
             report.problems["the same blurred image twice; remove one pair"].append(text)
 
 
-def _summarise(seen: list[_Seen], report: DatasetReport) -> None:
+def _summarize(seen: list[_Seen], report: DatasetReport) -> None:
     folders: defaultdict[tuple[str, str], list[_Seen]] = defaultdict(list)
     for one in seen:
         for name in one.sizes:

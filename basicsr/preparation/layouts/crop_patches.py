@@ -1,7 +1,7 @@
-"""Cut images and label maps into overlapping windows, all fields of a pair at the same places.
+"""Cut images and label maps into overlapping windows, all fields of a pair at the same positions.
 
-Training reads a few small files much faster than one large one. The windows and the names are those of the
-published crops: ``<stem>_s001.png`` from 1, row by row.
+Training reads a few small files much faster than one large file. Windows and names are those of the published
+crops: ``<stem>_s001.png``, numbered from 1, row by row.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ RECORD = "crop_patches.json"
 
 @dataclass(frozen=True)
 class CropWindows:
-    """Squares of ``size`` pixels every ``step`` pixels; ``relabel`` numbers the regions of each anew, 1..K.
+    """Squares of ``size`` pixels every ``step`` pixels; ``relabel`` renumbers the regions of each as 1..K.
 
     Raises:
-        OptionError: no pixels, or a step that leaves gaps.
+        OptionError: if there are no pixels, or the step leaves gaps.
     """
 
     size: int = 512
@@ -57,7 +57,7 @@ class CropWindows:
         return [(top, left) for top in self._starts(height) for left in self._starts(width)]
 
     def _starts(self, length: int) -> list[int]:
-        """Every ``step`` as long as a window fits, and one at the border when anything is left."""
+        """Every ``step`` as long as a window fits, and one at the border if anything is left."""
         last = length - self.size
         starts = list(range(0, last + 1, self.step))
         return starts if starts[-1] == last else [*starts, last]
@@ -65,7 +65,7 @@ class CropWindows:
 
 @dataclass(frozen=True)
 class CropCount:
-    """What `crop_split` and `crop_folder` did: images read, crops written, crops that were there already."""
+    """Result of `crop_split` and `crop_folder`: images read, crops written, crops that existed already."""
 
     images: int
     written: int
@@ -84,18 +84,18 @@ class _Field:
 def crop_split(
     split: Path, output: Path, windows: CropWindows = CropWindows(), workers: int | None = None
 ) -> CropCount:
-    """Crop ``target``, ``input`` and, where they are, ``grouped_masks`` and ``input_mask`` of one split.
+    """Crop ``target``, ``input`` and, if present, ``grouped_masks`` and ``input_mask`` of one split.
 
-    The crops go to `CROP_FOLDERS` in ``output``. Crops that are there already are kept.
+    The crops go to `CROP_FOLDERS` in ``output``. Existing crops are kept.
 
     Args:
         split: e.g. ``datasets/GoPro/train``.
         output: usually ``split`` itself.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: files that do not pair, crops of other windows in ``output``, or, after all others are
-            done, broken files.
+        UserError: if files do not pair, ``output`` has crops of other windows, or, after all others are done,
+            files are broken.
     """
     folders = [folder for folder in CROP_FOLDERS if (split / folder).is_dir()]
     for folder in ("target", "input"):
@@ -123,7 +123,7 @@ def crop_folder(
 ) -> CropCount:
     """Crop every image below a folder, which may hold photos or label maps; see `crop_split`.
 
-    ``windows.relabel`` says that they are label maps.
+    ``windows.relabel`` means that they are label maps.
     """
     require_outside(output, source)
     storage = DiskStorage(source, (*READABLE, ".npz"))
@@ -138,13 +138,13 @@ def _field(storage: DiskStorage, key: str, output: Path, is_label_map: bool) -> 
 
 
 def _keep_record(folder: Path, windows: CropWindows) -> None:
-    """Remember how the crops in ``folder`` are made, so that no second run mixes them with others."""
+    """Record how the crops in ``folder`` are made, so that later runs do not mix them with others."""
     record = folder / RECORD
     settings = json.dumps(asdict(windows)) + "\n"
     if record.is_file():
         made = record.read_text(encoding="utf-8")
         if made != settings:
-            raise UserError(f"{folder}: holds crops made with {made.strip()}; take these, or another folder")
+            raise UserError(f"{folder}: holds crops made with {made.strip()}; use these, or another folder")
     elif folder.is_dir() and not is_empty(folder):
         raise UserError(f"{folder}: holds files from elsewhere (no {RECORD}); choose an empty folder")
     else:
@@ -160,12 +160,12 @@ def _crop_all(jobs: Sequence[tuple[_Field, ...]], windows: CropWindows, workers:
 
 
 def _crop_one(fields: tuple[_Field, ...], windows: CropWindows) -> tuple[int, int]:
-    """Write what is missing of the crops of one image; returns the numbers of new and of old crops."""
+    """Write the missing crops of one image; returns the numbers of new and of existing crops."""
     name = str(fields[0].source)
     height, width = _quick_size(fields[0].source)
     if min(height, width) < windows.size:
         found = f"{width}x{height} pixels, the window {windows.size}"
-        raise UserError(f"{name}: has {found}; take a smaller --size or leave the image out")
+        raise UserError(f"{name}: has {found}; use a smaller --size or leave the image out")
     total = len(windows.corners(height, width))
     paths = [[_crop(field, number) for number in range(1, total + 1)] for field in fields]
     require_short_names(crops[-1] for crops in paths)
@@ -194,7 +194,7 @@ def _crop(field: _Field, number: int) -> Path:
 
 
 def _quick_size(path: Path) -> tuple[int, int]:
-    """Height and width, of a PNG without decoding it: a second run looks at every image."""
+    """Height and width, without decoding a PNG, since a second run checks every image."""
     try:
         with path.open("rb") as file:
             header = file.read(24)

@@ -1,4 +1,4 @@
-"""Cut pictures that hold a rainy and a clean image side by side into ``<target>/<split>/{target,input}``."""
+"""Cut pictures with a rainy and a clean image side by side into ``<target>/<split>/{target,input}``."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ def cut_halves(
     rainy: Side = "left",
     workers: int | None = None,
 ) -> Placed:
-    """Write both halves of every picture as PNG; files that are there already are kept.
+    """Write both halves of every picture as PNG; existing files are kept.
 
     Args:
         name: key of `basicsr.preparation.layouts.place_pairs.EXPECTED`.
         pictures: from `basicsr.preparation.layouts.published_by_words.halved_pictures`.
         target: e.g. ``datasets/DID``.
-        rainy: which half is the rainy one. A warning says when that looks wrong, by the edges that rain adds.
-        workers: processes; null is one a core.
+        rainy: which half is the rainy one. A warning is logged if that looks wrong, judged by the edges that
+            rain adds.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: a name is too long, or ``target`` has other halves in it; or, after all others are done,
-            pictures that are broken or have no two equal halves.
+        UserError: if a name is too long, or ``target`` holds other halves; or, after all others are done, if
+            pictures are broken or do not have two equal halves.
     """
     jobs = [
         (path, target / split / "target" / f"{key}.png", target / split / "input" / f"{key}.png")
@@ -63,7 +64,7 @@ def cut_halves(
     smoother = sum(not cut.is_rougher for cut in cuts)
     if 2 * smoother > len(cuts):
         found = f"in {smoother} of {len(cuts)} pictures the {rainy} half, taken as rainy, is the smoother one"
-        warnings.append(f"{found}; look at some, and take --rainy {'right' if rainy == 'left' else 'left'}")
+        warnings.append(f"{found}; check some, and use --rainy {'right' if rainy == 'left' else 'left'}")
     made = sum(cut.made for cut in cuts)
     return Placed(target, kind, counts, made, 2 * len(cuts) - made, warnings)
 
@@ -73,7 +74,7 @@ def _cut(job: tuple[Path, Path, Path], rainy: Side) -> _Cut:
     picture = decode_rgb(read_bytes(source), str(source))
     height, width = picture.shape[:2]
     if width % 2:
-        raise UserError(f"{source}: has {width}x{height} pixels, no two equal halves; leave it out")
+        raise UserError(f"{source}: has {width}x{height} pixels, not two equal halves; leave it out")
     halves = picture[:, : width // 2], picture[:, width // 2 :]
     wet, dry = halves if rainy == "left" else halves[::-1]
     made = 0
@@ -85,5 +86,5 @@ def _cut(job: tuple[Path, Path, Path], rainy: Side) -> _Cut:
 
 
 def _roughness(image: Array) -> float:
-    """Mean difference of neighbours in a row; streaks, which are steep, add to it."""
+    """Mean difference of horizontal neighbors; streaks, which are steep, increase it."""
     return float(np.abs(np.diff(image.astype(np.float32), axis=1)).mean())

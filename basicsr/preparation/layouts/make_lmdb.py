@@ -21,21 +21,21 @@ def make_lmdb(source: Path, target: Path, workers: int | None = None) -> int:
     """Write a new LMDB; returns the number of its entries.
 
     A key is a file's path below ``source`` without suffix, as in `basicsr.storage.DiskStorage`, so a data set
-    reads the same samples from either. Every file is decoded once to see that it is whole. An LMDB with
-    entries missing would be of no use, so with a broken file there is none.
+    reads the same samples from either. Every file is decoded once to check that it is complete. An LMDB with
+    missing entries would be useless, so a broken file prevents it.
 
     Args:
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
 
     Raises:
-        UserError: ``target`` exists or lies in ``source``, no file to read, or, after all others were
-            looked at, broken files.
+        UserError: if ``target`` exists or is inside ``source``, there is no file to read, or, after all
+            others were checked, files are broken.
     """
     require_outside(target, source)
     if target.exists():
         raise UserError(f"{target}: exists already; delete it or choose another name")
     storage = DiskStorage(source, (*READABLE, ".npz"))
-    with closing(_entries(storage, workers)) as entries:  # on an error the bar ends before the message
+    with closing(_entries(storage, workers)) as entries:  # the bar ends before an error message
         write_lmdb(target, entries)
     return len(storage.keys())
 
@@ -48,7 +48,7 @@ def _entries(storage: DiskStorage, workers: int | None) -> Generator[tuple[str, 
 
 
 def _read_verified(file: tuple[str, Path]) -> tuple[str, bytes, Shape]:
-    """Key, bytes, and (height, width, channels) of what they decode to; of a stack, channels are masks."""
+    """Key, bytes, and (height, width, channels) after decoding; the channels of a stack are masks."""
     key, path = file
     data = read_bytes(path)
     if data.startswith(b"PK"):

@@ -1,4 +1,4 @@
-"""Bring the pairs of a download into ``<target>/<split>/{target,input}`` by links or copies."""
+"""Put the pairs of a download into ``<target>/<split>/{target,input}`` as links or copies."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ EXPECTED = {
     "SIDD": {"val": 1280},
     "SenseNoise": {ALL_SPLITS: 500},
 }
-"""Pairs by split. Not said: SIDD's training patches, which are cut in many ways, how SenseNoise is split, and
-what was rendered of Cityscapes beside its training photos."""
+"""Pairs by split. Not listed: SIDD's training patches, which are cut in many ways, the splits of SenseNoise,
+and renderings of Cityscapes besides its training photos."""
 RECORD = "layout.json"
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Placed:
-    """What `place_pairs` did: pairs found by split, files made, files there already, and what looks odd."""
+    """Result of `place_pairs`: pairs found by split, files made, existing files, and warnings."""
 
     target: Path
     kind: str
@@ -54,7 +54,7 @@ class Placed:
     warnings: list[str]
 
     def text(self) -> str:
-        """Lines for a person."""
+        """The result as text."""
         counts = ", ".join(f"{split} {count}" for split, count in self.pairs.items())
         files = f"{self.made} files made, {self.kept} there already"
         head = f"{self.target}: pairs of {self.kind}: {counts}; {files}"
@@ -62,9 +62,9 @@ class Placed:
 
 
 def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link = "symlink") -> Placed:
-    """Link or copy every pair; files that are there already are kept, and nothing is overwritten.
+    """Link or copy every pair; existing files are kept, and nothing is overwritten.
 
-    ``layout.json`` in the target remembers what kinds of images it was made from.
+    ``layout.json`` in the target records which kinds of images it was made from.
 
     Args:
         name: key of `EXPECTED`.
@@ -73,8 +73,8 @@ def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link =
         target: e.g. ``datasets/GoPro``.
 
     Raises:
-        UserError: a name is too long, or a link cannot be made; or, after all others are done, files that are
-            there already and differ from the download.
+        UserError: if a name is too long, or a link cannot be made; or, after all others are done, if existing
+            files differ from the download.
     """
     places = [
         (source, target / split / folder / f"{pair.key}{source.suffix.lower()}")
@@ -92,17 +92,17 @@ def place_pairs(name: str, kind: str, splits: Splits, target: Path, link: Link =
     if differing:
         names = ", ".join(map(str, differing[:_SHOWN])) + (", .." if len(differing) > _SHOWN else "")
         made = f"made from {', '.join(kinds)}" if kinds else "made from something else"
-        found = f"{len(differing)} files are there ({made}) and differ from {kind} of the download"
+        found = f"{len(differing)} existing files ({made}) differ from {kind} of the download"
         raise UserError(f"{target}: {found}; they were kept: choose another folder, or delete {names}")
     counts = {split: len(pairs) for split, pairs in splits.items()}
     warnings = count_warnings(name, counts)
     if len(kinds) > 1:
-        warnings.append(f"{target} is made from {' and '.join(kinds)}; begin again with an empty folder")
+        warnings.append(f"{target} is made from {' and '.join(kinds)}; start again with an empty folder")
     return Placed(target, kind, counts, len(missing), len(there), warnings)
 
 
 def count_warnings(name: str, counts: Mapping[str, int]) -> list[str]:
-    """A line for each split whose number of pairs is not that of `EXPECTED`."""
+    """A line for each split whose number of pairs differs from `EXPECTED`."""
     warnings = []
     for split, expected in EXPECTED[name].items():
         found = sum(counts.values()) if split == ALL_SPLITS else counts.get(split, 0)
@@ -113,10 +113,10 @@ def count_warnings(name: str, counts: Mapping[str, int]) -> list[str]:
 
 
 def record_kind(target: Path, name: str, kind: str) -> list[str]:
-    """Remember in ``layout.json`` that ``target`` is made from images of this kind; returns all kinds.
+    """Record in ``layout.json`` that ``target`` is made from images of this kind; returns all kinds.
 
     Raises:
-        UserError: the file is there and is no such record.
+        UserError: if the file exists and is not such a record.
     """
     kinds = sorted({*recorded_kinds(target), kind})
     made_of = with_checksum({"dataset": name, "kinds": kinds})
@@ -125,10 +125,10 @@ def record_kind(target: Path, name: str, kind: str) -> list[str]:
 
 
 def recorded_kinds(target: Path) -> list[str]:
-    """What `record_kind` has remembered of ``target``.
+    """The kinds that `record_kind` has recorded for ``target``.
 
     Raises:
-        UserError: the file is there and is no such record.
+        UserError: if the file exists and is not such a record.
     """
     record = target / RECORD
     if not record.is_file():

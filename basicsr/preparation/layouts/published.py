@@ -1,7 +1,7 @@
-"""Where the pairs lie in the official downloads of GoPro, REDS, RealBlur and ReLoBlur.
+"""Where the pairs are in the official downloads of GoPro, REDS, RealBlur and ReLoBlur.
 
-Each function looks below the folder of a download, however its archives were unpacked, and returns the pairs
-of the splits that are there, under names that are unique across clips and scenes.
+Each function searches below the folder of a download, however its archives were unpacked, and returns the
+pairs of the splits found, under names that are unique across clips and scenes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class Pair:
-    """A sharp image, its blurred one, and the name of both in the standard layout, without suffix."""
+    """A sharp image, its blurred counterpart, and the name of both in the standard layout, without suffix."""
 
     key: str
     sharp: Path
@@ -38,10 +38,10 @@ def gopro_splits(folder: Path, blur: Literal["blur", "blur_gamma"] = "blur") -> 
     """GOPRO_Large: ``{train,test}/<clip>/{blur,blur_gamma,sharp}/<frame>.png`` -> ``<clip>-<frame>``.
 
     Args:
-        blur: ``blur`` is the mean of the frames as they are, ``blur_gamma`` of the frames in linear light.
+        blur: ``blur`` is the mean of the stored frames, ``blur_gamma`` of the frames in linear light.
 
     Raises:
-        UserError: no such folders, a clip without one of them, or frames that do not pair.
+        UserError: if there are no such folders, a clip lacks one of them, or frames do not pair.
     """
     splits: Splits = {}
     for split in ("train", "test"):
@@ -60,7 +60,7 @@ def _clip_pairs(clip: Path, blur: str) -> list[Pair]:
     for kind in (blur, "sharp"):
         if not (clip / kind).is_dir():
             has = ", ".join(place.name for place in visible_folders(clip))
-            raise UserError(f"{clip}: no folder '{kind}', it has {has}; choose --blur or unpack it again")
+            raise UserError(f"{clip}: has {has} but no folder '{kind}'; choose --blur or unpack it again")
     return _paired(_clip_images(clip.name, clip / "sharp"), _clip_images(clip.name, clip / blur), clip)
 
 
@@ -72,7 +72,7 @@ def reds_splits(folder: Path) -> Splits:
     """REDS: ``{train,val}_{blur,sharp}/<clip>/<frame>.png`` -> ``<clip>-<frame>``.
 
     Raises:
-        UserError: no such folders, only one of a split, or frames that do not pair.
+        UserError: if there are no such folders, only one of a split, or frames do not pair.
     """
     splits: Splits = {}
     for split in ("train", "val"):
@@ -104,7 +104,8 @@ def realblur_splits(folder: Path, camera: Literal["J", "R"] = "J") -> Splits:
         camera: J are the JPEG images of the camera, R the raw ones.
 
     Raises:
-        UserError: no list file, a line that is none, two pairs of one name, or a listed file that is missing.
+        UserError: if there is no list file, a line is not a pair, two pairs have one name, or a listed file
+            is missing.
     """
     splits: Splits = {}
     for split in ("train", "test"):
@@ -133,20 +134,20 @@ def _listed_pairs(list_file: Path, camera: str) -> list[Pair]:
         str(path) for pair in pairs.values() for path in (pair.sharp, pair.blurred) if not path.is_file()
     ]
     if missing:
-        count = f"{len(missing)} of the files it lists are not there, the first is {missing[0]}"
-        raise UserError(f"{list_file}: {count}; unpack the images beside the list")
+        count = f"{len(missing)} of the files it lists are missing, the first is {missing[0]}"
+        raise UserError(f"{list_file}: {count}; unpack the images next to the list")
     return list(pairs.values())
 
 
 def reloblur_splits(folder: Path) -> Splits:
     """ReLoBlur: ``{train,test}/<scene>/<shot>/<number>_{sharp,blur}.png`` -> ``<scene>-<shot>-<number>``.
 
-    Which image is which is said by the end of its name (``00_sharp.png``, ``00_blur.png``) or by a folder
-    (``sharp/00.png``, ``blur/00.png``); `SHARP` and `BLURRED` are the words. Other images, such as the masks
-    of blurred places, are left out.
+    The end of a name (``00_sharp.png``, ``00_blur.png``) or a folder (``sharp/00.png``, ``blur/00.png``)
+    tells which image is which; `SHARP` and `BLURRED` are the words. Other images, such as the masks of
+    blurred areas, are left out.
 
     Raises:
-        UserError: no such images, two of one name, or images that do not pair.
+        UserError: if there are no such images, two have one name, or images do not pair.
     """
     splits: Splits = {}
     for split in ("train", "test"):
@@ -171,7 +172,7 @@ def _images_with_role(folder: Path, words: Iterable[str]) -> dict[str, Path]:
             stem = path.stem
         key = "-".join([*places, stem])
         if key in files:
-            raise UserError(f"{files[key]} and {path} get one name, '{key}'; keep one of them")
+            raise UserError(f"{files[key]} and {path} get the same name, '{key}'; keep one of them")
         files[key] = path
     return files
 
@@ -182,7 +183,7 @@ def _paired(sharp: dict[str, Path], blurred: dict[str, Path], folder: Path) -> l
 
 
 def _named(folder: Path, name: str) -> Iterator[Path]:
-    """Everything of that name at most `_DEPTH` folders below ``folder``, the nearest first."""
+    """All paths of that name at most `_DEPTH` folders below ``folder``, the nearest first."""
     places = [folder]
     for _ in range(_DEPTH):
         yield from (place / name for place in places if (place / name).exists())
@@ -196,13 +197,13 @@ def _find(folder: Path, name: str, is_clip: Callable[[Path], bool]) -> Path | No
 
 
 def require_some(splits: Splits, folder: Path, wanted: str) -> Splits:
-    """``splits``, if there is a pair in it.
+    """Return ``splits`` if it holds a pair.
 
     Args:
         wanted: what was looked for below ``folder``.
 
     Raises:
-        UserError: there is none.
+        UserError: if there is none.
     """
     if not any(splits.values()):
         raise UserError(f"{folder}: found no {wanted}; check the path")

@@ -1,10 +1,10 @@
-"""Where the pairs lie in downloads of deraining and denoising sets.
+"""Where the pairs are in downloads of deraining and denoising sets.
 
-Other than the deblurring sets of `basicsr.preparation.layouts.published`, most of these are passed on in
-several forms. So folders and names are known by words: a folder whose name has ``train`` or ``test`` in it is
-a split, one called ``norain``, ``target``, ``groundtruth`` and the like holds clean images, one called
-``rain``, ``input``, ``noisy`` and the like degraded ones; the word nearest to the file counts, and where no
-folder says it, the name of the file may (``norain-001.png``). `RELEASES` has what is peculiar to a set.
+Unlike the deblurring sets of `basicsr.preparation.layouts.published`, most of these are distributed in
+several forms. So folders and names are recognized by words: a folder with ``train`` or ``test`` in its name
+is a split, one called ``norain``, ``target``, ``groundtruth`` and the like holds clean images, one called
+``rain``, ``input``, ``noisy`` and the like degraded ones. The word nearest to the file counts; if no folder
+tells, the name of the file may (``norain-001.png``). `RELEASES` has the special cases of each set.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _IN_NAMES = re.compile(r"(?:^|[_-])(norain|clean|gt|rain|rainy|noisy)(?=[_-]|$)"
 
 @dataclass(frozen=True)
 class Release:
-    """What is peculiar to the downloads of a set.
+    """The special cases of the downloads of a set.
 
     Args:
-        rename: name of an image, without suffix -> what both images of a pair are called.
-        clean_name: name of a degraded image, after ``rename`` -> that of its clean one.
-        flat: names are unique in a split, so that folders between do not become part of them.
-        only: of the folders that degraded images lie in, one has to have this name.
-        clean_folder: where no word says so, images below a folder of this name are clean.
+        rename: name of an image, without suffix -> name of both images of the pair.
+        clean_name: name of a degraded image, after ``rename`` -> name of its clean image.
+        flat: names are unique in a split, so folders in between do not become part of them.
+        only: one of the folders above a degraded image has to have this name.
+        clean_folder: if no word tells, images below a folder of this name are clean.
         left_out: folders with other pictures.
-        whole: the split of images that lie below no split.
+        whole: the split of images that are not below any split.
     """
 
     rename: Callable[[str], str] = str
@@ -55,7 +55,7 @@ class Release:
 
 
 def _without_scale(name: str) -> str:
-    """``5x2`` -> ``5``: rainy images of Rain200 are called after their clean ones and ``x2``."""
+    """``5x2`` -> ``5``: rainy images of Rain200 are named after their clean ones plus ``x2``."""
     return re.sub(r"x2$", "", name, flags=re.IGNORECASE)
 
 
@@ -84,7 +84,7 @@ RELEASES: dict[RainSet | NoiseSet, Release] = {
 
 @dataclass(frozen=True)
 class _Found:
-    """An image of a download: its split, what it is, and its name, without suffix, role and split."""
+    """An image of a download: its split, its role, and its name without suffix, role and split."""
 
     path: Path
     split: str
@@ -93,21 +93,21 @@ class _Found:
 
 
 def splits_by_words(name: RainSet | NoiseSet, folder: Path) -> Splits:
-    """The pairs of a download, by split; several degraded images may have one clean image.
+    """The pairs of a download, by split; several degraded images may share one clean image.
 
-    Splits without degraded images are left out, such as parts of Cityscapes that no rain was made for.
+    Splits without degraded images are left out, such as parts of Cityscapes without rendered rain.
 
     | set | names |
     |---|---|
     | Rain200L, Rain200H | ``norain-5.png``, ``norain-5x2.png``; older ones ``norain-5.png``, ``rain-5.png`` |
     | Rain1400 (DDN) | ``901.jpg``, ``901_1.jpg`` .. ``901_14.jpg`` |
     | DID | the same in both folders; for halves of one picture see `halved_pictures` |
-    | CityscapesRain100, 200 | the same; folders as rain-rendering writes them, beside Cityscapes' own |
+    | CityscapesRain100, 200 | the same; folders as rain-rendering writes them, next to Cityscapes' own |
     | SIDD | the same in both folders, or ``.._GT_SRGB_010.PNG``, ``.._NOISY_SRGB_010.PNG`` |
     | SenseNoise | the same in both folders, or ``.._gt``, ``.._noisy``: a guess, its release was not seen |
 
     Raises:
-        UserError: no such pairs, two images of one name, or images that do not pair.
+        UserError: if there are no such pairs, two images have one name, or images do not pair.
     """
     release = RELEASES[name]
     sides: defaultdict[str, dict[Role, dict[str, Path]]] = defaultdict(lambda: {"clean": {}, "degraded": {}})
@@ -121,12 +121,12 @@ def splits_by_words(name: RainSet | NoiseSet, folder: Path) -> Splits:
 
 
 def halved_pictures(folder: Path) -> dict[str, dict[str, Path]]:
-    """Pictures that hold both images side by side, as the official DID does: split -> name -> file.
+    """Pictures with both images side by side, as in the official DID: split -> name -> file.
 
-    Empty where words say which images are clean and degraded.
+    Empty if words tell which images are clean and degraded.
 
     Raises:
-        UserError: no pictures below a train or test folder, or two of one name.
+        UserError: if there are no pictures below a train or test folder, or two have one name.
     """
     images = list(_images(folder, Release()))
     if any(image.role is not None for image in images):
@@ -144,8 +144,8 @@ def _images(folder: Path, release: Release) -> Iterable[_Found]:
         parts = path.relative_to(folder).parent.parts
         words = [part.lower() for part in parts]
         split = next(filter(None, map(_split_of, [*reversed(words), folder.name.lower()])), release.whole)
-        said = (*reversed(words), *(found[1].lower() for found in _IN_NAMES.finditer(path.stem)))
-        roles = [role for word in said if (role := _role_of(word))]
+        nearest_first = (*reversed(words), *(found[1].lower() for found in _IN_NAMES.finditer(path.stem)))
+        roles = [role for word in nearest_first if (role := _role_of(word))]
         if not roles and release.clean_folder in words:
             roles = ["clean"]
         if split is None or release.left_out.intersection(words):
@@ -174,7 +174,7 @@ def _role_of(word: str) -> Role | None:
 def _put(files: dict[str, Path], image: _Found) -> None:
     if image.name in files:
         both = f"{files[image.name]} and {image.path}"
-        raise UserError(f"{both} get one name, '{image.name}'; keep one of them")
+        raise UserError(f"{both} get the same name, '{image.name}'; keep one of them")
     files[image.name] = image.path
 
 

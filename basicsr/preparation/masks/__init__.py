@@ -1,1 +1,1 @@
-"""Region masks of folders of photos: made, converted, looked at."""
+"""Region masks for folders of photos: creation, conversion, display."""

@@ -28,7 +28,7 @@ def _coco_item(mask: Masks) -> dict[str, Any]:
 
 
 def _runs(mask: Masks) -> list[int]:
-    """Lengths of the runs outside and inside in turn, column by column; the first is outside, maybe 0."""
+    """Lengths of alternating runs outside and inside, column by column; the first is outside, possibly 0."""
     flat = mask.ravel(order="F")
     starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     runs: list[int] = np.diff(np.concatenate([[0], starts, [flat.size]])).tolist()
@@ -43,7 +43,7 @@ def _compress(runs: list[int]) -> str:
         more = True
         while more:
             bits = number & 31
-            number >>= 5  # floors, so that the sign stays
+            number >>= 5  # rounds down, so that the sign is kept
             more = number != (-1 if bits & 16 else 0)
             text.append(chr(48 + bits + 32 * more))
     return "".join(text)

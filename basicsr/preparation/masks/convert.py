@@ -1,4 +1,4 @@
-"""Masks of one format to another: label maps, SAM-Deblur's stacks and grey images, COCO, Detectron2."""
+"""Conversion of masks between formats: label maps, SAM-Deblur's stacks and gray images, COCO, Detectron2."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from basicsr.masks import (
     check_label_map,
     encode_label_map,
     from_stack,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     to_stack,
 )
@@ -37,22 +37,22 @@ from basicsr.utils.npz import Npz
 from basicsr.utils.parallel import in_parallel
 from basicsr.utils.pixel_limit import OF_PHOTOS
 
-Format = Literal["labels", "npz", "grey", "coco", "detectron2"]
-SUFFIXES = {"labels": ".png", "npz": ".npz", "grey": ".png", "coco": ".json", "detectron2": ".npz"}
-# SAM-Deblur's formula for the grey value of a mask repeats itself after as many.
-_GREY_VALUES = 255
+Format = Literal["labels", "npz", "gray", "coco", "detectron2"]
+SUFFIXES = {"labels": ".png", "npz": ".npz", "gray": ".png", "coco": ".json", "detectron2": ".npz"}
+# SAM-Deblur's formula for the gray value of a mask repeats after this many masks.
+_GRAY_VALUES = 255
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """From which format to which.
+    """Source and target format.
 
     Args:
         rule: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`; null is ``exact``
-            for label maps, and leaves the masks as they are for the other formats.
+            for label maps, and leaves the masks unchanged for the other formats.
 
     Raises:
-        OptionError: a rule for a format in which nothing overlaps.
+        OptionError: if there is a rule for a format without overlaps.
     """
 
     source: Format
@@ -66,21 +66,21 @@ class Conversion:
 
 
 def convert_masks(conversion: Conversion, source: Path, output: Path, overwrite: bool = False) -> int:
-    """Convert a file, or all of a folder with its subfolders. Returns the number of files.
+    """Convert a file, or all files in a folder and its subfolders. Returns the number of files.
 
     Args:
-        output: for a folder a folder; for a file a file, or a folder that exists.
+        output: a folder for a folder; for a file, a file or an existing folder.
         overwrite: replace files.
 
     Raises:
-        UserError: nothing to convert, an output inside the source or there already; or at the end, naming
-            the files that are damaged or of another format.
+        UserError: if there is nothing to convert, or the output is inside the source or exists already. At
+            the end, names the files that are damaged or have a different format.
     """
     pairs = _pair(conversion, source, output)
     require_short_names(place for _, place in pairs)
     taken = next((place for _, place in pairs if place.exists()), None)
     if taken is not None and not overwrite:
-        raise UserError(f"{taken}: exists already; take another place, or --overwrite")
+        raise UserError(f"{taken}: exists already; use another path, or --overwrite")
     done = 0
     for _ in in_parallel(partial(_convert_file, conversion), pairs, "converting"):
         done += 1
@@ -88,13 +88,13 @@ def convert_masks(conversion: Conversion, source: Path, output: Path, overwrite:
 
 
 def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
-    """Bytes of a file of one format -> bytes of a file of the other.
+    """Bytes of a file in one format -> bytes of a file in the other.
 
     Args:
         name: file, for the error.
 
     Raises:
-        UserError: damaged, or not what it should be.
+        UserError: if it is damaged, or not in the expected format.
     """
     if conversion.source in _STACKS:
         masks = _STACKS[conversion.source](data, name)
@@ -103,10 +103,10 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
         if conversion.rule is not None:
             masks = to_stack(from_stack(masks, conversion.rule, name))
     else:
-        # numbered by hand or by another tool, a label map with few regions may well have 8 bits
+        # a label map with few regions, made by hand or by another tool, may have 8 bits
         labels = (
-            grey_to_labels(decode_single(data, name), name)
-            if conversion.source == "grey"
+            gray_to_labels(decode_single(data, name), name)
+            if conversion.source == "gray"
             else check_label_map(decode_ids(data, name), name)
         )
         if conversion.target == "labels":
@@ -114,16 +114,16 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
         masks = to_stack(labels)
     if conversion.target in _ENCODERS:
         return _ENCODERS[conversion.target](masks)
-    if len(masks) > _GREY_VALUES:
-        logger().warning(f"{name}: {len(masks)} masks share {_GREY_VALUES} grey values, so some merge")
-    return encode_png(published_grey(masks))
+    if len(masks) > _GRAY_VALUES:
+        logger().warning(f"{name}: {len(masks)} masks share {_GRAY_VALUES} gray values, so some merge")
+    return encode_png(published_gray(masks))
 
 
 def read_detectron2(data: bytes, name: str) -> Masks:
     """Bytes of an ``.npz`` file with Detectron2's instances, key ``pred_masks`` bool (N, H, W).
 
     Raises:
-        UserError: damaged, without that key, or of another shape or type.
+        UserError: if it is damaged, lacks that key, or has a wrong shape or type.
     """
     if not data.startswith(b"PK"):
         raise UserError(f"{name}: not an .npz file; save the instances with numpy.savez_compressed")
@@ -133,7 +133,7 @@ def read_detectron2(data: bytes, name: str) -> Masks:
         masks = read_stack(archive, "pred_masks", name, OF_PHOTOS) if "pred_masks" in found else None
     except UserError:
         raise
-    except Exception as error:  # NumPy parses the header as Python and lets any error of that through
+    except Exception as error:  # NumPy parses the header as Python, which can raise any error
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error
     if masks is None:
@@ -158,7 +158,7 @@ def encode_published_npz(masks: Masks) -> bytes:
 def encode_detectron2(masks: Masks) -> bytes:
     """Stack (M, H, W) -> ``.npz`` with ``pred_masks`` bool (M, H, W), ``scores`` and ``pred_classes`` (M).
 
-    Masks know neither, so every score is 1 and every class 0.
+    Masks have neither, so every score is 1 and every class 0.
     """
     scores, classes = np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""From a folder of photos to a folder of label maps: only what is missing, shared among processes."""
+"""From a folder of photos to a folder of label maps: only the missing ones, split among processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.masks import LabelMap, encode_label_map, from_stack, published_grey
+from basicsr.masks import LabelMap, encode_label_map, from_stack, published_gray
 from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify, lock_shard
 from basicsr.preparation.masks.files import (
     KeyedPhoto,
@@ -33,7 +33,7 @@ from basicsr.utils.parallel import in_parallel
 
 @dataclass(frozen=True)
 class _Made:
-    """The files for one photo, encoded, in the order of `MaskJob.outputs`, and their record."""
+    """The encoded files for one photo, in the order of `MaskJob.outputs`, and their record."""
 
     files: list[bytes]
     record: Record
@@ -41,7 +41,7 @@ class _Made:
 
 @dataclass
 class Counts:
-    """What a run did; ``notes`` count photos by what had to be changed in them."""
+    """Result of a run; ``notes`` counts photos by what had to be changed in them."""
 
     made: int = 0
     kept: int = 0
@@ -49,15 +49,14 @@ class Counts:
 
 
 def create_masks(job: MaskJob, build: Callable[[], Segmenter], name: str) -> Counts:
-    """Make the masks of this shard that are missing or do not agree with their record.
+    """Make the masks of this shard that are missing or do not match their record.
 
     Args:
-        build: makes the segmenter; called when the folders turned out right.
+        build: makes the segmenter; called after the folders have been checked.
         name: of the segmenter, for manifest and log.
 
     Raises:
-        UserError: folders that cannot be used, changed parameters; or at the end, naming the photos that
-            failed.
+        UserError: if folders cannot be used, or parameters changed. At the end, names the photos that failed.
     """
     photos = find_job_photos(job)
     segmenter = build()
@@ -102,7 +101,7 @@ def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: KeyedPhoto)
     name, data = str(photo.path), read_bytes(photo.path)
     image, notes = read_photo(data, name)
     try:
-        labels, grey = _segment(job, for_photo(segmenter, photo.key), as_seen(image, job.rule))
+        labels, gray = _segment(job, for_photo(segmenter, photo.key), as_seen(image, job.rule))
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:
@@ -110,13 +109,13 @@ def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: KeyedPhoto)
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name}: the segmenter failed ({reason}); --debug shows where") from error
-    files = [encode_label_map(labels, name), *([] if grey is None else [encode_png(grey)])]
+    files = [encode_label_map(labels, name), *([] if gray is None else [encode_png(gray)])]
     height, width = labels.shape
     return _Made(files, Record(photo.key, height, width, count_regions(labels), notes, len(data), made_with))
 
 
 def _segment(job: MaskJob, segmenter: Segmenter, image: Photo) -> tuple[LabelMap, NDArray[np.uint8] | None]:
-    if job.grey is None:
+    if job.gray is None:
         return segmenter.labels(image, job.rule), None
     masks = segmenter.masks(image)
-    return from_stack(masks, job.rule), published_grey(masks)
+    return from_stack(masks, job.rule), published_gray(masks)

@@ -24,17 +24,17 @@ from basicsr.utils.parallel import in_parallel
 
 @dataclass(frozen=True)
 class MaskJob:
-    """What to do.
+    """The job of `basicsr.preparation.masks.create.create_masks`.
 
     Args:
         photos: folder of photos, with subfolders.
-        output: gets ``<key>.png``, a label map, for each photo, and the manifest.
-        rule: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`. By ``published``
+        output: folder for ``<key>.png``, a label map for each photo, and the manifest.
+        rule: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`. For ``published``,
             the segmenter sees the photo as BGR, which is how SAM-Deblur's masks were made.
-        grey: gets ``<key>.png``, SAM-Deblur's grey mask image, too; null writes none.
-        shard: this process (from 0) and how many share the photos.
-        overwrite: make all masks again, whatever is there.
-        workers: processes of this shard, null is one a core; a segmenter on a GPU wants 1.
+        gray: folder for ``<key>.png``, SAM-Deblur's gray mask image; null writes none.
+        shard: index of this process (from 0) and number of processes that share the photos.
+        overwrite: make all masks again, even if they exist.
+        workers: processes of this shard, null is one per core; use 1 for a segmenter on a GPU.
         debug: stop at the first error of the segmenter, with its traceback.
         progress: show progress bars.
     """
@@ -42,7 +42,7 @@ class MaskJob:
     photos: Path
     output: Path
     rule: Overlap = "exact"
-    grey: Path | None = None
+    gray: Path | None = None
     shard: tuple[int, int] = (0, 1)
     overwrite: bool = False
     workers: int | None = 1
@@ -51,7 +51,7 @@ class MaskJob:
 
     @property
     def outputs(self) -> list[Path]:
-        return [self.output] if self.grey is None else [self.output, self.grey]
+        return [self.output] if self.gray is None else [self.output, self.gray]
 
     def places(self, key: str) -> list[Path]:
         """The files for a photo, in the order of `outputs`."""
@@ -70,19 +70,20 @@ def find_job_photos(job: MaskJob) -> list[KeyedPhoto]:
     """All photos of the job, sorted by key.
 
     Raises:
-        UserError: no photos, two with one key, an output inside the input, or two outputs in one folder.
+        UserError: if there are no photos, two have one key, an output is inside the input, or two outputs are
+            in one folder.
     """
     storage = find_photos(job.photos)
     for folder in job.outputs:
         require_outside(folder, job.photos)
-    if job.grey is not None and job.grey.resolve() == job.output.resolve():
-        raise UserError(f"{job.grey}: label maps and grey images have the same names; take two folders")
+    if job.gray is not None and job.gray.resolve() == job.output.resolve():
+        raise UserError(f"{job.gray}: label maps and gray images have the same names; use two folders")
     keys = storage.keys()
     return [KeyedPhoto(key, Path(storage.describe(key))) for key in keys]
 
 
 def missing_masks(job: MaskJob, photos: Sequence[KeyedPhoto], made_with: str) -> list[KeyedPhoto]:
-    """The photos whose files are not there, or are not what a record of these parameters says."""
+    """The photos whose files are missing, or do not match a record with these parameters."""
     records = read_records(job.output)
     recorded = [
         (photo, [record for record in records.get(photo.key, []) if record.made_with == made_with])
@@ -107,7 +108,7 @@ def _check(job: MaskJob, to_check: Sequence[tuple[KeyedPhoto, list[Record]]]) ->
 
 
 def _mistake_in(job: MaskJob, recorded: tuple[KeyedPhoto, list[Record]]) -> str | None:
-    """How the files for a photo differ from all its records; null if they do not."""
+    """How the files for a photo differ from all its records; None if they do not."""
     photo, records = recorded
     first, *others = job.places(photo.key)
     try:

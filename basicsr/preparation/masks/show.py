@@ -1,4 +1,4 @@
-"""Look at masks: photos with tinted regions, and a sheet of many."""
+"""Display of masks: photos with tinted regions, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _GAP = 8
 def show_masks(
     images: Path, labels: Path, output: Path, sheet_size: int = 100, overwrite: bool = False
 ) -> int:
-    """Write ``<key>.png``, a photo under its regions, for each that has a label map, and a contact sheet.
+    """Write ``<key>.png``, a photo overlaid with its regions, for each with a label map, and a contact sheet.
 
     Args:
-        labels: label maps, or SAM-Deblur's grey images or ``.npz`` stacks, named like the photos.
-        sheet_size: most photos on the sheet, taken evenly.
+        labels: label maps, or SAM-Deblur's gray images or ``.npz`` stacks, named like the photos.
+        sheet_size: maximum number of photos on the sheet, evenly selected.
         overwrite: replace files.
 
     Returns:
         The number of overlays.
 
     Raises:
-        UserError: no photo has a label map, an output is there already or would be read as an input; or at
-            the end, naming the files that are damaged or differ in size.
+        UserError: if no photo has a label map, or an output exists already or would be read as an input. At
+            the end, names the files that are damaged or differ in size.
     """
     photos, maps = find_photos(images), DiskStorage(labels, (".png", ".npz"))
     for folder in (images, labels):
@@ -61,7 +61,7 @@ def show_masks(
     require_short_names(targets)
     taken = next((place for place in targets if place.exists()), None)
     if taken is not None and not overwrite:
-        raise UserError(f"{taken}: exists already; take another folder, or --overwrite")
+        raise UserError(f"{taken}: exists already; use another folder, or --overwrite")
     if len(set(targets)) < len(targets):
         raise UserError(f"{images}: a photo has the name of the contact sheet; rename it")
 
@@ -80,7 +80,7 @@ def show_masks(
 
 
 def contact_sheet(tiles: Sequence[Picture]) -> Picture:
-    """RGB pictures of any size -> one picture, row by row, about as many rows as columns, on white."""
+    """RGB pictures of any size -> one picture on white, row by row, with about as many rows as columns."""
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     height = max(tile.shape[0] for tile in tiles) + _GAP

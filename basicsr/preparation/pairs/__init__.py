@@ -1,1 +1,1 @@
-"""Pairs made of sharp photos or frames: averaged, filmed, blurred by kernels."""
+"""Pairs made from sharp photos or frames: averaged, filmed, blurred by kernels."""

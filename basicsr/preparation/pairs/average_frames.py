@@ -1,4 +1,4 @@
-"""Pairs in the way of GoPro and REDS: windows of consecutive frames, averaged in linear light."""
+"""Pairs made like GoPro and REDS: windows of consecutive frames, averaged in linear light."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ PARAMETERS = "params.jsonl"
 
 @dataclass(frozen=True)
 class FrameWindows:
-    """How long windows are and where they begin.
+    """How long windows are and where they start.
 
     Args:
         shortest, longest: frames in a window; each draws its own number between them, both included.
-        stride: frames from the begin of one window to that of the next; null begins after its last frame.
-        seed: of the numbers drawn; they also depend on the clip's name and the window's place in it alone.
+        stride: frames from the start of one window to that of the next; null starts after its last frame.
+        seed: of the numbers drawn, which otherwise depend only on the clip's name and the window's position
+            in it.
 
     Raises:
-        OptionError: no frames, or a range that falls.
+        OptionError: if there are no frames, or a range is decreasing.
     """
 
     shortest: int
@@ -60,7 +61,7 @@ class FrameWindows:
         """``n`` is a number, ``8``, or a range, ``7..13``.
 
         Raises:
-            OptionError: it is neither.
+            OptionError: if it is neither.
         """
         match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", n)
         if match is None:
@@ -71,7 +72,7 @@ class FrameWindows:
     def cut(self, clip: str, length: int) -> Iterator[tuple[int, int]]:
         """First frame and number of frames of each window in a clip of ``length`` frames.
 
-        The last one may have to be shorter than what was drawn for it.
+        The last one may have to be shorter than drawn.
         """
         start = number = 0
         name = zlib.crc32(os.fsencode(clip))
@@ -85,18 +86,18 @@ class FrameWindows:
 
 @dataclass(frozen=True)
 class FrameJob:
-    """What to do.
+    """The job of `make_averaged_pairs`.
 
     Args:
         frames: folder of frames; each subfolder with frames is a clip.
-        output: gets ``input/<key>.png``, ``target/<key>.png``, ``params.jsonl`` and ``manifest.json``; the
-            key is that of the window's first frame.
+        output: folder for ``input/<key>.png``, ``target/<key>.png``, ``params.jsonl`` and ``manifest.json``;
+            the key is that of the window's first frame.
         windows: which frames are averaged.
         gamma: of the frames.
         crf: file for `ResponseTable.from_file`, which then replaces ``gamma``.
         rounding: see `average_frames`.
         overwrite: make all pairs again, and accept changed parameters.
-        workers: processes; null is one a core.
+        workers: processes; null is one per core.
     """
 
     frames: Path
@@ -112,14 +113,14 @@ class FrameJob:
         """The camera's response.
 
         Raises:
-            UserError: ``crf`` or ``gamma`` cannot be used.
+            UserError: if ``crf`` or ``gamma`` cannot be used.
         """
         return ResponseTable.from_gamma(self.gamma) if self.crf is None else ResponseTable.from_file(self.crf)
 
 
 @dataclass(frozen=True)
 class PairCount:
-    """What a run did: clips found, pairs made, pairs that were there already."""
+    """Result of a run: clips found, pairs made, pairs that existed already."""
 
     clips: int
     made: int
@@ -128,7 +129,7 @@ class PairCount:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A window and its files; the target is the frame in its middle, number n // 2 from 0."""
+    """A window and its files; the target is its middle frame, number n // 2 from 0."""
 
     key: str
     frames: tuple[Path, ...]
@@ -149,11 +150,11 @@ class _Pair:
 
 
 def make_averaged_pairs(job: FrameJob) -> PairCount:
-    """Make the pairs that are missing.
+    """Make the missing pairs.
 
     Raises:
-        UserError: no frames, no window that fits, an output with other parameters; or at the end, naming the
-            frames that are broken.
+        UserError: if there are no frames, no window fits, or the output has other parameters. At the end,
+            names the frames that are broken.
     """
     response = job.response()
     require_outside(job.output, job.frames)
@@ -162,7 +163,7 @@ def make_averaged_pairs(job: FrameJob) -> PairCount:
     if not pairs:
         longest = max(len(paths) for paths in clips.values())
         found = f"no {job.windows.shortest} consecutive frames, the longest clip has {longest}"
-        raise UserError(f"{job.frames}: {found}; take a smaller --n")
+        raise UserError(f"{job.frames}: {found}; use a smaller --n")
     places = (place for pair in pairs for place in (pair.blurred, pair.sharp))
     claim_folder(job.output, _parameters(job, response), places, job.overwrite)
     missing = pairs if job.overwrite else [pair for pair in pairs if not pair.is_made()]
@@ -179,11 +180,11 @@ def make_averaged_pairs(job: FrameJob) -> PairCount:
 def find_clips(folder: Path) -> dict[str, list[Path]]:
     """Runs of consecutive frames by the key of their first frame, in order.
 
-    A folder of frames is one run, unless the numbers at the end of their names leave some out. Frames are in
-    the order of the numbers in their names, so 10 comes after 9.
+    A folder of frames is one run, unless the numbers at the end of their names have gaps. Frames are in the
+    order of the numbers in their names, so 10 comes after 9.
 
     Raises:
-        UserError: no such folder, or no frame in it.
+        UserError: if there is no such folder, or no frame in it.
     """
     storage = DiskStorage(folder, READABLE)
     runs = frame_runs(storage.keys())
@@ -195,7 +196,7 @@ def _pairs(job: FrameJob, clips: dict[str, list[Path]]) -> Iterator[_Pair]:
         keys = [path.relative_to(job.frames).with_suffix("").as_posix() for path in paths]
         windows = list(job.windows.cut(clip, len(paths)))
         if not windows:
-            logger().warning(f"{paths[0]}: only {len(paths)} consecutive frames begin here, left out")
+            logger().warning(f"{paths[0]}: only {len(paths)} consecutive frames start here, left out")
         for start, count in windows:
             blurred, sharp = (job.output / kind / f"{keys[start]}.png" for kind in ("input", "target"))
             yield _Pair(keys[start], tuple(paths[start : start + count]), blurred, sharp)
@@ -218,8 +219,8 @@ def _make(response: ResponseTable, rounding: Rounding, pair: _Pair) -> None:
 def _read(path: Path, shape: tuple[int, ...] | None = None) -> Frame:
     frame = decode_rgb(read_bytes(path), str(path))
     if frame.dtype != np.uint8:
-        raise UserError(f"{path}: has 16 bits a channel, a response is of 8; save the frames with 8")
+        raise UserError(f"{path}: has 16 bits per channel, a response is for 8; save the frames with 8")
     if shape is not None and frame.shape != shape:
         sizes = f"{frame.shape[1]}x{frame.shape[0]} pixels, others {shape[1]}x{shape[0]}"
-        raise UserError(f"{path}: has {sizes}; put each clip into a folder of its own")
+        raise UserError(f"{path}: has {sizes}; put each clip into its own folder")
     return frame

@@ -1,7 +1,7 @@
-"""Pairs from sharp photos as if a moving camera had filmed them: what is missing, shared among processes.
+"""Pairs from sharp photos as if a moving camera had filmed them: the missing ones, split among processes.
 
-``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules. Where clips are wanted
-instead, their frames are ``<name>_<n>/0001.png``, ..
+``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules. For clips, the frames
+are ``<name>_<n>/0001.png``, ..
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ FIELDS = ("input", "target")
 
 @dataclass(frozen=True)
 class FilmJob:
-    """What to do.
+    """The job of `film_photos`.
 
     Args:
         sharp: folder of photos, with subfolders.
-        output: see the head of this file.
-        rules: how clips come about.
-        copies: pairs a photo.
-        seed: key of the random numbers, with the name of the photo and the number of the pair.
-        workers: processes; null is one a core.
-        overwrite: make all pairs again, whatever is there.
-        clips: write the frames instead of their mean and its target; the rules then say one number of them.
+        output: see the top of this file.
+        rules: how clips are made.
+        copies: pairs per photo.
+        seed: of the random numbers, together with the name of the photo and the number of the pair.
+        workers: processes; null is one per core.
+        overwrite: make all pairs again, even if they exist.
+        clips: write the frames instead of their mean and its target; the rules then need a fixed number of
+            frames.
     """
 
     sharp: Path
@@ -58,7 +59,7 @@ class FilmJob:
     def __post_init__(self) -> None:
         least, most = self.rules.frames
         if self.clips and least != most:
-            raise OptionError("--frames", [f"--frames: clips have one number of frames (got {least} {most})"])
+            raise OptionError("--frames", [f"--frames: clips need one number of frames (got {least} {most})"])
 
     def places(self, item: _Item) -> Iterator[Path]:
         if self.clips:
@@ -69,7 +70,7 @@ class FilmJob:
             yield self.output / field / f"{item.key}_{item.number}.png"
 
     def parameters(self) -> dict[str, Any]:
-        """What decides the pairs besides the photos; more copies of each are no change."""
+        """What determines the pairs besides the photos; more copies of each are not a change."""
         known: dict[str, Any] = {"seed": self.seed, "rules": self.rules}
         known |= {"clips": True} if self.clips else {}
         return dict(msgspec.json.decode(msgspec.json.encode(known)))
@@ -83,10 +84,10 @@ class _Item:
 
 
 def film_photos(job: FilmJob) -> int:
-    """Make the pairs that are missing. Returns the number of pairs made.
+    """Make the missing pairs. Returns the number of pairs made.
 
     Raises:
-        UserError: folders that cannot be used, changed rules; or at the end, naming the photos that failed.
+        UserError: if folders cannot be used, or rules changed. At the end, names the photos that failed.
     """
     photos = find_photos(job.sharp)
     require_outside(job.output, job.sharp)

@@ -29,10 +29,10 @@ Objects = LabelMap | Instances
 
 
 def decode_objects(data: bytes, name: str) -> Objects:
-    """Bytes of a mask file -> what it holds; see `basicsr.masks.decode_label_map` for the other formats.
+    """Decode the bytes of a mask file; see `basicsr.masks.decode_label_map` for the other formats.
 
     Raises:
-        UserError: no mask file, damaged, or instances whose scores do not match.
+        UserError: if it is not a mask file, damaged, or has instances whose scores do not match.
     """
     if not (data.startswith(b"PK") and "pred_masks" in _keys(data, name)):
         return decode_label_map(data, name)
@@ -44,7 +44,7 @@ def decode_objects(data: bytes, name: str) -> Objects:
 
 
 def usable_map(objects: Objects, rules: Preset) -> LabelMap:
-    """Label map (H, W) of all regions; of instances the sure and large ones, with the smallest on top."""
+    """Label map (H, W) of all regions; for instances, the confident and large ones, the smallest on top."""
     if not isinstance(objects, Instances):
         return objects
     areas = objects.masks.sum((1, 2))
@@ -84,6 +84,6 @@ def _scores(data: bytes, name: str) -> NDArray[np.float64] | None:
 def _errors_naming(name: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # NumPy lets any error of the zip file and of the arrays through
+    except Exception as error:  # NumPy can raise any error from the zip file and the arrays
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: damaged .npz file ({reason}); make it again") from error

@@ -1,7 +1,7 @@
-"""From a folder of sharp photos to a folder of pairs: only what is missing, shared among processes.
+"""From a folder of sharp photos to a folder of pairs: only the missing ones, split among processes.
 
 ``input/<name>_<n>.png``, ``target/<name>_<n>.png``, with label maps also ``grouped_masks/<name>_<n>.png``;
-``manifest.json`` holds the rules, ``params.jsonl`` a line a pair with what was drawn for it.
+``manifest.json`` holds the rules, ``params.jsonl`` a line per pair with the values drawn for it.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ PARAMS = "params.jsonl"
 
 @dataclass(frozen=True)
 class SynthesisJob:
-    """What to do.
+    """The job of `synthesize_blur`.
 
     Args:
         sharp: folder of photos, with subfolders.
-        output: see the head of this file.
-        rules: how pairs come about.
+        output: see the top of this file.
+        rules: how pairs are made.
         labels: folder of masks named like the photos, see `basicsr.preparation.pairs.moving_objects`.
-        segment: find the regions by graph-based segmentation; without this and ``labels`` each photo is
+        segment: find the regions by graph-based segmentation; without this and ``labels``, each photo is
             blurred with one kernel.
-        copies: pairs a photo.
-        seed: key of the random numbers, with the name of the photo and the number of the pair.
+        copies: pairs per photo.
+        seed: of the random numbers, together with the name of the photo and the number of the pair.
         kernels: folder of kernels to draw from; null makes them.
-        centre_kernels: shift those so that their centroids are their middles.
-        workers: processes; null is one a core.
-        overwrite: make all pairs again, whatever is there.
+        center_kernels: shift those so that their centroids are in the middle.
+        workers: processes; null is one per core.
+        overwrite: make all pairs again, even if they exist.
     """
 
     sharp: Path
@@ -66,7 +66,7 @@ class SynthesisJob:
     copies: int = 10
     seed: int = 0
     kernels: Path | None = None
-    centre_kernels: bool = False
+    center_kernels: bool = False
     workers: int | None = None
     overwrite: bool = False
 
@@ -84,11 +84,11 @@ class PairRecord(msgspec.Struct, frozen=True):
 
     Args:
         name: of the pair.
-        photo: its key.
+        photo: key of the photo.
         number: of the pair of this photo, from 0.
-        draw: what was drawn.
-        sources: bytes of the files it was made from.
-        files: bytes of its files, by folder.
+        draw: the values drawn.
+        sources: sizes in bytes of the files it was made from.
+        files: sizes in bytes of its files, by folder.
         made_with: identifies the rules in ``manifest.json``.
     """
 
@@ -117,7 +117,7 @@ class _Photo:
 
 @dataclass
 class Counts:
-    """Pairs made, and pairs that were there already."""
+    """Pairs made, and pairs that existed already."""
 
     made: int = 0
     kept: int = 0
@@ -127,10 +127,10 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
     """Make the pairs that are missing, or that differ in size from their record.
 
     Raises:
-        UserError: folders that cannot be used, changed rules; or at the end, naming the photos that failed.
+        UserError: if folders cannot be used, or rules changed. At the end, names the photos that failed.
     """
     photos = _find(job)
-    kernels = KernelFolder(job.kernels, job.rules.kernel_size, job.centre_kernels) if job.kernels else None
+    kernels = KernelFolder(job.kernels, job.rules.kernel_size, job.center_kernels) if job.kernels else None
     parameters = _parameters(job, kernels)
     targets = (
         job.place(folder, photo.key, number)
@@ -145,7 +145,7 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
     counts = Counts(kept=wanted - to_make)
     records = job.output / PARAMS
     if records.is_file() and records.read_bytes()[-1:] not in (b"\n", b""):
-        append_line(records, "")  # ends the line that a power cut left
+        append_line(records, "")  # ends a line that a power failure left
     work = partial(_make, job, kernels, made_with)
     try:
         for made in in_parallel(work, missing, "blurring", job.workers):
@@ -158,7 +158,7 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
 
 
 def read_pair_records(folder: Path) -> dict[str, PairRecord]:
-    """The last record of each pair by its name; a line that is cut short or damaged is left out."""
+    """The last record of each pair by its name; lines that are cut short or damaged are skipped."""
     path = folder / PARAMS
     return {record.name: record for record in read_lines(path, PairRecord)} if path.is_file() else {}
 
@@ -184,8 +184,8 @@ def _find(job: SynthesisJob) -> list[_Photo]:
 
 
 def _parameters(job: SynthesisJob, kernels: KernelFolder | None) -> dict[str, Any]:
-    """What decides the pairs besides the photos; more copies of each are no change."""
-    files = None if kernels is None else {"files": kernels.fingerprint(), "centred": kernels.centre}
+    """What determines the pairs besides the photos; more copies of each are not a change."""
+    files = None if kernels is None else {"files": kernels.fingerprint(), "centred": kernels.center}
     regions = "labels" if job.labels is not None else "graph" if job.segment else None
     parameters = {"seed": job.seed, "regions": regions, "kernels": files, "rules": job.rules}
     return dict(msgspec.json.decode(msgspec.json.encode(parameters)))
@@ -212,7 +212,7 @@ def _missing(job: SynthesisJob, photos: list[_Photo], made_with: str) -> list[_P
 
 
 def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo: _Photo) -> list[PairRecord]:
-    """Write the pairs of a photo; with one thread, as the others do the other photos."""
+    """Write the pairs of a photo, with one thread, since other processes handle the other photos."""
     name, data = str(photo.path), read_bytes(photo.path)
     image, _ = read_photo(data, name)
     size, (height, width) = job.rules.kernel_size, image.shape[:2]
@@ -228,7 +228,7 @@ def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo
         objects = labels = graph_regions(image)
     if labels is not None and labels.shape != (height, width):
         found = f"has {labels.shape[1]}x{labels.shape[0]} pixels, {name} {width}x{height}"
-        raise UserError(f"{photo.masks}: {found}; take the masks of this photo")
+        raise UserError(f"{photo.masks}: {found}; use the masks of this photo")
     sharp = to_tensor(to_chw(image))
     records = []
     for number in photo.numbers:
@@ -258,7 +258,7 @@ def _inner(labels: LabelMap, margin: int) -> LabelMap:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The other cores have photos of their own, and sums do not depend on how many there are."""
+    """Other cores process other photos, and sums do not depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

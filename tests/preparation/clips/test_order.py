@@ -94,7 +94,7 @@ def test_a_dry_run_writes_nothing(job):
 
 def test_an_output_that_says_something_else_is_kept(job):
     job.output.write_bytes(job.metadata.read_bytes())
-    with pytest.raises(UserError, match=r"ordered\.json: is there already .*--overwrite"):
+    with pytest.raises(UserError, match=r"ordered\.json: exists already .*--overwrite"):
         order_frames(job)
     order_frames(dataclasses.replace(job, overwrite=True))
     assert orders(job.output)["bright/0000"] == "reverse"
@@ -103,7 +103,7 @@ def test_an_output_that_says_something_else_is_kept(job):
 def test_weights_of_another_network_are_refused(job, tmp_path):
     block = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]}
     save_network(tmp_path / "naf.pth", NAFNet(**block), None, {"type": "NAFNet", **block})
-    with pytest.raises(UserError, match=r"naf\.pth: NAFNet tells no order"):
+    with pytest.raises(UserError, match=r"naf\.pth: NAFNet is not an ordering network"):
         order_frames(dataclasses.replace(job, weights=tmp_path / "naf.pth"))
 
 

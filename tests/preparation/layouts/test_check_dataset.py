@@ -162,7 +162,7 @@ def test_an_input_that_is_its_target(data_set):
 
 
 def test_what_is_no_data_set(tmp_path):
-    with pytest.raises(UserError, match="no split in it"):
+    with pytest.raises(UserError, match="has no split"):
         check_dataset(tmp_path, 1)
     with pytest.raises(UserError, match="no such folder"):
         check_dataset(tmp_path / "absent", 1)

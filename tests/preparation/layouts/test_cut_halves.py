@@ -65,7 +65,7 @@ def test_halves_that_look_exchanged_are_told_and_never_mixed(download, target, c
     code, said = run(capsys, download, "--rainy", "right")
     assert code == 0
     assert "in 4 of 4 pictures the right half, taken as rainy, is the smoother one" in said
-    assert "take --rainy left" in said
+    assert "use --rainy left" in said
     code, said = run(capsys, download)
     assert code == 1 and "is made from halves, rainy right; choose another folder" in said
     assert json.loads((target / "layout.json").read_text())["kinds"] == ["halves, rainy right"]
@@ -74,5 +74,5 @@ def test_halves_that_look_exchanged_are_told_and_never_mixed(download, target, c
 def test_pictures_without_two_equal_halves_are_named(download, target, capsys) -> None:
     write_png(download / "DID-MDN-test" / "2.png", np.zeros((4, 7, 3), np.uint8))
     code, said = run(capsys, download)
-    assert code == 1 and "2.png: has 7x4 pixels, no two equal halves; leave it out" in said
+    assert code == 1 and "2.png: has 7x4 pixels, not two equal halves; leave it out" in said
     assert (target / "test" / "input" / "1.png").is_file(), "the others are done"

@@ -69,7 +69,7 @@ def test_gopro_without_the_blur_that_is_asked_or_with_frames_that_do_not_pair(go
         gopro_splits(gopro)
     (clip / "blur").rename(clip / "blurred")
     with pytest.raises(
-        UserError, match="GOPR0372_07_01: no folder 'blur', it has blur_gamma, blurred, sharp"
+        UserError, match="GOPR0372_07_01: has blur_gamma, blurred, sharp but no folder 'blur'"
     ):
         gopro_splits(gopro)
 
@@ -133,7 +133,7 @@ def test_realblur_lists_may_begin_with_a_byte_order_mark(tmp_path):
     [
         ("a/scene1/gt/g.png", "expected lines"),
         ("g.png b.png", "expected lines"),
-        ("a/scene1/gt/g.png a/scene1/blur/b.png", "2 of the files it lists are not there"),
+        ("a/scene1/gt/g.png a/scene1/blur/b.png", "2 of the files it lists are missing"),
         ("{0}\n{0}", "twice"),
     ],
 )
@@ -171,7 +171,7 @@ def test_reloblur_pairs_that_miss_a_half_or_share_a_name(tmp_path):
     with pytest.raises(UserError, match="s01-00"):
         reloblur_splits(tmp_path)
     touch(tmp_path / "train" / "s01-00_sharp.png")
-    with pytest.raises(UserError, match="get one name, 's01-00'"):
+    with pytest.raises(UserError, match="get the same name, 's01-00'"):
         reloblur_splits(tmp_path)
 
 
@@ -214,7 +214,7 @@ def test_a_file_that_differs_is_kept_and_told(gopro, target):
     splits = gopro_splits(gopro)
     mine = target / "train" / "input" / f"{splits['train'][0].key}.png"
     touch(mine)
-    with pytest.raises(UserError, match=f"1 files are there.*differ.*{mine.name}"):
+    with pytest.raises(UserError, match=f"1 existing files.*differ.*{mine.name}"):
         place_pairs("GoPro", "blur", splits, target, "copy")
     assert mine.read_text() == str(mine)
     assert len(list(target.rglob("*.png"))) == 12, "the rest is done"
@@ -226,7 +226,7 @@ def test_the_other_blur_is_told_and_overwrites_nothing(gopro, target):
     said = json.loads(record.read_text())
     assert without_checksum(said) == {"dataset": "GoPro", "kinds": ["blur"]} != said
     other = gopro_splits(gopro, "blur_gamma")
-    with pytest.raises(UserError, match=r"2 files are there \(made from blur\) and differ from blur_gamma"):
+    with pytest.raises(UserError, match=r"2 existing files \(made from blur\) differ from blur_gamma"):
         place_pairs("GoPro", "blur_gamma", {"test": other["test"]}, target)
     assert json.loads((target / "layout.json").read_text())["kinds"] == ["blur"], "nothing was mixed yet"
     placed = place_pairs("GoPro", "blur_gamma", {"train": other["train"]}, target)

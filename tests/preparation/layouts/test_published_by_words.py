@@ -111,7 +111,7 @@ def test_sensenoise_by_folders_or_by_names(tmp_path) -> None:
 
 def test_two_files_of_one_name_are_refused(tmp_path) -> None:
     touch(tmp_path, "train/norain/norain-1.png", "train/norain/a/norain-1.png", "train/rain/norain-1x2.png")
-    with pytest.raises(UserError, match="norain-1.png and .*norain-1.png get one name, '1'; keep one"):
+    with pytest.raises(UserError, match="norain-1.png and .*norain-1.png get the same name, '1'; keep one"):
         splits_by_words("Rain200L", tmp_path)
 
 

@@ -76,5 +76,5 @@ def test_clips_are_the_frames_that_a_pair_would_be_made_of(job):
     frames = sorted((clips.output / "b/c_1").iterdir())
     assert [path.name for path in frames] == [f"{number:04d}.png" for number in range(1, 8)]
     assert np.array_equal(read_rgb(frames[3]), read_rgb(pairs.output / "target/b/c_1.png"))
-    with pytest.raises(UserError, match="clips have one number of frames"):
+    with pytest.raises(UserError, match="clips need one number of frames"):
         dataclasses.replace(clips, rules=ClipRules())

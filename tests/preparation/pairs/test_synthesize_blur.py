@@ -122,7 +122,7 @@ def test_changed_rules_are_refused_and_overwritten_on_request(folder):
     assert contents(folder / "out")["input/a_0.png"] != before["input/a_0.png"]
     (folder / "mine/input").mkdir(parents=True)
     (folder / "mine/input/a_0.png").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"mine/input/a_0.png: is there already"):
+    with pytest.raises(UserError, match=r"mine/input/a_0.png: exists already"):
         synthesize_blur(job(folder, "mine"))
 
 
