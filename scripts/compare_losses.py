@@ -72,8 +72,8 @@ def losses(checkout: Path, option_file: str, steps: int) -> list[float]:
         line = [*program, "--set", *words]
         done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise UserError(f"{checkout / option_file}: training ended with {done.returncode}: {said[0]}")
+            output = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise UserError(f"{checkout / option_file}: training ended with {done.returncode}: {output[0]}")
         events = (place / "experiments/compared/events.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in events]
     return [row["loss"] for row in rows if "loss" in row]

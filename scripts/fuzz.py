@@ -25,7 +25,7 @@ from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.typed_path import typed_path
 
 _SHOWN = 200  # characters of what an error says
-_SAID_EVERY = 60  # seconds
+_PROGRESS_EVERY = 60  # seconds
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def fuzz(typed: argparse.Namespace) -> None:
                         chosen, number = formats[outcome.case.format], outcome.case.number
                         _keep(typed.keep, outcome.case, corpus.content(chosen, number, typed.seed))
                     if cases:
-                        print(f"{outcome.case}: {outcome.kind} {outcome.said} {outcome.where}")
+                        print(f"{outcome.case}: {outcome.kind} {outcome.message} {outcome.where}")
         finally:  # also where somebody has enough
             print("\n".join([found.table(wanted), *found.lines()]))
     if found.examples:
@@ -103,7 +103,7 @@ class _Findings:
         self.longest[name] = max(self.longest[name], outcome.seconds)
         self.growth[name] = max(self.growth[name], outcome.growth)
         if outcome.kind in BAD:
-            kind = outcome.said.partition(":")[0] if outcome.kind == "foreign" else ""
+            kind = outcome.message.partition(":")[0] if outcome.kind == "foreign" else ""
             self.examples[name, outcome.kind, kind, outcome.where].append(outcome)
 
     def table(self, names: Sequence[str]) -> str:
@@ -128,8 +128,8 @@ class _Findings:
         """The findings, those that look alike in one."""
         for (_, kind, _, where), outcomes in sorted(self.examples.items(), key=lambda item: -len(item[1])):
             cases = ", ".join(str(outcome.case) for outcome in outcomes[:3])
-            said = " ".join(outcomes[0].said.split())[:_SHOWN]
-            yield f"{len(outcomes)} {kind} ({cases}): {said} [{where}]"
+            message = " ".join(outcomes[0].message.split())[:_SHOWN]
+            yield f"{len(outcomes)} {kind} ({cases}): {message} [{where}]"
 
 
 def _with_progress(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -138,7 +138,7 @@ def _with_progress(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     bad = 0
     for count, outcome in enumerate(outcomes, 1):
         bad += outcome.kind in BAD
-        if time.monotonic() - last > _SAID_EVERY:
+        if time.monotonic() - last > _PROGRESS_EVERY:
             last = time.monotonic()
             print(f"{count} inputs in {last - began:.0f} s, {bad} findings", file=sys.stderr, flush=True)
         yield outcome

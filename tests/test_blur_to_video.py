@@ -20,7 +20,7 @@ STEPS = ["train.scheduler.T_max=3", "train.warmup_iter=-1"]
 CROPS = ["datasets.train.gt_size=40"]
 WINDOWS = ["datasets.train.transforms=[{type: RandomCrop, size: 40}]"]
 ORDERING = ["network_g.out_dim=8", "network_g.width=4", "network_g.num_blocks=1"]
-TINY = ["network_g.centre_width=8", "network_g.side_width=8"]
+TINY = ["network_g.center_width=8", "network_g.side_width=8"]
 TESTED = ["num_gpu=0", "datasets.test.num_worker_per_gpu=0", "val.report=true"]
 
 

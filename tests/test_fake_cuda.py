@@ -54,7 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "block_size": 2,
         "low_block_size": 2,
     },
-    "Jin": {"centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1},
+    "Jin": {"center_width": 8, "side_width": 8, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1},
     "Purohit": {"width": 4, "flow_widths": [3, 4, 5]},
 }
 # A network that is built of weights needs a file.

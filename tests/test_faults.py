@@ -60,7 +60,7 @@ class Ended:
             command, capture_output=True, text=True, timeout=240, env=environment | {"OMP_NUM_THREADS": "1"}
         )
         self.code = done.returncode
-        self.said, _, files = done.stdout.partition("FILES:\n")
+        self.output, _, files = done.stdout.partition("FILES:\n")
         self.errors = [line for line in done.stderr.splitlines() if line and not _is_bar(line)]
         self.files = {str(Path(line).relative_to(listed)) for line in files.splitlines()}
 
@@ -125,7 +125,7 @@ def test_training_on_a_full_disk_keeps_whole_checkpoints_and_ends_after_the_thir
     assert ended.code == 1 and len(ended.errors) == 1, ended.errors
     assert "No space left" in ended.errors[0] or "File too large" in ended.errors[0]
     assert "3 times in a row; mend that, and go on with --auto_resume" in ended.errors[0]
-    assert "the earlier ones stay" in ended.said
+    assert "the earlier ones stay" in ended.output
     states = {Path(name).stem for name in ended.files if name.endswith(".state")}
     weights = {Path(name).stem.removeprefix("net_g_") for name in ended.files if name.endswith(".pth")}
     assert weights - {"latest", "best"} == states

@@ -67,7 +67,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                 with gr.Accordion("Regions", open=False):
                     masks = gr.Radio(kinds, value=kinds[0][1], label="Masks", elem_id="masks")
                     show_regions = gr.Button("Show the regions", elem_id="show_regions")
-                    said = gr.Markdown(visible=False, elem_id="said")
+                    hint = gr.Markdown(visible=False, elem_id="hint")
                     regions = gr.Image(
                         label="Regions",
                         show_label=False,
@@ -107,13 +107,13 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     raise UserError("Choose a photo or a video first")
                 guided = workshop.takes_masks(own or weights)
                 view = None if masks == "none" else workshop.look(Path(paths[0]), masks)
-            said = "This network is guided by masks." if guided else "This network takes no masks."
+            hint = "This network is guided by masks." if guided else "This network takes no masks."
             if view is not None:
-                said += " **Only here**: click the regions that are to be restored; the rest stays as it is."
+                hint += " **Only here**: click the regions that are to be restored; the rest stays as it is."
             return (
                 view,
                 (),
-                gr.Markdown(said, visible=True),
+                gr.Markdown(hint, visible=True),
                 gr.Image(None if view is None else view.drawn(()), visible=view is not None),
                 gr.Button(visible=False),
             )
@@ -177,7 +177,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
             )
 
         choices = [files, network, own, masks]
-        seen = [view, places, said, regions, clear]
+        seen = [view, places, hint, regions, clear]
         results = [shown, download, notes, command]
         show_regions.click(look, choices, seen, concurrency_id="work", api_visibility="private")
         for choice in (files.change, masks.change):

@@ -161,7 +161,7 @@ class View:
         return others if len(others) < len(places) else (*others, place)
 
     def drawn(self, places: Sequence[Place]) -> Picture:
-        """The regions in colours; where some are chosen, the rest is dark."""
+        """The regions in colors; where some are chosen, the rest is dark."""
         picture = overlay(self.photo, self.labels)
         if places:
             chosen = np.isin(self.labels, [self._region(place) for place in places])
@@ -413,7 +413,7 @@ def _first_picture(path: Path, limit: PixelLimit) -> PhotoFile:
 
 
 def _write_preview(place: Path, photo: PhotoFile) -> None:
-    """PNG with 8 bits, upright, with the colour profile and nothing else."""
+    """PNG with 8 bits, upright, with the color profile and nothing else."""
     image = to_8_bit(photo.image)
     alpha = None if photo.alpha is None else to_8_bit(photo.alpha)
     shown = replace(photo, image=image, alpha=alpha, metadata=Metadata(icc=photo.metadata.icc))

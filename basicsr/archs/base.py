@@ -76,7 +76,7 @@ class Network(nn.Module):
         return any(isinstance(module, LocalAvgPool2d) for module in self.modules())
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         """The options of a network with these weights, read from their names and shapes.
 
         What has no weights (local pooling, mask value, dropout) is left at its default. None where they are
@@ -285,22 +285,22 @@ def require_restoring(net: Network, where: str) -> RestorationNetwork:
     return net
 
 
-def recognisable() -> Iterator[type[Network]]:
+def recognizable() -> Iterator[type[Network]]:
     """The classes that know their weights, in the order of their names."""
     for name in ARCHS.names():
         entry = network_class(name)
-        if "recognise" in vars(entry):
+        if "recognize" in vars(entry):
             yield entry
 
 
-def recognise(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+def recognize(state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
     """The block of the network with these weights; None where no network knows them.
 
     Args:
-        extra_channel: see `Network.recognise`.
+        extra_channel: see `Network.recognize`.
     """
-    for entry in recognisable():
-        options = entry.recognise(state, extra_channel)
+    for entry in recognizable():
+        options = entry.recognize(state, extra_channel)
         if options is not None:
             return {"type": entry.__name__, **options}
     return None

@@ -108,7 +108,7 @@ class Baseline(RestorationUNet):
         self.localise(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         attention = next((name for name in state if name.endswith(ATTENTION)), None)
         if found is None or found[1] or attention is None:

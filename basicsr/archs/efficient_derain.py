@@ -118,7 +118,7 @@ class EfficientDerain(RestorationNetwork):
         return max(22 * self.width, 12 * self.outc.out_channels) + images
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first, last = convolution(state, "conv1.conv1.0.weight"), convolution(state, "conv_final.weight")
         predicted = convolution(state, "outc.weight")
         if not first or not last or not predicted or first[1] - last[0] != extra_channel:

@@ -67,7 +67,7 @@ class HyperCUTNet(OrderingNetwork):
         return features
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "f_func.model.1.weight")
         plane = state.get("hyperplane.hyperplane")
         if extra_channel or first[1:] != (6, 7, 7) or plane is None:

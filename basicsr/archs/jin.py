@@ -19,7 +19,7 @@ from basicsr.utils.registry import ARCHS
 
 FRAMES = 7
 
-_CENTRE_SCALE = 4  # sides of the blocks of pixels that become channels
+_CENTER_SCALE = 4  # sides of the blocks of pixels that become channels
 _SIDE_SCALE = 5
 # The published file of each network names its weights without saying which of the four it is.
 _PUBLISHED = {
@@ -37,12 +37,12 @@ class Jin(RestorationNetwork):
     whose sides are no multiples of 20 is padded by reflection.
 
     Args:
-        centre_width: channels of the network of frame 4.
+        center_width: channels of the network of frame 4.
         side_width: channels of the others, a multiple of 4.
-        centre_blocks: blocks before and behind the dilated ones in the network of frame 4.
+        center_blocks: blocks before and behind the dilated ones in the network of frame 4.
         near_blocks: the same in that of frames 3 and 5.
         far_blocks: the same in those of frames 2, 6 and 1, 7.
-        centre_global: channels of the layers of frame 4 that see three colours.
+        center_global: channels of the layers of frame 4 that see three colours.
         side_global: the same of the others.
         start_at_input: begin training with each frame the photo itself: the last layers start at zero. The
             published networks start at random, far from any photo.
@@ -52,19 +52,19 @@ class Jin(RestorationNetwork):
 
     def __init__(
         self,
-        centre_width: Count = 144,
+        center_width: Count = 144,
         side_width: Count = 128,
-        centre_blocks: Count = 3,
+        center_blocks: Count = 3,
         near_blocks: Count = 4,
         far_blocks: Count = 2,
-        centre_global: Count = 64,
+        center_global: Count = 64,
         side_global: Count = 32,
         start_at_input: bool = False,
     ) -> None:
         super().__init__()
         if side_width % 4:
             raise ValueError(f"side_width {side_width}: must be a multiple of 4")
-        self.f4 = _Centre(centre_width, centre_blocks, centre_global)
+        self.f4 = _Center(center_width, center_blocks, center_global)
         self.f35 = nn.ModuleDict(
             {f"generateFrame{number}": _Side(side_width, near_blocks, side_global) for number in (3, 5)}
         )
@@ -72,11 +72,11 @@ class Jin(RestorationNetwork):
         self.f17 = nn.ModuleDict({"generateFrame1_7": _Side(side_width, far_blocks, side_global)})
         if start_at_input:
             for module in self.modules():
-                if isinstance(module, _Colours):
+                if isinstance(module, _Colors):
                     nn.init.zeros_(module.conv3.weight)
-        self.size_rule = SizeRule(_CENTRE_SCALE * _SIDE_SCALE, "reflect")
-        self._width = max(centre_width / _CENTRE_SCALE**2, side_width / _SIDE_SCALE**2)
-        self.feature_points = (FeaturePoint("f4.GlobalGrad", centre_global, 1),)
+        self.size_rule = SizeRule(_CENTER_SCALE * _SIDE_SCALE, "reflect")
+        self._width = max(center_width / _CENTER_SCALE**2, side_width / _SIDE_SCALE**2)
+        self.feature_points = (FeaturePoint("f4.GlobalGrad", center_global, 1),)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> frames 1 to 7, (B, 7, 3, H, W), not clamped."""
@@ -96,18 +96,18 @@ class Jin(RestorationNetwork):
         return int(4 * 3 * 25 * self._width) + 4 * 3 * FRAMES
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
-        centre = convolution(state, "f4.conv1_B.weight")
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+        center = convolution(state, "f4.conv1_B.weight")
         side = convolution(state, "f35.generateFrame3.conv1_B.weight")
-        if extra_channel or centre[1:] != (_CENTRE_SCALE**2, 5, 5) or side[1:] != (_SIDE_SCALE**2, 5, 5):
+        if extra_channel or center[1:] != (_CENTER_SCALE**2, 5, 5) or side[1:] != (_SIDE_SCALE**2, 5, 5):
             return None
         return {
-            "centre_width": centre[0],
+            "center_width": center[0],
             "side_width": 2 * side[0],
-            "centre_blocks": count_children(state, "f4.LocalGrad1"),
+            "center_blocks": count_children(state, "f4.LocalGrad1"),
             "near_blocks": count_children(state, "f35.generateFrame3.LocalGrad1"),
             "far_blocks": count_children(state, "f26.generateFrame2_6.LocalGrad1"),
-            "centre_global": convolution(state, "f4.conv2.weight")[0],
+            "center_global": convolution(state, "f4.conv2.weight")[0],
             "side_global": convolution(state, "f35.generateFrame3.conv2.weight")[0],
         }
 
@@ -160,7 +160,7 @@ class _Change(nn.Module):
         return result
 
 
-class _Colours(nn.Module):
+class _Colors(nn.Module):
     """The layers that see three colours: (B, 3, H, W) -> (B, 3, H, W)."""
 
     def __init__(self, width: int, middle: nn.Module) -> None:
@@ -175,12 +175,12 @@ class _Colours(nn.Module):
         return result
 
 
-class _Centre(_Colours):
+class _Center(_Colors):
     """Frame 4 of a photo whose sides are multiples of 4."""
 
-    def __init__(self, width: int, blocks: int, colours: int) -> None:
-        super().__init__(colours, _Block(colours))
-        pixels = _CENTRE_SCALE**2
+    def __init__(self, width: int, blocks: int, colors: int) -> None:
+        super().__init__(colors, _Block(colors))
+        pixels = _CENTER_SCALE**2
         self.conv1_B = nn.Conv2d(pixels, width, 5, padding=2, bias=False)
         self.LocalGrad1 = _blocks(width, [(1, 1)] * blocks)
         self.LocalGrad2 = _blocks(width, [(1, 2), (2, 4), (4, 8)])
@@ -191,7 +191,7 @@ class _Centre(_Colours):
         )
 
     def forward(self, blur: Tensor) -> Tensor:
-        pixels = _as_batch(blur, _CENTRE_SCALE)
+        pixels = _as_batch(blur, _CENTER_SCALE)
         features, total = self.conv1_B(pixels), pixels
         for grad, fuse in (
             (self.LocalGrad1, self.fuse1),
@@ -201,14 +201,14 @@ class _Centre(_Colours):
         ):
             features = grad(features)
             total = total + fuse(features)
-        return self.join(_as_colours(total, _CENTRE_SCALE)) + blur
+        return self.join(_as_colors(total, _CENTER_SCALE)) + blur
 
 
-class _Side(_Colours):
+class _Side(_Colors):
     """What a frame differs by from a neighbour; sides are multiples of 5."""
 
-    def __init__(self, width: int, blocks: int, colours: int) -> None:
-        super().__init__(colours, _Change(colours, colours))
+    def __init__(self, width: int, blocks: int, colors: int) -> None:
+        super().__init__(colors, _Change(colors, colors))
         pixels = _SIDE_SCALE**2
         self.conv1_B = nn.Conv2d(pixels, width // 2, 5, padding=2, bias=False)
         self.conv1_S1, self.conv1_S2 = (
@@ -219,12 +219,12 @@ class _Side(_Colours):
         self.LocalGrad3 = _blocks(width, [(1, 1)] * blocks)
         self.fuse1, self.fuse2, self.fuse3 = (nn.Sequential(_Change(width, pixels)) for _ in range(3))
 
-    def forward(self, blur: Tensor, other: Tensor, neighbour: Tensor) -> Tensor:
+    def forward(self, blur: Tensor, other: Tensor, neighbor: Tensor) -> Tensor:
         """
         Args:
-            blur, other, neighbour: the photo and two frames, (B, 3, H, W) each.
+            blur, other, neighbor: the photo and two frames, (B, 3, H, W) each.
         """
-        parts = [_as_batch(image, _SIDE_SCALE) for image in (blur, other, neighbour)]
+        parts = [_as_batch(image, _SIDE_SCALE) for image in (blur, other, neighbor)]
         features = torch.cat(
             [self.conv1_B(parts[0]), self.conv1_S1(parts[1]), self.conv1_S2(parts[2])], dim=1
         )
@@ -236,7 +236,7 @@ class _Side(_Colours):
         ):
             features = grad(features)
             total = total + fuse(features)
-        return self.join(_as_colours(total, _SIDE_SCALE))
+        return self.join(_as_colors(total, _SIDE_SCALE))
 
 
 def _blocks(width: int, dilations: Iterable[tuple[int, int]]) -> nn.Sequential:
@@ -257,6 +257,6 @@ def _as_batch(image: Tensor, scale: int) -> Tensor:
     return pixels
 
 
-def _as_colours(pixels: Tensor, scale: int) -> Tensor:
+def _as_colors(pixels: Tensor, scale: int) -> Tensor:
     """What undoes `_as_batch`."""
     return nn.functional.pixel_shuffle(pixels, scale).squeeze(1).unflatten(0, (-1, 3))

@@ -499,7 +499,7 @@ class MAXIM(RestorationNetwork):
         return 160 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "unets.0.inputs.0.weight")
         high, low = (
             state.get(f"unets.0.encoders.{level}.block.mlps.0.grid.gate.dense.bias") for level in (0, 2)

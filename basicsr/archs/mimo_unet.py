@@ -244,7 +244,7 @@ class MIMOUNet(RestorationNetwork):
         return 88 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = _options(state, extra_channel)
         return found if found is not None and found["num_res"] != _PLUS else None
 
@@ -268,7 +268,7 @@ class MIMOUNetPlus(MIMOUNet):
         super().__init__(img_channel, width, num_res, drop_out_rate, extra_channel)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = _options(state, extra_channel)
         return found if found is not None and found["num_res"] == _PLUS else None
 

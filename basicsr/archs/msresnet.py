@@ -149,7 +149,7 @@ class MSResNet(RestorationNetwork):
         return 5 * 4 * self.width
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         scales, layers = count_children(state, "body_models"), count_children(state, "body_models.0.body")
         first = convolution(state, f"body_models.{scales - 1}.body.0.weight")
         last = convolution(state, f"body_models.0.body.{layers - 1}.weight")

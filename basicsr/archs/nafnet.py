@@ -104,7 +104,7 @@ class NAFNet(RestorationUNet):
         self.localise(train_size)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         found = unet_options(state, extra_channel)
         if found is None or found[1] > 1 or "pre_seg.weight" in state:
             return None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork, recognise
+from basicsr.archs.base import Block, FeaturePoint, RestorationNetwork, recognize
 from basicsr.archs.shapes import convolution
 from basicsr.layers.normalization import IDENTITY, IMAGENET
 from basicsr.layers.padding import SizeRule
@@ -113,13 +113,13 @@ class Purohit(RestorationNetwork):
         return max(own, 0 if self.middle is None else self.middle.bytes_per_pixel)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first = convolution(state, "bie.model.0.weight")
         widths = [convolution(state, f"rvd.flow_encoder.model.{level}.0.weight") for level in range(_LEVELS)]
         if extra_channel or first[1:] != (6, 5, 5) or not all(widths):
             return None
         inner = {name[7:]: tensor for name, tensor in state.items() if name.startswith("middle.")}
-        middle = recognise(inner) if inner else None
+        middle = recognize(inner) if inner else None
         block: Block = {"width": first[0], "flow_widths": [shape[0] for shape in widths[:-1]]}
         return block | ({"middle": middle} if middle else {}) | {"compat": "published"}
 

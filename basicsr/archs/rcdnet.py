@@ -180,7 +180,7 @@ class RCDNet(RestorationNetwork):
         return self.w_z_f.shape[1]
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         state = _renamed(state)
         first, kernels = convolution(state, "w_z_f"), convolution(state, "weight0")
         if not first or not kernels or kernels[2:] != (_KERNEL, _KERNEL):

@@ -97,12 +97,12 @@ class SegNAFNet(RestorationUNet):
         return self.img_channel
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         pooled = convolution(state, "pre_seg.weight")
         if extra_channel or not pooled:
             return None
         inner = {name: tensor for name, tensor in state.items() if not name.startswith("pre_seg")}
-        options = NAFNet.recognise(inner, pooled[0])
+        options = NAFNet.recognize(inner, pooled[0])
         if options is None or options.pop("mask"):
             return None  # no such network is known
         return options | {"seg_channel": pooled[0]}

@@ -148,8 +148,8 @@ class SRN(RestorationNetwork):
     def restore(self, x: Tensor) -> list[Tensor]:
         """Images (B, 3, H / 2^k, W / 2^k), finest first, for sizes that fit `size_rule`."""
         if self.model != "color":
-            grey = x[:, :3].reshape(-1, 1, *x.shape[-2:])
-            x = torch.cat([grey, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
+            gray = x[:, :3].reshape(-1, 1, *x.shape[-2:])
+            x = torch.cat([gray, x[:, 3:].repeat_interleave(3, dim=0)], dim=1)
         restored: list[Tensor] = []
         state: State | None = None
         for scale in reversed(range(self.scales)):
@@ -205,7 +205,7 @@ class SRN(RestorationNetwork):
         return super().bytes_per_pixel * (1 if self.model == "color" else 3)
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         published = _is_published(state)
         if published:
             state = _from_tensorflow(state)

@@ -300,7 +300,7 @@ class Uformer(PaddedNetwork):
             stage = Stage(width, heads, win_size, mlp_ratio, modulated, list(islice(rates, depth)))
             self.add_module(name, stage)
         self.feature_points = tuple(map(FeaturePoint, _STAGES, widths, _REDUCTIONS))
-        self.apply(_initialise)
+        self.apply(_initialize)
         self.shift_is_forced = shift_bottleneck is not None
         self._shift_bottleneck(shift_bottleneck is not False)
 
@@ -340,7 +340,7 @@ class Uformer(PaddedNetwork):
         return 1500 + 110 * self.feature_points[0].channels
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         first, last = (convolution(state, f"{end}_proj.proj.0.weight") for end in ("input", "output"))
         block = "encoderlayer_0.blocks.0"
         names = ("attn.relative_position_bias_table", "attn.qkv.to_kv.weight", "mlp.linear1.0.weight")
@@ -407,7 +407,7 @@ def _drop_paths(depths: Sequence[int], most: float) -> list[float]:
     return [*down, *[most] * depths[_LEVELS], *reversed(up)]
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     """As usual in transformers; convolutions start as PyTorch has them."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from basicsr.archs.base import Block, recognise
+from basicsr.archs.base import Block, recognize
 from basicsr.archs.shapes import convolution
 from basicsr.archs.wrapper import Wrapper, inside
 from basicsr.layers.map_unit import MapFeatures, MaskAveragePool
@@ -69,9 +69,9 @@ class WithMAP(Wrapper):
         return self.map.features(image[:, : self.img_channel])
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         pooled = convolution(state, "map.pre_seg.weight")
         if extra_channel or not pooled:
             return None
-        net = recognise(inside(state), pooled[0])
+        net = recognize(inside(state), pooled[0])
         return net and {"net": net, "seg_channel": pooled[0]}

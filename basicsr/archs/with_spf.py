@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Block, recognise
+from basicsr.archs.base import Block, recognize
 from basicsr.archs.wrapper import Wrapper, inside
 from basicsr.layers.spf import PriorNorm, RegionPrior, SPFUnit, resize_prior
 from basicsr.masks.largest import rank_regions
@@ -112,11 +112,11 @@ class WithSPF(Wrapper):
         return self.net.bytes_per_pixel + 4 * 6 * point.channels // point.reduction**2
 
     @classmethod
-    def recognise(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
+    def recognize(cls, state: Mapping[str, Tensor], extra_channel: int = 0) -> Block | None:
         columns = state.get("prior.columns.weight")
         if extra_channel or columns is None or columns.ndim != 2:
             return None
-        net = recognise(inside(state))
+        net = recognize(inside(state))
         return net and {
             "net": net,
             "regions": columns.shape[0] - 1,

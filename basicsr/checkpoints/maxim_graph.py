@@ -171,7 +171,7 @@ class _Walk:
             kinds[name] = layer
             state[f"{name}.weight"] = self._weight(layer)
             state[f"{name}.bias"] = torch.from_numpy(self._constants[layer.bias].reshape(-1).copy())
-        block = MAXIM.recognise(state)
+        block = MAXIM.recognize(state)
         if block is None:
             raise self._error("its layers are not those of MAXIM")
         net = MAXIM(**block)

@@ -35,8 +35,8 @@ def fetch(one: Fetchable) -> Path:
             raise UserError(f"npm: no such program; install Node.js, {by_hand}") from error
         package = Path(folder, one.file_name)
         if done.returncode != 0 or not package.is_file():
-            said = done.stderr.strip().splitlines()
-            reason = f": {said[-1]}" if said else ""
+            lines = done.stderr.strip().splitlines()
+            reason = f": {lines[-1]}" if lines else ""
             raise UserError(
                 f"npm pack {one.source} failed{reason}; check the network and the registry, {by_hand}"
             )

@@ -15,7 +15,7 @@ from basicsr.archs.base import (
     pooled,
 )
 from basicsr.checkpoints.described import require_size_of, require_small_description
-from basicsr.checkpoints.recognise import known, recognise_below
+from basicsr.checkpoints.recognize import known, recognize_below
 from basicsr.checkpoints.unwrap import the_only_prefix
 from basicsr.checkpoints.weights import Weights, put_weights, read_weights
 from basicsr.layers.padding import Padding
@@ -59,7 +59,7 @@ def rebuild_network(
 ) -> Rebuilt:
     """Build the network that a weight file belongs to, and load it.
 
-    Files written here describe their network. Others, e.g. published ones, are recognised by the names and
+    Files written here describe their network. Others, e.g. published ones, are recognized by the names and
     shapes of their weights.
 
     Args:
@@ -92,7 +92,7 @@ def rebuild_network(
     if weights.network:
         found, hint = "described by the file", "The file is damaged or put together by hand; fetch it again"
     else:
-        found = "recognised by the shapes of its weights"
+        found = "recognized by the shapes of its weights"
         hint = f"Known without a description are {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
     summary = "; ".join([put_weights(net, weights, hint), *require_plugins(weights.plugins, path)])
@@ -136,7 +136,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     weights = read_weights(path, param_key)
     require_plugins(weights.plugins, path)
     if not weights.network:
-        return _recognised(weights)
+        return _recognized(weights)
     require_small_description(weights.network, path)
     name, options = split_type(weights.network)
     if name in ARCHS.names():
@@ -148,8 +148,8 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     return weights, {"type": name, **options}
 
 
-def _recognised(weights: Weights) -> tuple[Weights, Block]:
-    found = recognise_below(weights.state)
+def _recognized(weights: Weights) -> tuple[Weights, Block]:
+    found = recognize_below(weights.state)
     if not found:
         raise UnknownNetworkError(
             f"{weights.path}: holds weights of none of {known()}. It has: {_some_shapes(weights)}"

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import Network, adopt_facts, facts_of, recognise
-from basicsr.checkpoints.recognise import recognise_below
+from basicsr.archs.base import Network, adopt_facts, facts_of, recognize
+from basicsr.checkpoints.recognize import recognize_below
 from basicsr.checkpoints.seal import is_damaged, seal_zip
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
 from basicsr.layers.weights_facts import WeightsFacts
@@ -222,7 +222,7 @@ def _prefix(net: nn.Module, weights: Weights) -> str:
     prefix = prefix_of(weights.state, names, weights.path)
     if prefix or names & weights.state.keys():
         return prefix
-    found = recognise_below(weights.state)
+    found = recognize_below(weights.state)
     return the_only_prefix(list(found), weights.state, weights.path) if found else ""
 
 
@@ -318,10 +318,10 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
 
 def _told_network(weights: Weights) -> str:
     """The ``network_g`` block that a file describes or that its shapes tell; empty where neither does."""
-    block = weights.network or recognise(weights.state)
+    block = weights.network or recognize(weights.state)
     if block is None:
         return ""
-    how = "describes" if weights.network else "was recognised as"
+    how = "describes" if weights.network else "was recognized as"
     return f". The file {how} network_g: {json.dumps(block, default=str)}"
 
 

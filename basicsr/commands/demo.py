@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur demo") -> 
     )
     parser.add_argument(
         "--labels", type=typed_path, metavar="FILE",
-        help="masks of the photo (label map, grey PNG or npz) for a network that wants them; else found",
+        help="masks of the photo (label map, gray PNG or npz) for a network that wants them; else found",
     )  # fmt: skip
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
@@ -67,9 +67,9 @@ def demo(typed: argparse.Namespace) -> None:
         raise OptionError("path", [f"path.pretrain_network_g: not given; {hint}"])
     net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
     if net.normalization is None:
-        said = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))
+        given = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))
                 for item in config.tested().values()]  # fmt: skip
-        net.normalization = next(filter(None, said), None)
+        net.normalization = next(filter(None, given), None)
     options = RestoreOptions(
         tile=config.val.tile or "auto",
         overlap=config.val.tile_overlap,

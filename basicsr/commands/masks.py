@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   {command} photos masks --option scale=200 min_size=50
   {command} photos masks --segmenter precomputed --option folder=made
   {command} photos masks --segmenter sam --model vit_h \\
-      --checkpoint sam_vit_h_4b8939.pth --rule published --grey grey_masks
+      --checkpoint sam_vit_h_4b8939.pth --rule published --gray gray_masks
   torchrun --nproc_per_node 4 --no-python sam-deblur masks photos masks"""
 
 
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur masks") ->
     add_segmenter_arguments(parser)
     add_plugin_argument(parser)
     parser.add_argument(
-        "--grey", type=typed_path, metavar="FOLDER",
-        help="also write SAM-Deblur's grey mask images there, for networks with a mask channel",
+        "--gray", type=typed_path, metavar="FOLDER",
+        help="also write SAM-Deblur's gray mask images there, for networks with a mask channel",
     )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="make only part I (from 1) of N")
     parser.add_argument(
@@ -64,7 +64,7 @@ def command(typed: argparse.Namespace) -> None:
     all_cores = chosen.name == "Graph" and ranks.world_size == 1
     workers = typed.workers if typed.workers is not None or all_cores else 1
     job = MaskJob(
-        typed.photos, typed.output, typed.rule, typed.grey, shard, typed.overwrite, workers, typed.debug,
+        typed.photos, typed.output, typed.rule, typed.gray, shard, typed.overwrite, workers, typed.debug,
         progress=ranks.is_main,
     )  # fmt: skip
     use_own_gpu(ranks)

@@ -1,7 +1,7 @@
 """Restore photos, videos and folders of both.
 
 Masks are made on the way when the network wants them. Photos keep their type, depth, alpha, orientation, EXIF
-and colour profile; videos their sound and their frame rate.
+and color profile; videos their sound and their frame rate.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     clips.add_argument(
         "--order_weights", type=typed_path, metavar="FILE",
         help="an ordering network, which decides the direction of time within each frame of a video; without "
-        "it neighbours are matched",
+        "it neighbors are matched",
     )  # fmt: skip
     parser.add_argument(
         "--crf", type=int, default=16, help="of video, 0 to 51, smaller is better; default: 16"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NewType, NoReturn
 
 from basicsr.utils.display import shown
-from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.errors import OptionError, ReportedError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
 from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS
 
@@ -196,8 +196,8 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
             raise
         sys.stdout.flush()
         # a mistake that every process finds is printed once per machine
-        is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
-        if not is_said and not isinstance(error, SaidError):
+        is_reported = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        if not is_reported and not isinstance(error, ReportedError):
             print(f"error: {error.shown}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:

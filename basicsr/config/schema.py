@@ -1,6 +1,6 @@
 """Every key of an option file: its type, its default, its meaning and its unit.
 
-Blocks with a ``type:`` (networks, datasets, losses, metrics, optimisers, schedulers) hold further keys, which
+Blocks with a ``type:`` (networks, datasets, losses, metrics, optimizers, schedulers) hold further keys, which
 are the arguments of the class or function of that name; see `basicsr.utils.registry`.
 """
 
@@ -109,7 +109,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     """A data set and how its samples are loaded.
 
     ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores.
-    ``batch_size_total``: samples an optimiser step in training, over all processes and accumulated batches,
+    ``batch_size_total``: samples an optimizer step in training, over all processes and accumulated batches,
     of which each process loads its even share; ``batch_size_per_gpu`` (null is 1) instead fixes one batch of
     one process, so that a step sees more with every process. Testing takes images one at a time.
     ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random numbers.
@@ -150,11 +150,11 @@ class PathOptions(Options, frozen=True, kw_only=True):
 
 
 class TrainOptions(Options, frozen=True, kw_only=True):
-    """How the network is trained; one iteration is one optimiser step.
+    """How the network is trained; one iteration is one optimizer step.
 
     ``warmup_iter``: iterations in which the learning rate rises from 0; -1 is none. ``use_grad_clip`` clips
     the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches an
-    optimiser step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
+    optimizer step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
     type of the forward pass. ``losses``: any number, by the name that the log shows; ``pixel_opt`` and
     ``perceptual_opt`` are two more, ``l_pix`` and ``l_percep``. ``compile`` compiles the whole step.
     """
@@ -187,7 +187,7 @@ class ValOptions(Options, frozen=True, kw_only=True):
 
     ``grids`` cuts windows of ``crop_size_h`` x ``crop_size_w`` pixels (at most ``max_minibatch`` at once) and
     averages where they overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of
-    which are blended with the neighbour. ``use_image``: metrics see 8-bit images; false: unrounded values in
+    which are blended with the neighbor. ``use_image``: metrics see 8-bit images; false: unrounded values in
     [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
     ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page to look at the
     results with. ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``

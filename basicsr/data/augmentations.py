@@ -70,8 +70,8 @@ class ColorJitter(Transform):
             return arrays
 
         def change(image: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-            grey = (image * _LUMA).sum(-3, keepdims=True)
-            image = grey + np.float32(saturation) * (image - grey)
+            gray = (image * _LUMA).sum(-3, keepdims=True)
+            image = gray + np.float32(saturation) * (image - gray)
             middle = np.float32(white / 2)
             return np.float32(brightness) * (middle + np.float32(contrast) * (image - middle))
 

@@ -26,7 +26,7 @@ from basicsr.utils.processes import Process
 
 Batch = dict[str, Any]
 
-_SAID_AFTER = 60.0  # seconds without a batch
+_WARN_AFTER = 60.0  # seconds without a batch
 _LOOKS_EVERY = 0.5
 
 
@@ -177,10 +177,10 @@ class _Patience:
         self._closed.set()
 
     def _look(self) -> None:
-        number, waited, is_said = 0, 0.0, False
+        number, waited, is_warned = 0, 0.0, False
         while not self._closed.wait(_LOOKS_EVERY):
             if not self._is_waiting or number != self._number:
-                number, waited, is_said = self._number, 0.0, False
+                number, waited, is_warned = self._number, 0.0, False
                 continue
             waited += _LOOKS_EVERY
             if waited >= self.seconds:
@@ -188,8 +188,8 @@ class _Patience:
                 for child in active_children():
                     child.kill()
                 return
-            if waited >= _SAID_AFTER and not is_said:
-                is_said = True
+            if waited >= _WARN_AFTER and not is_warned:
+                is_warned = True
                 logger().warning(f"waiting for a batch for {waited:.0f} s: {_likely_cause()}")
 
 

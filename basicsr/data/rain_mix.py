@@ -88,10 +88,10 @@ class RainMix(Transform):
             chain = np.eye(3)
             for _ in range(int(generator.integers(1, _LONGEST_CHAIN, endpoint=True))):
                 chain = self._operation(height, width, generator) @ chain
-            centre = _shift((width - 1) / 2, (height - 1) / 2)
+            center = _shift((width - 1) / 2, (height - 1) / 2)
             moved = cv2.warpAffine(
                 layer,
-                (centre @ chain @ np.linalg.inv(centre))[:2],
+                (center @ chain @ np.linalg.inv(center))[:2],
                 (width, height),
                 flags=cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REFLECT,  # it rains up to the edges, whatever was shifted

@@ -15,7 +15,7 @@ from basicsr.diagnosis.finding import Finding
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.extras import EXTRAS
 from basicsr.utils.fetchable import FETCHABLE
-from basicsr.utils.neighbours import neighbours
+from basicsr.utils.neighbors import neighbors
 from basicsr.utils.shipped import shipped_weights
 from basicsr.utils.user_cache import user_cache
 
@@ -30,7 +30,7 @@ def versions() -> Iterator[Finding]:
     """Of the package, its commit in a checkout, and what computes."""
     root = Path(basicsr.__file__).resolve().parents[1]
     yield Finding("sam-deblur", f"{basicsr.__version__}, in {root}")
-    for other in neighbours():
+    for other in neighbors():
         hint = "give sam-deblur a virtual environment of its own"
         yield Finding("", f"{other} has an import package basicsr as well", hint)
     yield Finding("Python", platform.python_version())

@@ -47,8 +47,8 @@ def _tried(name: str, test: Callable[[], str], hint: str) -> Finding:
     try:
         return Finding(name, f"ok{test()}")
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Finding(name, f"failed: {said}", hint, fails=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Finding(name, f"failed: {reason}", hint, fails=True)
 
 
 def restores(device: str) -> str:

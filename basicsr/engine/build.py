@@ -76,8 +76,8 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     _agree_on_normalization(dataset, model, where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
-        said = f"grouped_masks is {str(config.grouped_masks).lower()}"
-        what = f"{said}, but {options.type} delivers {'label maps' if has_labels else 'none'}"
+        given = f"grouped_masks is {str(config.grouped_masks).lower()}"
+        what = f"{given}, but {options.type} delivers {'label maps' if has_labels else 'none'}"
         raise OptionError("grouped_masks", [f"{where}.type: {what}; remove grouped_masks or change the type"])
     logger().info(f"{where}: {options.name}, {len(dataset)} images, {', '.join(dataset.delivers)}")
     return dataset
@@ -87,13 +87,13 @@ def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> 
     """``mean``, ``std`` and ``gamma`` belong to weights: training says them; what is left open, they say."""
     net = model.networks[model.predicts_with]
     assert isinstance(net, Network)
-    said, known = dataset.normalization, net.normalization
-    if said is None and known is not None and not known.changes_nothing:
+    given, known = dataset.normalization, net.normalization
+    if given is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
-    if said is not None and known is not None and said != known:
+    if given is not None and known is not None and given != known:
         hint = "leave mean, std and gamma out to do as the weights say"
-        logger().warning(f"{where}: {said}, but the weights were trained with {known}; {hint}")
-    dataset.normalization = said or known
+        logger().warning(f"{where}: {given}, but the weights were trained with {known}; {hint}")
+    dataset.normalization = given or known
     if dataset.train:
         for trained in model.trained.values():
             trained.normalization = dataset.normalization or IDENTITY

@@ -104,7 +104,7 @@ class Evaluation:
         summaries = {}
         for metric, item in metrics.items() if keys else ():
             with _named(metric, name, "change its options, or leave it out"):
-                summaries[metric] = item.summarise(measured[metric] for measured in values)
+                summaries[metric] = item.summarize(measured[metric] for measured in values)
         return cls(name, rows, summaries, list(kept))
 
     @property

@@ -26,7 +26,7 @@ class Windows:
     Args:
         height: of a window in pixels; a smaller image is one window.
         width: of a window in pixels.
-        overlap: least number of pixels that neighbours share. They are blended by a linear ramp of that
+        overlap: least number of pixels that neighbors share. They are blended by a linear ramp of that
             length; with 0 the windows are spread evenly and the pixels that they share all the same are
             averaged ("grids", as published).
         max_batch: windows in one forward pass; None is all.

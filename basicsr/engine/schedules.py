@@ -1,7 +1,7 @@
 """Learning rates as functions of the step alone, so that there is no state to save or to lose.
 
 ``step`` counts finished iterations: the first iteration runs at ``step`` 0. ``base_lr`` is the rate given to
-the optimiser. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from
+the optimizer. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from
 its first rate to its last, it raises `ValueError`.
 """
 

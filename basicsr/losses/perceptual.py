@@ -67,15 +67,15 @@ class PerceptualLoss(nn.Module):
         self.perceptual_weight = perceptual_weight
         self.style_weight = style_weight
         self.distance = DISTANCES[criterion]
-        self.normalise = ImageNetInput() if use_input_norm else None
+        self.normalize = ImageNetInput() if use_input_norm else None
         self.vgg = VggFeatures(list(layer_weights), vgg_type, vgg_weights)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         require_same_shape(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
-            features = self.vgg(self._normalise(pred))
+            features = self.vgg(self._normalize(pred))
             with torch.no_grad():
-                goals = self.vgg(self._normalise(target))
+                goals = self.vgg(self._normalize(target))
             loss = pred.new_zeros((), dtype=torch.float32)
             for name, weight in self.layer_weights.items():
                 feature, goal = features[name], goals[name]
@@ -85,11 +85,11 @@ class PerceptualLoss(nn.Module):
                     loss = loss + self.style_weight * weight * self.distance(gram(feature), gram(goal))
         return loss
 
-    def _normalise(self, image: Tensor) -> Tensor:
+    def _normalize(self, image: Tensor) -> Tensor:
         image = image.float()
         if self.range_norm:
             image = (image + 1) / 2
-        return image if self.normalise is None else self.normalise(image)
+        return image if self.normalize is None else self.normalize(image)
 
 
 def gram(features: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class SemanticRelationLoss(nn.Module):
         self.regions = regions
         self.pool: Pool = pool
         self.relation: Relation = relation
-        self.normalise = ImageNetInput()
+        self.normalize = ImageNetInput()
         self.vgg = VggFeatures([layer], vgg_type, vgg_weights)
 
     def forward(self, pred: Tensor, target: Tensor, labels: Tensor) -> Tensor:
@@ -76,9 +76,9 @@ class SemanticRelationLoss(nn.Module):
         """
         require_same_shape(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
-            features = self.vgg(self.normalise(pred))[self.layer]
+            features = self.vgg(self.normalize(pred))[self.layer]
             with torch.no_grad():
-                goals = self.vgg(self.normalise(target))[self.layer]
+                goals = self.vgg(self.normalize(target))[self.layer]
             ranks = _shrunk(rank_regions(labels, self.regions), features.shape[-2:])
             own, pairs = region_relations(features, ranks, self.regions, self.pool, self.relation)
             with torch.no_grad():

@@ -15,8 +15,8 @@ from basicsr.masks.label_map import (
 )
 from basicsr.masks.legacy import (
     coco_rle_to_mask,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     require_stack_fits,
 )
@@ -30,8 +30,8 @@ __all__ = [
     "decode_label_map",
     "encode_label_map",
     "from_stack",
-    "grey_to_labels",
-    "published_grey",
+    "gray_to_labels",
+    "published_gray",
     "read_label_map",
     "read_published_npz",
     "relabel",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from basicsr.masks.legacy import (
     Masks,
     as_planes,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     require_stack_fits,
 )
@@ -89,7 +89,7 @@ def from_stack(masks: NDArray[Any], overlap: Overlap = "exact", name: str = "mas
     if overlap == "smallest_on_top":
         return _paint_smallest_last(planes, name)
     if overlap == "published":
-        return grey_to_labels(published_grey(planes))
+        return gray_to_labels(published_gray(planes))
     raise UserError(f"overlap: unknown rule {overlap!r}; known: exact, smallest_on_top, published")
 
 
@@ -168,7 +168,7 @@ def decode_label_map(
         raise UserError(f"{name}: not a mask file; expected {known}")
     ids = decode_ids(data, name, limit)
     is_published = ids.dtype == np.uint8 and not is_palette_png(data)
-    return grey_to_labels(ids, name) if is_published else check_label_map(ids, name)
+    return gray_to_labels(ids, name) if is_published else check_label_map(ids, name)
 
 
 def decode_ids(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> NDArray[Any]:

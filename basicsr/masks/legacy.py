@@ -95,20 +95,20 @@ def read_stack(archive: Npz, key: str, name: str, limit: PixelLimit) -> Masks:
     return as_planes(archive.read(key), name)
 
 
-def published_grey(masks: NDArray[Any]) -> NDArray[np.uint8]:
+def published_gray(masks: NDArray[Any]) -> NDArray[np.uint8]:
     """SAM-Deblur's grey mask image of a boolean stack (M, H, W) or (M, 1, H, W) -> uint8 (H, W).
 
     Mask i, in the order of the generator, adds 2 (i + 1) for i < 127 and 2 (255 - i) - 1 from there on. The
     sum is clipped to [0, 255].
     """
     planes = as_planes(masks)
-    grey = np.zeros(planes.shape[1:], np.int32)
+    gray = np.zeros(planes.shape[1:], np.int32)
     for i, plane in enumerate(planes):
-        grey[plane] += 2 * (i + 1) if i < 127 else 2 * (255 - i) - 1
-    return grey.clip(0, 255).astype(np.uint8)
+        gray[plane] += 2 * (i + 1) if i < 127 else 2 * (255 - i) - 1
+    return gray.clip(0, 255).astype(np.uint8)
 
 
-def grey_to_labels(grey: NDArray[Any], name: str = "grey") -> NDArray[np.int32]:
+def gray_to_labels(gray: NDArray[Any], name: str = "gray") -> NDArray[np.int32]:
     """Published grey image, uint8 (H, W) -> label map in which every distinct value, 0 included, is a region.
 
     Ids 1..K ascend with the value, so nothing is uncovered.
@@ -116,13 +116,13 @@ def grey_to_labels(grey: NDArray[Any], name: str = "grey") -> NDArray[np.int32]:
     Raises:
         UserError: another shape or type.
     """
-    if grey.dtype != np.uint8 or grey.ndim != 2:
-        found = f"{grey.dtype} {grey.shape}"
+    if gray.dtype != np.uint8 or gray.ndim != 2:
+        found = f"{gray.dtype} {gray.shape}"
         raise UserError(f"{name}: expected a grey image uint8 (H, W), found {found}; convert it")
     # Arrays as indices would be copied with 8 bytes a pixel.
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256])
     ids = np.cumsum(counts.ravel() > 0, dtype=np.int32)
-    return np.asarray(cv2.LUT(grey, ids), np.int32)
+    return np.asarray(cv2.LUT(gray, ids), np.int32)
 
 
 def coco_rle_to_mask(rle: Mapping[str, Any], name: str = "RLE", limit: PixelLimit = OF_PHOTOS) -> Masks:

@@ -11,26 +11,26 @@ from basicsr.masks.label_map import LabelMap
 Picture = NDArray[np.uint8]
 
 
-def region_colours(count: int) -> Picture:
+def region_colors(count: int) -> Picture:
     """RGB (count + 1, 3) for ids 0..count: black, then colours whose hues keep away from those before."""
     ids = np.arange(count + 1)
     hue = 180 * (ids * 0.618034 % 1)
     value = 255 - 70 * (ids // 8 % 2)
     hsv = np.stack([hue, np.where(ids // 16 % 2, 140, 220), value], -1).astype(np.uint8)
-    colours: Picture = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
-    colours[0] = 0
-    return colours
+    colors: Picture = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
+    colors[0] = 0
+    return colors
 
 
-def colour_regions(labels: LabelMap) -> Picture:
+def color_regions(labels: LabelMap) -> Picture:
     """Label map (H, W) -> (H, W, 3) RGB, a colour for each region; uncovered pixels are black."""
-    colours: Picture = region_colours(int(labels.max()))[labels]
-    return colours
+    colors: Picture = region_colors(int(labels.max()))[labels]
+    return colors
 
 
 def overlay(image: Picture, labels: LabelMap) -> Picture:
     """Photo uint8 (H, W, 3) RGB with tinted regions and white borders; uncovered pixels keep their colour."""
-    tinted = cv2.addWeighted(image, 0.5, colour_regions(labels), 0.5, 0)
+    tinted = cv2.addWeighted(image, 0.5, color_regions(labels), 0.5, 0)
     picture = np.where(labels[..., None] > 0, tinted, image)
     picture[_borders(labels)] = 255
     return picture

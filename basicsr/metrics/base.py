@@ -47,12 +47,12 @@ RATE = "rate"
 class SetMetric(ABC, Generic[Value]):
     """A metric whose figure of a set is no mean, such as a distance of distributions.
 
-    ``__call__`` returns what `summarise` needs of an image, of any type that pickles. Numbers are written
+    ``__call__`` returns what `summarize` needs of an image, of any type that pickles. Numbers are written
     beside the image as well.
     """
 
     @abstractmethod
-    def summarise(self, values: Sequence[Value]) -> float | Summary:
+    def summarize(self, values: Sequence[Value]) -> float | Summary:
         """The figure of a set from the values of all its images (of all frames, where it is called by frame).
 
         Raises:
@@ -220,7 +220,7 @@ class Metric:
             return self._plain(self._call(taken))
         return Frames(self._plain(self._call(_frame(taken, number, count))) for number in range(count))
 
-    def summarise(self, values: Iterable[Any]) -> Summary:
+    def summarize(self, values: Iterable[Any]) -> Summary:
         """The figure of a set from the values of all its samples; of clips, every frame counts once.
 
         Raises:
@@ -229,7 +229,7 @@ class Metric:
         flat = [item for value in values for item in (value if isinstance(value, Frames) else [value])]
         if self._set_metric is None:
             return Summary.of(flat)
-        figure = self._set_metric.summarise(flat)
+        figure = self._set_metric.summarize(flat)
         return figure if isinstance(figure, Summary) else Summary(float(figure), infinite=0, undefined=0)
 
     def _plain(self, value: Any) -> Any:

@@ -154,8 +154,8 @@ def _require_alike(restored: Array, gt: Array) -> None:
 def _flows(clip: Array) -> list[NDArray[np.float32]]:
     """Flow (H, W, 2) from each frame to the next."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
-    return [search.calc(one, other, None) for one, other in pairwise(grey)]  # type: ignore[call-overload]
+    gray = [cv2.cvtColor(_as_8_bit(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
+    return [search.calc(one, other, None) for one, other in pairwise(gray)]  # type: ignore[call-overload]
 
 
 def _as_8_bit(frame: Array) -> NDArray[np.uint8]:

@@ -64,7 +64,7 @@ class FID(SetMetric[tuple[Features, Features]]):
             found: Features = self.network(tensor[None] / white)[0].cpu().numpy()
         return found
 
-    def summarise(self, values: Sequence[tuple[Features, Features]]) -> float:
+    def summarize(self, values: Sequence[tuple[Features, Features]]) -> float:
         ours, theirs = (np.stack(features) for features in zip(*values, strict=True))
         return frechet_distance(ours, theirs)
 
@@ -92,7 +92,7 @@ def frechet_distance(x: NDArray[Any], y: NDArray[Any]) -> float:
     return float(np.square(mean_x - mean_y).sum() + traces - 2 * shared)
 
 
-def _root(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+def _root(centered: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, D) without its mean -> A, (min(N, D), D), with A^T A the covariance."""
-    triangle = np.linalg.qr(centred / np.sqrt(len(centred) - 1), mode="r")
+    triangle = np.linalg.qr(centered / np.sqrt(len(centered) - 1), mode="r")
     return np.asarray(triangle, np.float64)

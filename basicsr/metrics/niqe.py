@@ -106,9 +106,9 @@ def niqe_features(luma: Values) -> tuple[Values, Values]:
     if rows * columns == 0:
         raise ValueError(f"NIQE needs at least {BLOCK}x{BLOCK} pixels, got {luma.shape[0]}x{luma.shape[1]}")
     luma = luma[: rows * BLOCK, : columns * BLOCK]
-    normalised, deviation = _normalise(luma)
-    half, _ = _normalise(_halve(luma))
-    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalised, half)]
+    normalized, deviation = _normalize(luma)
+    half, _ = _normalize(_halve(luma))
+    features = [_describe(_blocks(plane, rows, columns)) for plane in (normalized, half)]
     return np.concatenate(features, axis=1), _blocks(deviation, rows, columns).mean((1, 2))
 
 
@@ -162,7 +162,7 @@ def _statistics(features: Values) -> Pristine:
     return Pristine(np.nanmean(features, axis=0), np.cov(complete, rowvar=False))
 
 
-def _normalise(luma: Values) -> tuple[Values, Values]:
+def _normalize(luma: Values) -> tuple[Values, Values]:
     """Mean-subtracted contrast-normalised values, and the local standard deviation."""
     kernel = cv2.getGaussianKernel(7, 7 / 6)
 

@@ -189,8 +189,8 @@ def _luma(image: Array, white: float) -> NDArray[np.float32]:
 def _channel_mix() -> NDArray[np.float64]:
     """(3, 3): the Gaussian along the colour axis, where all before R is R and all after B is B."""
     weights = cv2.getGaussianKernel(WINDOW, SIGMA).ravel()
-    neighbours = np.arange(-REACH, REACH + 1)
-    return np.stack([np.bincount(np.clip(channel + neighbours, 0, 2), weights, 3) for channel in range(3)])
+    neighbors = np.arange(-REACH, REACH + 1)
+    return np.stack([np.bincount(np.clip(channel + neighbors, 0, 2), weights, 3) for channel in range(3)])
 
 
 def mean_ssim(restored: Array, gt: Array, peak: float, mix: Mix, margin: int) -> float:

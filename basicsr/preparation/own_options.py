@@ -33,9 +33,9 @@ Block = dict[str, Any]
 OWN = "Mine"
 """The folder of option files that begin with trained weights; the last part of their names is enough."""
 _WITHOUT_MASKS, _WITH_MASKS = "NAFNet", "SegNAFNet"
-_LABELS, _GREY = "grouped_masks", "input_mask"
+_LABELS, _GRAY = "grouped_masks", "input_mask"
 # The folder of masks that each kind of data set reads.
-_MASKS = {"PairedImageDataset": "", "PairedImageMaskDataset": _GREY, "PairedImageGroupMaskDataset": _LABELS}
+_MASKS = {"PairedImageDataset": "", "PairedImageMaskDataset": _GRAY, "PairedImageGroupMaskDataset": _LABELS}
 _KEPT_FROM_TRAINING = 10  # one pair of so many is for validation
 _MOST_KEPT = 100
 # How often training sees a pair where it begins with trained weights, and with new ones.
@@ -197,8 +197,8 @@ def _datasets(base: str, start: str, phases: Mapping[str, _Pairs], name: str) ->
 def _checked_masks(pairs: _Pairs, name: str, start: str) -> Path:
     folder = pairs.folder / name
     if not folder.is_dir():
-        grey = " --grey" if name == _GREY else ""
-        hint = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{grey}' makes them"
+        gray = " --gray" if name == _GRAY else ""
+        hint = f"'sam-deblur masks {pairs.folder / 'input'} {folder}{gray}' makes them"
         raise UserError(f"{folder}: no masks, which {start} takes; {hint}, or take --from {_WITHOUT_MASKS}")
     found = DiskStorage(folder, (*READABLE, ".npz"))
     require_same(pairs.targets.keys(), found.keys(), str(pairs.targets.folder), str(folder))

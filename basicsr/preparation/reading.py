@@ -28,7 +28,7 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check it") from error
 
 
-def is_grey_png(data: bytes) -> bool:
+def is_gray_png(data: bytes) -> bool:
     """Whether encoded bytes are a PNG with one channel: a label map, a grey mask or a grey photo."""
     return data.startswith(b"\x89PNG\r\n\x1a\n") and data[25:26] == b"\0"
 
@@ -44,4 +44,4 @@ def decode_as_it_is(data: bytes, name: str, is_label_map: bool = False) -> Array
     """
     if is_label_map or data.startswith(b"PK"):
         return decode_label_map(data, name).astype(np.uint16)
-    return decode_single(data, name) if is_grey_png(data) else decode_rgb(data, name)
+    return decode_single(data, name) if is_gray_png(data) else decode_rgb(data, name)

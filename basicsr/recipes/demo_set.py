@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from basicsr.masks.label_map import to_stack, write_label_map
-from basicsr.masks.legacy import published_grey
+from basicsr.masks.legacy import published_gray
 from basicsr.segmenters.graph import graph_regions
 from basicsr.synthesis import blur_image, linear_motion
 from basicsr.utils.errors import UserError
@@ -89,5 +89,5 @@ def _write_pair(folder: Path, name: str, sharp: Array, blurred: Array) -> None:
     target, source, mask, regions = places
     write_png(target, sharp)
     write_png(source, blurred)
-    write_png(mask, published_grey(to_stack(labels)))
+    write_png(mask, published_gray(to_stack(labels)))
     write_label_map(regions, labels)

@@ -195,7 +195,7 @@ def _take(job: SmallSet, name: str, folder: Path) -> Path:
 
 
 def _mask(part: Path, workers: int | None) -> None:
-    job = MaskJob(part / "input", part / "grouped_masks", grey=part / "input_mask", workers=workers)
+    job = MaskJob(part / "input", part / "grouped_masks", gray=part / "input_mask", workers=workers)
     create_masks(job, Graph, "graph")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from basicsr.masks.label_map import read_label_map
-from basicsr.masks.pictures import colour_regions
+from basicsr.masks.pictures import color_regions
 from basicsr.utils.image import read_rgb, write_png
 
 
@@ -25,7 +25,7 @@ def write_picture(split: Path, key: str, restored: Path, out: Path, crop: int | 
         read_rgb(split / "input" / f"{key}.png"),
         read_rgb(restored / f"{key}.png"),
         read_rgb(split / "target" / f"{key}.png"),
-        colour_regions(read_label_map(split / "grouped_masks" / f"{key}.png")),
+        color_regions(read_label_map(split / "grouped_masks" / f"{key}.png")),
     ]
     if crop is not None:
         top, left = ((length - crop) // 2 for length in panels[0].shape[:2])

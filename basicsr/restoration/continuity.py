@@ -23,7 +23,7 @@ class Continuity:
     clip is compared with both ends of this one; the first is compared with the second.
 
     Args:
-        ordering: on its device; None matches neighbours alone.
+        ordering: on its device; None matches neighbors alone.
     """
 
     def __init__(self, ordering: OrderingNetwork | None = None) -> None:
@@ -52,7 +52,7 @@ class Continuity:
     @property
     def summary(self) -> str:
         """What was done, for notes."""
-        how = "neighbours matched" if self._ordering is None else "ordered by the network"
+        how = "neighbors matched" if self._ordering is None else "ordered by the network"
         return f"{self._turned} turned round, {how}"
 
     def _runs_backwards(self, clip: Array) -> bool:

@@ -342,7 +342,7 @@ def _restore_with_masks(
     photo = to_8_bit(image)
     labels = finder.labels(photo, key) if restorer.wants_labels or job.only else None
     share = share_of_regions(labels, job.only) if labels is not None and job.only else None
-    mask = finder.grey(photo, key) if restorer.wants_mask else None
+    mask = finder.gray(photo, key) if restorer.wants_mask else None
     restored = restorer.run(image, labels, mask)
     if share is None:
         return restored

@@ -22,7 +22,7 @@ CHROMA = 0.12
 OUTSIDE = 0.25
 # How far beyond [0, 1] a value is before clamping to count as outside.
 _MARGIN = 0.1
-# Pixels over which a replaced block fades into its neighbours.
+# Pixels over which a replaced block fades into its neighbors.
 _FADE = 32
 
 
@@ -32,7 +32,7 @@ class Findings:
 
     Args:
         pixels: looked at; where tiles overlap, several times.
-        signs: pixels of blocks by sign: ``not finite``, ``drift``, ``contrast``, ``colour``, ``range``.
+        signs: pixels of blocks by sign: ``not finite``, ``drift``, ``contrast``, ``color``, ``range``.
         bad: pixels of blocks with any sign.
         replaced: of those, pixels of blocks where the input was put back.
         mended: of those, pixels of blocks that were good on the second try.
@@ -70,7 +70,7 @@ def find_collapse(lq: Tensor, restored: Tensor) -> dict[str, Tensor]:
 
     ``not finite``: a value is NaN or infinite. ``drift``: the mean of a channel moved by more than `DRIFT`;
     removing blur moves light by pixels, not by blocks. ``contrast``: the standard deviation of a channel rose
-    by more than `CONTRAST`; ``colour``: that of the difference to grey, by more than `CHROMA`. ``range``:
+    by more than `CONTRAST`; ``color``: that of the difference to gray, by more than `CHROMA`. ``range``:
     more than the share `OUTSIDE` of the values lies well outside [0, 1].
 
     Args:
@@ -88,7 +88,7 @@ def find_collapse(lq: Tensor, restored: Tensor) -> dict[str, Tensor]:
         "not finite": _blocks((~finite).float()) > 0,
         "drift": (_blocks(clamped) - _blocks(lq)).abs() > DRIFT,
         "contrast": _deviation(clamped) - _deviation(lq) > CONTRAST,
-        "colour": _deviation(_chroma(clamped)) - _deviation(_chroma(lq)) > CHROMA,
+        "color": _deviation(_chroma(clamped)) - _deviation(_chroma(lq)) > CHROMA,
         "range": _blocks(outside) > OUTSIDE,
     }
     return {name: found.any(1)[0] for name, found in signs.items()}

@@ -145,7 +145,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
                 input_names=names,
                 output_names=["restored"],
                 dynamic_shapes=tuple({x.ndim - 2: "height", x.ndim - 1: "width"} for x in example),
-                # The optimiser takes the 1e-8 of mask average pooling for a zero and leaves 0 / 0 behind.
+                # The optimizer takes the 1e-8 of mask average pooling for a zero and leaves 0 / 0 behind.
                 optimize=False,
                 verbose=False,
             )

@@ -17,7 +17,7 @@ from basicsr.masks import (
     check_label_map,
     decode_label_map,
     encode_label_map,
-    published_grey,
+    published_gray,
 )
 from basicsr.segmenters.base import ByKey, Photo, Segmenter, as_seen, for_photo
 from basicsr.utils.errors import UserError
@@ -26,7 +26,7 @@ from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
 from basicsr.utils.user_cache import user_cache
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Found = TypeVar("Found", bound=NDArray[Any])
 
 
@@ -65,13 +65,13 @@ class RegionFinder:
 
         return self._remembered(photo, self.rule, find, encode_label_map, decode_label_map)
 
-    def grey(self, photo: Photo, key: str) -> Grey:
-        """SAM-Deblur's grey mask image uint8 (H, W), for networks with a mask channel."""
+    def gray(self, photo: Photo, key: str) -> Gray:
+        """SAM-Deblur's gray mask image uint8 (H, W), for networks with a mask channel."""
 
-        def find() -> Grey:
-            return published_grey(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
+        def find() -> Gray:
+            return published_gray(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
 
-        return self._remembered(photo, "grey", find, encode_png, decode_single)
+        return self._remembered(photo, "gray", find, encode_png, decode_single)
 
     def _remembered(
         self,

@@ -18,7 +18,7 @@ from basicsr.archs.base import RestorationNetwork
 from basicsr.engine.tiling import Tiling, Window
 from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
-from basicsr.masks import LabelMap, check_label_map, published_grey
+from basicsr.masks import LabelMap, check_label_map, published_gray
 from basicsr.models.base import gather_inputs, inputs_of
 from basicsr.restoration.guard import Findings, Guard, Policy
 from basicsr.restoration.photo_fields import ALL_EIGHT, AS_IT_IS, DELIVERS, PhotoFields
@@ -47,7 +47,7 @@ class RestoreOptions:
     Args:
         tile: side of the tiles in pixels; 0 is the whole photo, ``auto`` the whole photo where it fits into
             half of the free memory, else tiles of 768 pixels. Tiles halve when memory runs out all the same.
-        overlap: pixels that neighbouring tiles share at least.
+        overlap: pixels that neighboring tiles share at least.
         ensemble: average over the eight mirrored and turned copies; eight times slower.
         guard: what to do where the result collapsed; see `basicsr.restoration.guard.Guard`.
         amp: ``bf16`` or ``fp16`` runs the network under autocast.
@@ -166,7 +166,7 @@ class Restorer:
 
     @property
     def wants_mask(self) -> bool:
-        """Whether the network takes a grey mask channel."""
+        """Whether the network takes a gray mask channel."""
         return "mask" in self.net.image_inputs
 
     @property
@@ -181,7 +181,7 @@ class Restorer:
             image: (H, W, 3) RGB, uint8 or uint16, of any size from 1x1.
             labels: label map (H, W), 0 = uncovered. A network that wants one and is given none gets the
                 regions of `basicsr.segmenters.graph_regions`. Ignored by networks that take none.
-            mask: grey mask image uint8 (H, W), likewise; without one it is made from the label map.
+            mask: gray mask image uint8 (H, W), likewise; without one it is made from the label map.
 
         Raises:
             UserError: another shape or type, masks of another size, or too little memory for the smallest
@@ -220,7 +220,7 @@ class Restorer:
             labels = graph_regions(to_8_bit(image))
         if self.wants_mask and mask is None:
             assert labels is not None
-            mask = _grey_of(labels)
+            mask = _gray_of(labels)
         if labels is not None:
             labels = check_label_map(labels, "label map")
         return PhotoFields(image, labels if self.wants_labels else None, mask if self.wants_mask else None)
@@ -348,10 +348,10 @@ def _to_frames(bands: Iterable[Tensor], photo: PhotoFields) -> Array:
     return frames
 
 
-def _grey_of(labels: LabelMap) -> Array:
-    """`published_grey` of the regions of a label map; not from their stack, which may be far larger."""
+def _gray_of(labels: LabelMap) -> Array:
+    """`published_gray` of the regions of a label map; not from their stack, which may be far larger."""
     ids, places = np.unique(labels, return_inverse=True)
     regions = np.eye(int(np.count_nonzero(ids)), dtype=np.bool_)
-    values = published_grey(regions[:, None])[0] if len(regions) else np.zeros(0, np.uint8)
-    grey: Array = np.concatenate([np.zeros(len(ids) - len(values), np.uint8), values])[places]
-    return grey.reshape(labels.shape)
+    values = published_gray(regions[:, None])[0] if len(regions) else np.zeros(0, np.uint8)
+    gray: Array = np.concatenate([np.zeros(len(ids) - len(values), np.uint8), values])[places]
+    return gray.reshape(labels.shape)

@@ -100,7 +100,7 @@ def restore_video(
     """Restore each frame of a video; memory does not grow with its length.
 
     Frames keep their time stamps, also at a varying rate. Pictures become H.264 (VP9 in .webm) with 8 bits
-    and 4:2:0 colours in the matrix and range of the source, upright; sound and subtitles are copied packet
+    and 4:2:0 colors in the matrix and range of the source, upright; sound and subtitles are copied packet
     by packet. The file is written beside ``target`` and renamed at the end.
 
     Args:
@@ -264,7 +264,7 @@ class _FrameEncoder:
         except ValueError as error:
             raise UserError(f"{target}: this PyAV has no encoder {name}; write another container") from error
         width, height = self._conversion.width, self._conversion.height
-        # H.264 with 4:2:0 colours has no odd sides, and other colours few players show.
+        # H.264 with 4:2:0 colors has no odd sides, and other colors few players show.
         self._pad = (height % 2, width % 2) if name == "libx264" else (0, 0)
         stream.width, stream.height = width + self._pad[1], height + self._pad[0]
         stream.pix_fmt = "yuv420p"

@@ -24,7 +24,7 @@ def load_any(
 ) -> RestorationNetwork:
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
 
-    Weights that no network here recognises are tried with `basicsr.archs.spandrel_network.Spandrel`.
+    Weights that no network here recognizes are tried with `basicsr.archs.spandrel_network.Spandrel`.
 
     Args:
         local: see `basicsr.checkpoints.rebuild.rebuild_network`, as for the others.

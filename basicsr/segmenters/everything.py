@@ -191,8 +191,8 @@ class Everything:
 
 def grid(side: int) -> NDArray[np.float64]:
     """The centres of side x side equal cells of the unit square, row by row: (side * side, 2), x and y."""
-    centres = np.linspace(0.5 / side, 1 - 0.5 / side, side)
-    return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
+    centers = np.linspace(0.5 / side, 1 - 0.5 / side, side)
+    return np.stack(np.meshgrid(centers, centers), axis=-1).reshape(-1, 2)
 
 
 def crop_layers(height: int, width: int, layers: int, overlap_ratio: float) -> list[list[Crop]]:

@@ -21,7 +21,7 @@ def paint(masks: Tensor, overlap: Overlap, name: str) -> LabelMap:
     rules = {
         "exact": split_by_each,
         "smallest_on_top": paint_smallest_last,
-        "published": group_by_grey_value,
+        "published": group_by_gray_value,
     }
     return check_label_map(rules[overlap](masks).int().cpu().numpy(), name)
 
@@ -58,10 +58,10 @@ def paint_smallest_last(masks: Tensor) -> Tensor:
     return visible.cumsum(0)[labels]
 
 
-def group_by_grey_value(masks: Tensor) -> Tensor:
-    """bool (M, H, W) -> int64 (H, W), a region for each value of `basicsr.masks.published_grey`."""
-    grey = torch.zeros(masks.shape[1:], dtype=torch.long, device=masks.device)
+def group_by_gray_value(masks: Tensor) -> Tensor:
+    """bool (M, H, W) -> int64 (H, W), a region for each value of `basicsr.masks.published_gray`."""
+    gray = torch.zeros(masks.shape[1:], dtype=torch.long, device=masks.device)
     for i, mask in enumerate(masks):
-        grey.add_(mask, alpha=2 * (i + 1) if i < 127 else 2 * (255 - i) - 1)
-    occurs = grey.clamp_(0, 255).flatten().bincount(minlength=256) > 0
-    return occurs.cumsum(0)[grey]
+        gray.add_(mask, alpha=2 * (i + 1) if i < 127 else 2 * (255 - i) - 1)
+    occurs = gray.clamp_(0, 255).flatten().bincount(minlength=256) > 0
+    return occurs.cumsum(0)[gray]

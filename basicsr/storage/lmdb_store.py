@@ -108,8 +108,8 @@ def _read_checksums(path: Path) -> dict[str, str]:
     file = path / CHECKSUMS
     if not file.is_file():
         return {}
-    said, _, lines = file.read_bytes().partition(b"\n")
-    if said.decode(errors="replace") != checksum(lines):
+    stated, _, lines = file.read_bytes().partition(b"\n")
+    if stated.decode(errors="replace") != checksum(lines):
         raise UserError(f"{file}: damaged; {_AGAIN}, or delete this file to read without checksums")
     pairs = (line.partition(" ") for line in lines.decode().splitlines())
     return {key: digits for digits, _, key in pairs}

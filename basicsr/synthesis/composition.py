@@ -49,12 +49,12 @@ def blur_regions(image: Tensor, objects: Tensor, kernels: Tensor, behind: bool) 
         return convolve_valid(image, kernels[0])
     light = image.new_zeros(_valid_shape(image, kernels))
     cover = torch.zeros_like(light[0])
-    for window, colour, alpha in _layers(image, objects, kernels, behind):
+    for window, color, alpha in _layers(image, objects, kernels, behind):
         place = light[(slice(None), *window)]
         if behind:
-            place += colour
+            place += color
         else:
-            place.addcmul_(colour, alpha)
+            place.addcmul_(color, alpha)
         cover[window] += alpha
     if not behind:
         return light.div_(cover.add_(_LEAST))
@@ -134,9 +134,9 @@ def _layers(
         tight = _inside(kernel, cut)
         read, window = _reach(_inside(mask, cut), len(tight) - 1)
         own = _inside(mask, cut)[read].to(image.dtype)
-        colour = _inside(image, cut)[(slice(None), *read)]
+        color = _inside(image, cut)[(slice(None), *read)]
         alpha = convolve_valid(own[None], tight)[0].clamp_(min=0)
-        yield window, convolve_valid(colour * own if behind else colour, tight), alpha
+        yield window, convolve_valid(color * own if behind else color, tight), alpha
 
 
 def _empty_rings(kernel: Tensor) -> int:

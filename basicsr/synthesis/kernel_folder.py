@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basicsr.storage import DiskStorage
-from basicsr.synthesis.kernels import Kernel, centred
+from basicsr.synthesis.kernels import Kernel, centered
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import decode_single
 from basicsr.utils.mat import read_mat
@@ -29,17 +29,17 @@ class KernelFolder:
         folder: of files with one kernel each. ``.mat``: the variable ``K``, or the only matrix.
         size: of the kernels that are delivered, odd. Smaller ones get zeros around; one of even size has its
             centre right of and below the middle, where a Fourier transform has it.
-        centre: shift each so that its centroid is the middle; by parts of a pixel, which smooths it a little.
+        center: shift each so that its centroid is the middle; by parts of a pixel, which smooths it a little.
 
     Raises:
         UserError: no such folder, or no kernel in it.
     """
 
-    def __init__(self, folder: str | Path, size: int = 65, centre: bool = False) -> None:
+    def __init__(self, folder: str | Path, size: int = 65, center: bool = False) -> None:
         self._storage = DiskStorage(folder, SUFFIXES)
         self.keys = self._storage.keys()
         self.size = size
-        self.centre = centre
+        self.center = center
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -47,7 +47,7 @@ class KernelFolder:
     def __getitem__(self, number: int) -> Kernel:
         key = self.keys[number]
         name = self._storage.describe(key)
-        return read_kernel(self._storage.read(key), name, self.size, self.centre)
+        return read_kernel(self._storage.read(key), name, self.size, self.center)
 
     def fingerprint(self) -> str:
         """A short digest of names and file sizes."""
@@ -55,7 +55,7 @@ class KernelFolder:
         return hashlib.sha256(os.fsencode("\n".join(sizes))).hexdigest()[:16]
 
 
-def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kernel:
+def read_kernel(data: bytes, name: str, size: int, center: bool = False) -> Kernel:
     """Bytes of a kernel file -> (size, size), sum 1; see `KernelFolder`.
 
     Args:
@@ -75,9 +75,9 @@ def read_kernel(data: bytes, name: str, size: int, centre: bool = False) -> Kern
     if max(values.shape) > size:
         found = f"{values.shape[0]} x {values.shape[1]}"
         raise UserError(f"{name}: has {found} pixels, the kernels here {size} x {size}; reduce it")
-    if centre:
+    if center:
         y, x = np.nonzero(values)
-        shifted = centred(x.astype(float), y.astype(float), size, values[y, x])
+        shifted = centered(x.astype(float), y.astype(float), size, values[y, x])
         if shifted is None:
             raise UserError(f"{name}: does not fit into {size} x {size} pixels when centred; reduce it")
         return shifted

@@ -28,7 +28,7 @@ def linear_motion(length: float, angle: float) -> Kernel:
     return splat(along * math.cos(angle), -along * math.sin(angle), size)
 
 
-def centred(
+def centered(
     x: NDArray[np.float64], y: NDArray[np.float64], size: int, weights: NDArray[np.float64] | float = 1.0
 ) -> Kernel | None:
     """`splat` of the points after a shift, by parts of a pixel too, that brings their centroid to the middle.
@@ -50,12 +50,12 @@ def splat(
         size: odd.
         weights: of the points; a number is the same for all.
     """
-    centre = size // 2
+    center = size // 2
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     kernel = np.zeros((size + 1, size + 1))  # the last row and column only ever receive shares of 0
     for down in (0, 1):
         for right in (0, 1):
             share = (1 - np.abs(x - left - right)) * (1 - np.abs(y - top - down)) * weights
-            np.add.at(kernel, (top + down + centre, left + right + centre), share)
+            np.add.at(kernel, (top + down + center, left + right + center), share)
     kernel = kernel[:size, :size]
     return kernel / kernel.sum()

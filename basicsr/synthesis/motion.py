@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.synthesis.kernels import Kernel, centred
+from basicsr.synthesis.kernels import Kernel, centered
 from basicsr.utils.errors import UserError
 
 Path = NDArray[np.float64]
@@ -90,7 +90,7 @@ def fitting(draw: Callable[[], Path], size: int) -> tuple[Kernel, Path]:
     """
     for _ in range(_MOST_DRAWS):
         path = draw()
-        kernel = centred(path[:, 0], path[:, 1], size)
+        kernel = centered(path[:, 0], path[:, 1], size)
         if kernel is not None:
             return kernel, path
     hint = "take a larger kernel, a shorter exposure or less motion"

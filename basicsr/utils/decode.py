@@ -3,7 +3,7 @@
 * Of several pages, frames or pictures the first is taken; of a HEIC the one that it calls primary.
 * Pixels are upright: turned by EXIF, by the tag of a TIFF, by the boxes of AVIF and HEIC (whose EXIF does not
   turn, by their specifications).
-* Colours are those of the file, without its profile. Inks (CMYK) become RGB, palettes are looked up,
+* Colors are those of the file, without its profile. Inks (CMYK) become RGB, palettes are looked up,
   premultiplied alpha becomes straight.
 * 1 to 7 bits become 8, and 9 to 15 bits 16, so that the largest value stays the largest.
 
@@ -228,12 +228,12 @@ def _pixel_chunks(data: bytes, name: str, limit: PixelLimit) -> bytes:
 
     OpenCV leaves out the picture before the frames of an animation that does not count it as one.
     """
-    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    width, height, depth, color_type = struct.unpack_from(">IIBB", data, 16)
     limit.check(width, height, name)
     chunks = list(png_chunks(data))
     if any(end > len(data) for _, _, end in chunks):
         raise ValueError("cut short")
-    _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
+    _check_room(width * height * depth * _PNG_CHANNELS.get(color_type, 1) // 8, data)
     pixels = [data[start - 8 : end + 4] for chunk, start, end in chunks if chunk in _PNG_PIXELS]
     return data[:8] + b"".join(pixels)
 
@@ -267,7 +267,7 @@ def _decode_webp(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _check_jpeg_end(data: bytes, name: str) -> None:
-    """OpenCV fills what is missing of a JPEG with grey and says nothing."""
+    """OpenCV fills what is missing of a JPEG with gray and says nothing."""
     # The end marker comes behind the start of the pixels; phones append films and depth maps to it.
     scan = max((end for _, _, end in jpeg_segments(data)), default=0)
     if data.rfind(b"\xff\xd9", scan) < 0:
@@ -300,7 +300,7 @@ def _decode_gif(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _decode_pnm(data: bytes, name: str, limit: PixelLimit) -> _Stored:
-    """Pillow rounds colours of 16 bits to 8, OpenCV does not scale by the largest value."""
+    """Pillow rounds colors of 16 bits to 8, OpenCV does not scale by the largest value."""
     numbers = _PNM_NUMBERS.match(data)
     if numbers:
         width, height = int(numbers[1]), int(numbers[2])
@@ -313,7 +313,7 @@ def _decode_pnm(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _decode_jpeg_2000(data: bytes, name: str, limit: PixelLimit) -> _Stored:
-    """Pillow rounds colours of more than 8 bits to 8; OpenCV reads 16 bits, but no grey with alpha."""
+    """Pillow rounds colors of more than 8 bits to 8; OpenCV reads 16 bits, but no gray with alpha."""
     size = data.find(_CODESTREAM)
     channels, bits = data[size + 41], (data[size + 42] & 0x7F) + 1
     picture = _by_pillow(Jpeg2KImageFile, data, name, limit)
@@ -343,7 +343,7 @@ def _decode_heic(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     header = read_from_pillow(
         picture.info,
         "HEIC",
-        is_grey=pixels.ndim == 2,
+        is_gray=pixels.ndim == 2,
         more="further pictures" if len(picture) > 1 else "",
     )
     return _Stored(pixels, header=header)
@@ -353,10 +353,10 @@ def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     """The first page, by whom reads its kind rightly.
 
     OpenCV reads 8-bit alpha premultiplied, inks as if they were alpha, planes of 16 bits wrongly and small
-    tiles not at all; Pillow rounds 16-bit colours to 8, and reads neither CIELAB nor big-endian BigTIFF.
+    tiles not at all; Pillow rounds 16-bit colors to 8, and reads neither CIELAB nor big-endian BigTIFF.
     """
     page = _tiff_page(data)
-    bits, channels, colours = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
+    bits, channels, colors = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
     if page.sampleformat not in (1, 4) or bits > 16:  # neither whole numbers nor untyped ones
         raise UserError(_unsupported(page.dtype, name))
     limit.check(page.imagewidth, page.imagelength, name)
@@ -364,18 +364,18 @@ def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
         decoded = page.imagewidth * page.imagelength * channels * bits // 8
         _check_room(decoded, data, _MOST_OF_TIFF[page.compression])
     in_planes = page.planarconfig == 2 and channels > 1
-    is_ink = colours == PHOTOMETRIC.SEPARATED
-    is_simple = colours in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+    is_ink = colors == PHOTOMETRIC.SEPARATED
+    is_simple = colors in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
     for_pillow = bits <= 8 or is_ink or (bits == 16 and channels == 1 and is_simple)
     pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
-    if for_pillow and pillow_opens and colours != PHOTOMETRIC.CIELAB:
+    if for_pillow and pillow_opens and colors != PHOTOMETRIC.CIELAB:
         pixels = _pixels_of(_by_pillow(TiffImageFile, data, name, limit), name)
-        if bits == 16 and colours == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
+        if bits == 16 and colors == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
             pixels = ~pixels
         return _Stored(pixels, notes=(_ROUNDED,) if is_ink and bits > 8 else ())
     if channels > 4 or not (is_simple or (bits <= 8 and channels == 3)):
-        kind = f"a {bits}-bit TIFF with {channels} channels of {colours.name} colours"
-        raise UserError(f"{name}: {kind} is not supported; save it as RGB or grey")
+        kind = f"a {bits}-bit TIFF with {channels} channels of {colors.name} colors"
+        raise UserError(f"{name}: {kind} is not supported; save it as RGB or gray")
     opencv_reads = (1, 3) if bits <= 8 else (1,) if in_planes else (1, 3, 4)
     if channels in opencv_reads and page.compression in (_RAW, _LZW, _PACKBITS, *_DEFLATE):
         stored = _Stored(_by_opencv(data, name))
@@ -384,7 +384,7 @@ def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     pixels = stored.pixels
     if bits > 8:
         pixels = _from_shifted(pixels, bits)
-        pixels = ~pixels if colours == PHOTOMETRIC.MINISWHITE else pixels
+        pixels = ~pixels if colors == PHOTOMETRIC.MINISWHITE else pixels
     if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extrasamples:
         extra = int(page.extrasamples[0])  # 0: nobody knows what; 1: premultiplied alpha; 2: alpha
         pixels = pixels[..., :3] if extra == 0 else _straight(pixels) if extra == 1 else pixels
@@ -425,10 +425,10 @@ def _by_turbojpeg(data: bytes, name: str) -> Array | None:
         UserError: a part of the picture is damaged or missing.
     """
     try:
-        _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _, _, colors, _ = simplejpeg.decode_jpeg_header(data)
     except (ValueError, KeyError):
         return None
-    order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "RGB")
+    order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colors, "RGB")
     try:
         pixels: Array = simplejpeg.decode_jpeg(_with_plain_scan(data), order)
     except ValueError as error:
@@ -561,8 +561,8 @@ def _full_range(pixels: Array, largest: int) -> Array:
 
 
 def _straight(pixels: Array) -> Array:
-    """RGBA with colours that are multiplied by alpha -> without, rounded; 0 where alpha is 0."""
+    """RGBA with colors that are multiplied by alpha -> without, rounded; 0 where alpha is 0."""
     largest = int(np.iinfo(pixels.dtype).max)
     alpha = pixels[..., 3:].astype(np.uint64)
-    colours = (pixels[..., :3].astype(np.uint64) * largest + alpha // 2) // np.maximum(alpha, 1)
-    return np.dstack([np.where(alpha > 0, colours.clip(0, largest), 0).astype(pixels.dtype), pixels[..., 3]])
+    colors = (pixels[..., :3].astype(np.uint64) * largest + alpha // 2) // np.maximum(alpha, 1)
+    return np.dstack([np.where(alpha > 0, colors.clip(0, largest), 0).astype(pixels.dtype), pixels[..., 3]])

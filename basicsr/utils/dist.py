@@ -30,7 +30,7 @@ class Ranks:
 
 
 def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Ranks:
-    """Ranks from the environment of the launcher; torchrun is recognised without being named.
+    """Ranks from the environment of the launcher; torchrun is recognized without being named.
 
     Args:
         launcher: ``none`` is one process; ``pytorch`` is torchrun; ``slurm`` is srun, one task a GPU.

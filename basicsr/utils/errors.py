@@ -47,7 +47,7 @@ class OptionError(UserError):
             super().__init__(f"{source}: {len(mistakes)} mistakes", mistakes)
 
 
-class SaidError(UserError):
+class ReportedError(UserError):
     """What another process of the run says already. Commands exit without a word."""
 
 

@@ -64,8 +64,8 @@ class Npz:
         info = self._members[key]
         with self._zip.open(info) as member:
             header = _read_header(member.read(_LONGEST_HEADER))
-        said = header.start + header.nbytes
-        if said != info.file_size or said > _MOST_OF_DEFLATE * info.compress_size:
+        stated = header.start + header.nbytes
+        if stated != info.file_size or stated > _MOST_OF_DEFLATE * info.compress_size:
             what = f"'{key}' is an array of {header.nbytes:,} bytes"
             raise ValueError(f"{what}, of which the file has {info.compress_size:,}, for {info.file_size:,}")
         return header

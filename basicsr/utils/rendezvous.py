@@ -13,12 +13,12 @@ from typing import TypeVar
 import torch.distributed as dist
 
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.errors import OptionError, ReportedError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.processes import Process
 from basicsr.utils.watch import Connection, Limits, Peer, Watch
 
-_SAID_AFTER = 10.0  # seconds: at a start somebody looks on
+_WARN_AFTER = 10.0  # seconds: at a start somebody looks on
 _BETWEEN_TRIES = 0.2
 _HELLO_WITHIN = 10.0
 _KEY = "watch"
@@ -61,7 +61,7 @@ class _Patience:
     def __init__(self, limits: Limits) -> None:
         self.seconds = limits.join
         self._begun = time.monotonic()
-        self._said_after = min(_SAID_AFTER, limits.said_after)
+        self._warn_after = min(_WARN_AFTER, limits.warn_after)
 
     def wait(self, attempt: Callable[[], Found | None], for_whom: str | Callable[[], str]) -> Found:
         """The first result of ``attempt`` that is not None; OSError is another try.
@@ -69,7 +69,7 @@ class _Patience:
         Raises:
             UserError: time is over.
         """
-        is_said = False
+        is_warned = False
         while True:
             why = ""
             try:
@@ -82,8 +82,8 @@ class _Patience:
             if waited > self.seconds:
                 hint = "look whether every process was started and can reach that machine"
                 raise UserError(f"waited for {self.seconds:.0f} s for {whom}{why}; {hint}")
-            if waited > self._said_after and not is_said:
-                is_said = True
+            if waited > self._warn_after and not is_warned:
+                is_warned = True
                 logger().warning(f"waiting for {whom}{why}")
             time.sleep(_BETWEEN_TRIES)
 
@@ -172,7 +172,7 @@ def _meet_first(ranks: Ranks, host: str, store: dist.Store, patience: _Patience)
             return None
         connection.sock.settimeout(None)
         if "failed" in answer:
-            raise (UserError if ranks.local_rank == 0 else SaidError)(answer["failed"])
+            raise (UserError if ranks.local_rank == 0 else ReportedError)(answer["failed"])
         return Peer(connection, Process(**answer["welcome"]))
 
     return {0: patience.wait(knock, f"the first process, on {host}")}

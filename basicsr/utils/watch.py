@@ -25,7 +25,7 @@ from typing import Any
 import torch.distributed as dist
 
 from basicsr.utils.dist import Ranks, collectives_begun
-from basicsr.utils.errors import SaidError, UserError
+from basicsr.utils.errors import ReportedError, UserError
 from basicsr.utils.interruption import RESUME_ME, Interrupted, end_workers
 from basicsr.utils.log import logger
 from basicsr.utils.processes import Process
@@ -51,7 +51,7 @@ class Limits:
     join: float = 300.0
     silence: float = 45.0
     behind: float = 1800.0
-    said_after: float = 60.0
+    warn_after: float = 60.0
 
 
 class Connection:
@@ -137,11 +137,11 @@ class Verdict:
 
     text: str
     exit_code: int
-    is_said_here: bool
+    is_reported_here: bool
     rank: int | None = None
 
     def as_error(self) -> UserError:
-        error = (UserError if self.is_said_here else SaidError)(self.text)
+        error = (UserError if self.is_reported_here else ReportedError)(self.text)
         error.exit_code = self.exit_code
         return error
 
@@ -311,8 +311,8 @@ class Watch:
         elif "verdict" in message:
             is_own = message["rank"] == self.ranks.rank
             is_elsewhere = message["machine"] != self._this.machine
-            says = is_own or (is_elsewhere and self.ranks.local_rank == 0)
-            self._decide(Verdict(message["verdict"], message["code"], says, message["rank"]))
+            reports = is_own or (is_elsewhere and self.ranks.local_rank == 0)
+            self._decide(Verdict(message["verdict"], message["code"], reports, message["rank"]))
 
     def _collect(self, number: int, rank: int, value: Any) -> None:
         with self._changed:
@@ -338,8 +338,8 @@ class Watch:
         first_here = 0
         if not self.ranks.is_main and self.peers[0].process.machine == self._this.machine:
             first_here = 1
-        says = self.ranks.is_main or self.ranks.local_rank == first_here
-        self._decide(Verdict(f"{what}; {_HINT}", 1, says), self._this.machine)
+        reports = self.ranks.is_main or self.ranks.local_rank == first_here
+        self._decide(Verdict(f"{what}; {_HINT}", 1, reports), self._this.machine)
 
     def _decide(self, verdict: Verdict, machine: str = "") -> None:
         """Take the first verdict, and from the first process tell it to all.
@@ -395,7 +395,7 @@ class Watch:
             who += f" and {len(late) - 1} more"
         if self._waited > self.limits.behind:
             self._find(f"{who} kept the other processes waiting for {self.limits.behind:.0f} s")
-        elif self._waited > self.limits.said_after and not self._is_warned:
+        elif self._waited > self.limits.warn_after and not self._is_warned:
             self._is_warned = True
             logger().warning(f"waiting for {self._waited:.0f} s for {who}")
 
@@ -409,7 +409,7 @@ class Watch:
     def _end(self, verdict: Verdict) -> None:
         """End this process from outside of its main thread, which waits for what does not come."""
         sys.stdout.flush()
-        if verdict.is_said_here:
+        if verdict.is_reported_here:
             print(f"error: {verdict.text}", file=sys.stderr, flush=True)  # noqa: T201
         end_workers()
         os._exit(verdict.exit_code)

@@ -34,8 +34,8 @@ class Size:
 SIZES = {
     "tiny": Size(
         jin={
-            "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-            "centre_global": 4, "side_global": 4,
+            "center_width": 8, "side_width": 8, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+            "center_global": 4, "side_global": 4,
         },
         purohit={"width": 4, "flow_widths": (3, 4, 5)},
         ordering={"out_dim": 8, "width": 4, "num_blocks": 1},
@@ -43,8 +43,8 @@ SIZES = {
     ),
     "small": Size(
         jin={
-            "centre_width": 32, "side_width": 32, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-            "centre_global": 16, "side_global": 8,
+            "center_width": 32, "side_width": 32, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+            "center_global": 16, "side_global": 8,
         },
         purohit={"width": 16, "flow_widths": (8, 16, 32)},
         ordering={"out_dim": 64, "width": 16, "num_blocks": 2},

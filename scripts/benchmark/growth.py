@@ -91,13 +91,13 @@ def watched(folder: Path, steps: int) -> list[Look]:
         UserError: it fails.
     """
     prepare(folder, steps)
-    log = folder / "said.txt"
+    log = folder / "output.txt"
     looks: list[Look] = []
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         command = [sys.executable, str(ROOT / "basicsr/train.py"), "-opt", "run.yml"]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         process = subprocess.Popen(
-            command, cwd=folder, stdout=said, stderr=said, env=os.environ | {"PYTHONPATH": path}
+            command, cwd=folder, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": path}
         )
         try:
             while process.poll() is None:

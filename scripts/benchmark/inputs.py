@@ -18,7 +18,7 @@ PHOTOS = ("astronaut.png", "motorcycle_left.png", "coffee.png", "ihc.png")
 
 
 def photo(name: str, height: int, width: int) -> NDArray[np.uint8]:
-    """The centre of a photo, RGB (height, width, 3); one that is smaller is continued by reflection."""
+    """The center of a photo, RGB (height, width, 3); one that is smaller is continued by reflection."""
     import skimage.data
 
     image = read_rgb(Path(skimage.data.__file__).parent / name)

@@ -161,7 +161,7 @@ def _heic_photos(folder: Path) -> None:
 
 def _label_maps(folder: Path) -> None:
     write_label_map(folder / "labels.png", labels())
-    write_png(folder / "grey.png", (labels() * 50).astype(np.uint8))
+    write_png(folder / "gray.png", (labels() * 50).astype(np.uint8))
     Image.fromarray(labels().astype(np.uint8)).convert("P").save(folder / "palette.png")
 
 
@@ -203,7 +203,7 @@ def _kernels(folder: Path) -> None:
 def _read_kernel(path: Path, out: Path) -> int:
     (out / "kernels").mkdir()
     shutil.copy(path, out / "kernels")
-    kernels = KernelFolder(out / "kernels", 33, centre=True)
+    kernels = KernelFolder(out / "kernels", 33, center=True)
     return sum(kernels[number].nbytes for number in range(len(kernels)))
 
 

@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.dist]
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = {"width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}
 JIN = {
-    "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-    "centre_global": 4, "side_global": 4,
+    "center_width": 8, "side_width": 8, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+    "center_global": 4, "side_global": 4,
 }  # fmt: skip
 MIB = 2**20
 

@@ -19,8 +19,8 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "BaselineLocal": {**SMALL_UNET, "train_size": [1, 3, 16, 16]},
     "NAFNetLocal": {**SMALL_UNET, "train_size": [1, 3, 16, 16]},
     "Jin": {
-        "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-        "centre_global": 4, "side_global": 4,
+        "center_width": 8, "side_width": 8, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+        "center_global": 4, "side_global": 4,
     },
     "Purohit": {"frames": 3, "width": 4, "flow_widths": [3, 4, 5]},
     "SegNAFNet": {**SMALL_UNET, "mask_dropout": 0.5},

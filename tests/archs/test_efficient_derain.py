@@ -47,14 +47,14 @@ def test_parity_with_the_published_network(tmp_path):
 @pytest.mark.parametrize("options", [{"kernel_size": 5}, {"img_channel": 1}, {"width": 6}])
 def test_weights_tell_the_options(options: dict):
     net = EfficientDerain(**{"width": 4} | options)
-    found = EfficientDerain.recognise(net.state_dict())
+    found = EfficientDerain.recognize(net.state_dict())
     assert found == {"img_channel": 3, "width": 4, "kernel_size": 3} | options
 
 
 def test_channels_that_stand_behind_the_image_are_counted():
     state = EfficientDerain(width=4, extra_channel=2).state_dict()
-    assert EfficientDerain.recognise(state) is None
-    assert EfficientDerain.recognise(state, 2) == {"img_channel": 3, "width": 4, "kernel_size": 3}
+    assert EfficientDerain.recognize(state) is None
+    assert EfficientDerain.recognize(state, 2) == {"img_channel": 3, "width": 4, "kernel_size": 3}
 
 
 def test_regions_stand_in_front_of_it(tmp_path):

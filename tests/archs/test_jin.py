@@ -15,8 +15,8 @@ from tests.sister_parity import FOLDER, distance, fixture, tolerance
 
 PUBLISHED = {"f4": "jin_center", "f35": "jin_f35", "f26": "jin_f26", "f17": "jin_f17"}
 TINY = {
-    "centre_width": 8, "side_width": 8, "centre_blocks": 1, "near_blocks": 1, "far_blocks": 1,
-    "centre_global": 4, "side_global": 4,
+    "center_width": 8, "side_width": 8, "center_blocks": 1, "near_blocks": 1, "far_blocks": 1,
+    "center_global": 4, "side_global": 4,
 }  # fmt: skip
 
 
@@ -79,12 +79,12 @@ def test_the_published_files_of_the_four_load_one_after_the_other(tmp_path):
     for name in PUBLISHED.values():
         _, state, _ = fixture(name)
         torch.save({"state_dict_G": state, "epoch": 3}, tmp_path / f"{name}.pth")
-        said = load_network(net, tmp_path / f"{name}.pth", strict=False)
-        assert f"loaded {len(state)} weights" in said
+        text = load_network(net, tmp_path / f"{name}.pth", strict=False)
+        assert f"loaded {len(state)} weights" in text
     assert all(torch.equal(net.state_dict()[key], value) for key, value in published().items())
 
 
-def test_a_small_one_is_recognised_by_its_weights(tmp_path):
+def test_a_small_one_is_recognized_by_its_weights(tmp_path):
     torch.manual_seed(0)
     net = Jin(**TINY).eval()
     torch.save(net.state_dict(), tmp_path / "net.pth")
@@ -95,16 +95,16 @@ def test_a_small_one_is_recognised_by_its_weights(tmp_path):
         assert torch.equal(rebuilt(x), net(x))
 
 
-def test_colours_do_not_meet_before_the_last_layers():
+def test_colors_do_not_meet_before_the_last_layers():
     """A batch of three channels is what three passes in sequence are."""
     torch.manual_seed(0)
-    centre = Jin(**TINY).eval().f4
+    center = Jin(**TINY).eval().f4
     x = torch.rand(2, 3, 20, 40)
 
     def local(image: Tensor) -> Tensor:
         seen: list[Tensor] = []
-        handle = centre.conv2.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-        centre(image)
+        handle = center.conv2.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        center(image)
         handle.remove()
         return seen[0]
 

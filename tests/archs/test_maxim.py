@@ -50,14 +50,14 @@ def test_published_numbers(shared):
             assert np.abs(found - published).max() < 1e-5 * np.ptp(published)
 
 
-def test_a_block_mixes_neighbours_and_a_grid_distant_pixels():
+def test_a_block_mixes_neighbors_and_a_grid_distant_pixels():
     """6 x 4 pixels: blocks of 2 x 2, or a grid that divides the image into 2 x 2 parts of 3 x 2."""
     x = random(1, 6, 4, 3)
     mix = PositionMix(2)
-    neighbours = torch.stack([x[0, 2 + i, 2 + j] for i in range(2) for j in range(2)])
+    neighbors = torch.stack([x[0, 2 + i, 2 + j] for i in range(2) for j in range(2)])
     distant = torch.stack([x[0, 1 + 3 * i, 1 + 2 * j] for i in range(2) for j in range(2)])
     for axis, pixels, of_first, of_last in (
-        ("block", neighbours, (2, 2), (3, 3)),
+        ("block", neighbors, (2, 2), (3, 3)),
         ("grid", distant, (1, 1), (4, 3)),
     ):
         expected = mix.dense.weight @ pixels + mix.dense.bias[:, None]
@@ -150,7 +150,7 @@ def test_options_are_read_from_the_weights(num_stages: int, coarse_images: bool)
         **{"img_channel": 3, "width": 8, "num_stages": num_stages, "num_blocks": 1, "num_bottlenecks": 2},
         **{"block_size": 4, "low_block_size": 2, "coarse_images": coarse_images},
     }
-    assert MAXIM.recognise(MAXIM(**options).state_dict()) == options
+    assert MAXIM.recognize(MAXIM(**options).state_dict()) == options
 
 
 def test_padding_belongs_to_the_weights():

@@ -43,7 +43,7 @@ def test_parity_with_the_published_network(name: str, kind, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "num_res"), [(MIMOUNet, 8), (MIMOUNetPlus, 20)])
-def test_a_published_file_is_recognised_by_its_number_of_blocks(kind, num_res: int, tmp_path):
+def test_a_published_file_is_recognized_by_its_number_of_blocks(kind, num_res: int, tmp_path):
     net = kind(width=4)
     state = {f"module.{name}": tensor for name, tensor in net.state_dict().items()}
     torch.save({"model": state, "epoch": 3000}, tmp_path / "published.pth")
@@ -53,15 +53,15 @@ def test_a_published_file_is_recognised_by_its_number_of_blocks(kind, num_res: i
 
 def test_channels_that_stand_behind_the_image_are_counted():
     state = MIMOUNet(extra_channel=2, **SMALL).state_dict()
-    assert MIMOUNet.recognise(state) is None
-    assert MIMOUNet.recognise(state, 2) == {"img_channel": 3, **SMALL}
+    assert MIMOUNet.recognize(state) is None
+    assert MIMOUNet.recognize(state, 2) == {"img_channel": 3, **SMALL}
 
 
 def test_networks_with_other_blocks_are_not_taken_for_it():
     state = MIMOUNet(**SMALL).state_dict()
-    assert MIMOUNet.recognise(state) == {"img_channel": 3, **SMALL}
+    assert MIMOUNet.recognize(state) == {"img_channel": 3, **SMALL}
     state["Encoder.0.layers.0.main_fft.0.main.0.weight"] = torch.zeros(8, 8, 1, 1)
-    assert MIMOUNet.recognise(state) is None
+    assert MIMOUNet.recognize(state) is None
 
 
 def test_regions_stand_in_front_of_it(tmp_path):

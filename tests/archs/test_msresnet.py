@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from basicsr.archs import MSResNet
-from basicsr.archs.base import recognise
+from basicsr.archs.base import recognize
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.layers.pyramid import gaussian_pyramid
 from tests.sister_parity import distance, fixture, tolerance
@@ -62,7 +62,7 @@ def test_scales_are_those_of_the_padded_image_finest_first():
 
 
 def test_the_coarser_result_goes_on_with_its_middle_at_zero():
-    """A coarse result of grey 127.5 adds what the biases of the enlargement say, and nothing else."""
+    """A coarse result of gray 127.5 adds what the biases of the enlargement say, and nothing else."""
     net = build()
     with torch.no_grad():
         for parameter in net.body_models[2].body[-1].parameters():
@@ -78,8 +78,8 @@ def test_the_coarser_result_goes_on_with_its_middle_at_zero():
 @pytest.mark.parametrize(
     "options", [{}, {"scales": 1}, {"scales": 2, "img_channel": 1}, {"extra_channel": 2}]
 )
-def test_own_weights_are_recognised(options: dict):
-    block = recognise(build(**options).state_dict(), options.get("extra_channel", 0))
+def test_own_weights_are_recognized(options: dict):
+    block = recognize(build(**options).state_dict(), options.get("extra_channel", 0))
     known = {"img_channel": 3, **TINY, "scales": 3, **options}
     known.pop("extra_channel", None)
     assert block == {"type": "MSResNet", **known}

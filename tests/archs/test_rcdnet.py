@@ -107,8 +107,8 @@ def test_parity_with_the_published_networks(name: str, tmp_path):
 
 def test_channels_that_stand_behind_the_image_are_counted():
     state = RCDNet(extra_channel=2, **SMALL).state_dict()
-    assert RCDNet.recognise(state) is None
-    assert RCDNet.recognise(state, 2) == {"img_channel": 3, **SMALL}
+    assert RCDNet.recognize(state) is None
+    assert RCDNet.recognize(state, 2) == {"img_channel": 3, **SMALL}
 
 
 def test_regions_stand_in_front_of_it(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from basicsr.archs import SRN
-from basicsr.archs.base import recognise
+from basicsr.archs.base import recognize
 from basicsr.archs.srn import _published_layers
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.checkpoints.weights import load_network
@@ -67,7 +67,7 @@ def test_parity(shared, name: str, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["gray", "lstm"])
-def test_grey_networks_restore_each_channel_by_itself(model: str):
+def test_gray_networks_restore_each_channel_by_itself(model: str):
     net = build(model=model)
     x = image(batch=2)
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_tensorflow_pads_strided_convolutions_late():
 
 
 def test_without_compatibility_pixels_keep_their_places():
-    """A ramp stays the ramp that its pixel centres say, but for what the edge bends."""
+    """A ramp stays the ramp that its pixel centers say, but for what the edge bends."""
     net = build()
     x = torch.arange(32.0).expand(1, 1, 32, 32)
     for factor in (2, 4):
@@ -184,9 +184,9 @@ def test_a_variable_that_is_missing_or_misshapen_is_named(tmp_path):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("extra", [0, 2])
-def test_own_weights_are_recognised(model: str, extra: int):
+def test_own_weights_are_recognized(model: str, extra: int):
     net = build(model=model, extra_channel=extra)
-    assert recognise(net.state_dict(), extra) == {"type": "SRN", "model": model, **TINY}
+    assert recognize(net.state_dict(), extra) == {"type": "SRN", "model": model, **TINY}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -222,5 +222,5 @@ def test_export_compiler_and_onnx_give_the_same_numbers(model: str, tf_compat: b
         assert np.abs(result - net(x).numpy()).max() < 1e-3
 
 
-def test_grey_networks_say_that_they_take_three_times_the_memory():
+def test_gray_networks_say_that_they_take_three_times_the_memory():
     assert build(model="gray", width=32).bytes_per_pixel == 3 * build(width=32).bytes_per_pixel

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from basicsr.archs.base import recognise
+from basicsr.archs.base import recognize
 from basicsr.utils.registry import ARCHS
 
 NAFNET = {"type": "NAFNet", "width": 4, "enc_blk_nums": [1, 1], "middle_blk_num": 1, "dec_blk_nums": [1, 1]}
@@ -101,7 +101,7 @@ def test_a_copy_runs_by_its_own_units():
 
 
 def test_it_is_known_by_its_weights():
-    block = recognise(build(residual=False).state_dict())
+    block = recognize(build(residual=False).state_dict())
     assert block["type"] == "WithSPF" and block["net"]["type"] == "NAFNet"
     assert (block["regions"], block["prior_channels"], block["residual"]) == (3, 5, False)
 

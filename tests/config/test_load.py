@@ -418,7 +418,7 @@ def test_absent_files_of_other_networks_and_of_the_model_are_named(command, smal
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: !!python/object/apply:os.mkdir [PWNED]", "could not determine a constructor"),
         ("name: !!python/name:os.system", "could not determine a constructor"),
@@ -446,10 +446,10 @@ def test_absent_files_of_other_networks_and_of_the_model_are_named(command, smal
         ("[1, 2]", "expected a block"),
     ],
 )
-def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, said, write, tmp_path, monkeypatch):
+def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, message, write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (line,) = mistakes_of(write(text))
-    assert said in line and "\n" not in line
+    assert message in line and "\n" not in line
     assert not Path("PWNED").exists()
 
 
@@ -462,8 +462,8 @@ def test_a_key_given_twice_with_one_value_is_a_warning(small, write, caplog):
     assert load_config(path).datasets["train"].use_shuffle is True
     (warning,) = caplog.messages
     line = text.splitlines().index("    use_shuffle: true") + 1
-    said = f"key 'use_shuffle' is given twice, with the same value (line {line}, column 5)"
-    assert warning == f"{path}: {said}"
+    message = f"key 'use_shuffle' is given twice, with the same value (line {line}, column 5)"
+    assert warning == f"{path}: {message}"
     path.write_text(text.replace("    use_shuffle: true", "    use_shuffle: false"))
     assert "with two values" in mistakes_of(path)[0]
 

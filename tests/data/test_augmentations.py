@@ -45,7 +45,7 @@ def test_none_is_changed_with_a_share_of_0(name: str):
     assert all(np.array_equal(after[key], before[key]) for key in before)
 
 
-def test_colours_leave_labels_alone():
+def test_colors_leave_labels_alone():
     before = sample()
     for transform in ALWAYS[1:]:
         after = transform(before, np.random.default_rng(1))
@@ -60,17 +60,17 @@ def test_a_shift_is_in_shares_of_the_sides():
     right, down = np.random.default_rng(3).uniform(-1, 1, 5)[:2] * 0.5 * (80, 40)
     after = only(before, generator)["lq"][0].astype(float)
     rows, columns = np.nonzero(after)
-    centre = (
+    center = (
         np.average(columns, weights=after[rows, columns]),
         np.average(rows, weights=after[rows, columns]),
     )
-    assert centre == pytest.approx((40 + right, 20 + down), abs=0.1)
+    assert center == pytest.approx((40 + right, 20 + down), abs=0.1)
 
 
-def test_grey_images_have_no_saturation_to_change():
+def test_gray_images_have_no_saturation_to_change():
     only = ColorJitter(share=1, brightness=0, contrast=0, saturation=1)
-    grey = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 16, 16), 3, 0)
-    assert np.abs(only({"lq": grey}, np.random.default_rng(0))["lq"].astype(int) - grey).max() <= 1
+    gray = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 16, 16), 3, 0)
+    assert np.abs(only({"lq": gray}, np.random.default_rng(0))["lq"].astype(int) - gray).max() <= 1
 
 
 def test_noise_has_its_deviation():

@@ -201,15 +201,15 @@ def clean() -> Iterator[None]:
 @pytest.mark.usefixtures("clean")
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes are stopped so on POSIX alone")
 def test_a_worker_that_is_stopped_is_named_and_not_waited_for_without_end(paired_set, monkeypatch, caplog):
-    monkeypatch.setattr("basicsr.data.loader._SAID_AFTER", 0.5)
+    monkeypatch.setattr("basicsr.data.loader._WARN_AFTER", 0.5)
     logger().propagate = True
     chosen = options(num_worker_per_gpu=1, worker_timeout=1.0)
     stream = batches(train_loader(pairs(paired_set), chosen, 4, Ranks(), seed=5))
     next(stream)
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, signal.SIGSTOP)
-    said = f"no batch has come for 1 s: process {worker.pid}, which loads data, is stopped"
-    with pytest.raises(UserError, match=said), caplog.at_level("WARNING", "basicsr"):
+    output = f"no batch has come for 1 s: process {worker.pid}, which loads data, is stopped"
+    with pytest.raises(UserError, match=output), caplog.at_level("WARNING", "basicsr"):
         for _ in stream:
             pass
     assert multiprocessing.active_children() == []

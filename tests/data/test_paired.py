@@ -22,7 +22,7 @@ from basicsr.utils.errors import UserError
 from basicsr.utils.image import write_png
 
 
-def labelled(folder, **options) -> PairedImageGroupMaskDataset:
+def labeled(folder, **options) -> PairedImageGroupMaskDataset:
     roots = {"dataroot_gt": f"{folder}/target", "dataroot_lq": f"{folder}/input"}
     return PairedImageGroupMaskDataset(**roots, dataroot_mask=f"{folder}/grouped_masks", **options)
 
@@ -33,7 +33,7 @@ def pixel_origins(gt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_whole_images_in_order_of_their_keys(paired_set):
-    dataset = labelled(paired_set, gt_size=16, use_flip=True)
+    dataset = labeled(paired_set, gt_size=16, use_flip=True)
     sample = dataset[2]
     assert sample["key"] == "photo_2"
     assert sample["gt"].shape == sample["lq"].shape == (3, 40, 48)
@@ -46,7 +46,7 @@ def test_whole_images_in_order_of_their_keys(paired_set):
 
 def test_labels_stay_on_their_pixels_through_crops_flips_and_transposition(paired_set):
     """The fault of the published loader: it transposed the image and rotated the masks."""
-    dataset = labelled(paired_set, gt_size=20, use_flip=True, use_rot=True, train=True, seed=3)
+    dataset = labeled(paired_set, gt_size=20, use_flip=True, use_rot=True, train=True, seed=3)
     orientations = set()
     for number in range(48):
         sample = dataset[SampleIndex(number, epoch=0)]
@@ -73,8 +73,8 @@ def test_the_mask_channel_stays_on_its_pixels_too(paired_set):
 
 def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
     options = {"gt_size": 16, "use_flip": True, "use_rot": True, "train": True}
-    dataset = labelled(paired_set, seed=1, **options)
-    again = labelled(paired_set, seed=1, **options)
+    dataset = labeled(paired_set, seed=1, **options)
+    again = labeled(paired_set, seed=1, **options)
     np.random.seed(0)
     torch.manual_seed(0)
     first = [dataset[SampleIndex(number, 2)]["gt"] for number in range(6)]
@@ -82,7 +82,7 @@ def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
     assert all(torch.equal(a, b) for a, b in zip(first, reversed(second), strict=True))
     assert not all(torch.equal(first[n], dataset[SampleIndex(n, 3)]["gt"]) for n in range(6))
     assert not all(
-        torch.equal(first[n], labelled(paired_set, seed=2, **options)[SampleIndex(n, 2)]["gt"])
+        torch.equal(first[n], labeled(paired_set, seed=2, **options)[SampleIndex(n, 2)]["gt"])
         for n in range(6)
     )
     enlarged = dataset[SampleIndex(6 + 1, 2)]
@@ -92,13 +92,13 @@ def test_a_sample_depends_on_seed_epoch_and_number_alone(paired_set):
 
 def test_without_seed_and_epoch_both_are_zero(paired_set):
     options = {"gt_size": 16, "use_flip": True, "use_rot": True, "train": True}
-    dataset, seeded = labelled(paired_set, **options), labelled(paired_set, seed=0, **options)
+    dataset, seeded = labeled(paired_set, **options), labeled(paired_set, seed=0, **options)
     assert all(torch.equal(dataset[n]["gt"], seeded[SampleIndex(n, 0)]["gt"]) for n in range(6))
 
 
 def test_crops_lie_everywhere_and_flips_are_as_often_as_not(paired_set):
     """Each of 25 x 33 places of a crop of 16 is as likely; each symmetry comes in 1 of 8."""
-    dataset = labelled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True)
+    dataset = labeled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True)
     tops, lefts, symmetries = set(), set(), []
     for number in range(400):
         rows, columns = pixel_origins(dataset[SampleIndex(number, 0)]["gt"])
@@ -118,7 +118,7 @@ def test_crops_lie_everywhere_and_flips_are_as_often_as_not(paired_set):
 ])  # fmt: skip
 def test_images_are_flipped_only_where_asked(paired_set, options: dict, kinds: set[tuple[int, int]]):
     """Signs of rows downwards and of columns to the right."""
-    dataset = labelled(paired_set, gt_size=16, train=True, **options)
+    dataset = labeled(paired_set, gt_size=16, train=True, **options)
     seen = set()
     for number in range(24):
         rows, columns = pixel_origins(dataset[SampleIndex(number, 0)]["gt"])
@@ -127,16 +127,16 @@ def test_images_are_flipped_only_where_asked(paired_set, options: dict, kinds: s
 
 
 def test_images_that_are_no_larger_than_a_crop_are_extended_on_the_side_that_is_short(paired_set):
-    sample = labelled(paired_set, gt_size=44, train=True)[0]
+    sample = labeled(paired_set, gt_size=44, train=True)[0]
     rows, columns = pixel_origins(sample["gt"])
     assert rows[:, 0].tolist() == [*range(40), 38, 37, 36, 35]
     assert torch.equal(columns[0], torch.arange(44) + columns[0, 0])
-    whole = labelled(paired_set, gt_size=40, train=True)[0]
+    whole = labeled(paired_set, gt_size=40, train=True)[0]
     assert pixel_origins(whole["gt"])[0][:, 0].tolist() == list(range(40))
 
 
 def test_small_images_are_extended_by_reflection_with_their_labels(paired_set):
-    sample = labelled(paired_set, gt_size=60, train=True)[0]
+    sample = labeled(paired_set, gt_size=60, train=True)[0]
     rows, _ = pixel_origins(sample["gt"])
     assert rows.shape == (60, 60)
     assert rows[:, 0].tolist() == [*range(40), *range(38, 18, -1)]
@@ -145,7 +145,7 @@ def test_small_images_are_extended_by_reflection_with_their_labels(paired_set):
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_workers_give_the_same_batches(paired_set, start_method: str):
-    dataset = labelled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True, seed=1)
+    dataset = labeled(paired_set, gt_size=16, use_flip=True, use_rot=True, train=True, seed=1)
     order = [[SampleIndex(4, 0), SampleIndex(1, 0)], [SampleIndex(0, 1), SampleIndex(3, 1)]]
     alone = list(DataLoader(dataset, batch_sampler=order))
     spread = list(
@@ -162,7 +162,7 @@ def test_lmdb_gives_the_same_samples(paired_set, tmp_path):
         storage = DiskStorage(paired_set / kind, (".png",))
         keys = storage.keys()
         write_lmdb(tmp_path / f"{kind}.lmdb", [(key, storage.read(key), (40, 48, 3)) for key in keys])
-    files = labelled(paired_set)
+    files = labeled(paired_set)
     lmdb = PairedImageGroupMaskDataset(
         dataroot_gt=str(tmp_path / "target.lmdb"),
         dataroot_lq=str(tmp_path / "input.lmdb"),
@@ -174,32 +174,32 @@ def test_lmdb_gives_the_same_samples(paired_set, tmp_path):
         assert all(torch.equal(lmdb[number][name], files[number][name]) for name in ("lq", "gt", "labels"))
 
 
-def test_published_npz_stacks_and_grey_images_are_read_as_label_maps(paired_set):
+def test_published_npz_stacks_and_gray_images_are_read_as_label_maps(paired_set):
     (paired_set / "grouped_masks/photo_0.png").unlink()
     masks = np.zeros((2, 1, 40, 48), bool)
     masks[0, 0, :10], masks[1, 0, 30:] = True, True
     np.savez(paired_set / "grouped_masks/photo_0.npz", masks=masks)
-    grey = np.zeros((40, 48), np.uint8)
-    grey[:, 10:] = 77
-    write_png(paired_set / "grouped_masks/photo_1.png", grey)
-    dataset = labelled(paired_set)
+    gray = np.zeros((40, 48), np.uint8)
+    gray[:, 10:] = 77
+    write_png(paired_set / "grouped_masks/photo_1.png", gray)
+    dataset = labeled(paired_set)
     assert sorted(dataset[0]["labels"].unique().tolist()) == [0, 1, 2]
     labels = dataset[1]["labels"]
-    assert labels.unique().tolist() == [1, 2], "the grey value 0 is a region, too"
-    assert torch.equal(labels == labels[0, 0], torch.from_numpy(grey == 0))
+    assert labels.unique().tolist() == [1, 2], "the gray value 0 is a region, too"
+    assert torch.equal(labels == labels[0, 0], torch.from_numpy(gray == 0))
 
 
 def test_indices_of_a_palette_are_ids_from_files_and_lmdb(paired_set, tmp_path, palette_png):
     ids = np.where(np.arange(48) < 20, 0, 255) * np.ones((40, 1), np.uint8)
     (paired_set / "grouped_masks/photo_1.png").write_bytes(palette_png(ids))
-    assert np.array_equal(labelled(paired_set)[1]["labels"], ids)
+    assert np.array_equal(labeled(paired_set)[1]["labels"], ids)
     file = (paired_set / "grouped_masks/photo_1.png").read_bytes()
     write_lmdb(tmp_path / "labels.lmdb", [("photo_1", file, (40, 48, 1))])
     field = label_field("labels", str(tmp_path / "labels.lmdb"), "lmdb")
     assert np.array_equal(field.load("photo_1", epoch=0), ids)
 
 
-def test_a_mask_channel_has_values_so_a_palette_with_colours_is_none(paired_set, palette_png):
+def test_a_mask_channel_has_values_so_a_palette_with_colors_is_none(paired_set, palette_png):
     dataset = PairedImageMaskDataset(
         dataroot_gt=f"{paired_set}/target",
         dataroot_lq=f"{paired_set}/input",
@@ -213,12 +213,12 @@ def test_a_mask_channel_has_values_so_a_palette_with_colours_is_none(paired_set,
 def test_training_stops_at_a_jpeg_that_is_damaged_in_the_middle(paired_set, harmed_jpeg):
     (paired_set / "input/photo_1.png").write_bytes(harmed_jpeg)
     with pytest.raises(UserError, match="input/photo_1.png: the JPEG is damaged"):
-        labelled(paired_set, train=True, gt_size=16)[SampleIndex(1, 0)]
+        labeled(paired_set, train=True, gt_size=16)[SampleIndex(1, 0)]
 
 
 def test_mean_and_std_are_applied_to_both_images_and_undone(paired_set):
     statistics = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 2.0)}
-    plain, normal = labelled(paired_set)[1], labelled(paired_set, **statistics)
+    plain, normal = labeled(paired_set)[1], labeled(paired_set, **statistics)
     expected = (plain["gt"] - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) / torch.tensor([0.5, 0.25, 2.0])[
         :, None, None
     ]
@@ -230,11 +230,11 @@ def test_mean_and_std_are_applied_to_both_images_and_undone(paired_set):
 def test_a_meta_file_selects_and_orders(paired_set, tmp_path):
     meta = tmp_path / "meta_info.txt"
     meta.write_text("photo_4.png (40,48,3)\nphoto_1.png (40,48,3)\n")
-    dataset = labelled(paired_set, meta_info_file=str(meta))
+    dataset = labeled(paired_set, meta_info_file=str(meta))
     assert [dataset[i]["key"] for i in range(len(dataset))] == ["photo_4", "photo_1"]
     meta.write_text("photo_4.png\nphoto_9.png\n")
     with pytest.raises(UserError, match=r"target lacks 1 of .*meta_info.txt: photo_9"):
-        labelled(paired_set, meta_info_file=str(meta))
+        labeled(paired_set, meta_info_file=str(meta))
 
 
 def test_pairs_from_linux_and_macos_belong_together(paired_set, tmp_path):
@@ -242,10 +242,10 @@ def test_pairs_from_linux_and_macos_belong_together(paired_set, tmp_path):
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     for kind, name in (("target", composed), ("input", decomposed), ("grouped_masks", decomposed)):
         (paired_set / kind / "photo_3.png").rename(paired_set / kind / f"{name}.png")
-    assert labelled(paired_set)[0]["key"] == composed
+    assert labeled(paired_set)[0]["key"] == composed
     meta = tmp_path / "meta_info.txt"
     meta.write_bytes(b"\xef\xbb\xbf" + f"{decomposed}.png (40,48,3)\nphoto_1\n".encode())
-    dataset = labelled(paired_set, meta_info_file=str(meta))
+    dataset = labeled(paired_set, meta_info_file=str(meta))
     assert dataset.keys == [composed, "photo_1"]
     torch.testing.assert_close(dataset[0]["lq"] - dataset[0]["gt"], torch.full((3, 40, 48), 3 / 255))
 
@@ -278,7 +278,7 @@ def test_missing_and_extra_files_are_named_on_each_side(paired_set):
     for number in range(3):
         (paired_set / f"input/photo_{number}.png").rename(paired_set / f"input/other_{number}.png")
     with pytest.raises(UserError) as error:
-        labelled(paired_set)
+        labeled(paired_set)
     message = str(error.value)
     assert "input lacks 3" in message and "photo_0, photo_1, photo_2" in message
     assert "target lacks 3" in message and "other_0, other_1, other_2" in message
@@ -338,7 +338,7 @@ def empty(folder):
 def test_bad_files_are_one_line_that_names_them(paired_set, damage, message: str):
     damage(paired_set)
     with pytest.raises(UserError, match=message) as error:
-        labelled(paired_set)[0]
+        labeled(paired_set)[0]
     assert "\n" not in str(error.value)
 
 
@@ -350,6 +350,6 @@ def test_what_has_more_pixels_than_the_target_is_refused_before_it_is_decoded(pa
     write_png(path, large)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(UserError) as told:
-        labelled(paired_set)[1]
-    said = "48 x 41 pixels are more than 1,920; it belongs to one of 48 x 40, make them the same size"
-    assert str(told.value) == f"{path}: {said}"
+        labeled(paired_set)[1]
+    output = "48 x 41 pixels are more than 1,920; it belongs to one of 48 x 40, make them the same size"
+    assert str(told.value) == f"{path}: {output}"

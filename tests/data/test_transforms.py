@@ -56,7 +56,7 @@ def own_transforms(monkeypatch):
     return TRANSFORMS
 
 
-def labelled(folder, **options) -> PairedImageGroupMaskDataset:
+def labeled(folder, **options) -> PairedImageGroupMaskDataset:
     roots = {"dataroot_gt": f"{folder}/target", "dataroot_lq": f"{folder}/input"}
     options = {"train": True, "seed": 5, **options}
     return PairedImageGroupMaskDataset(**roots, dataroot_mask=f"{folder}/grouped_masks", **options)
@@ -72,13 +72,13 @@ def assert_same_samples(first, second, names=("gt", "lq", "labels")):
 def test_the_published_options_are_short_for_a_list(paired_set, options: dict, blocks: list):
     asked = {"gt_size": None, "use_flip": False, "use_rot": False, **options}
     assert usual_transforms(**asked) == blocks
-    assert_same_samples(labelled(paired_set, **options), labelled(paired_set, transforms=blocks))
+    assert_same_samples(labeled(paired_set, **options), labeled(paired_set, transforms=blocks))
 
 
 def test_the_draws_are_top_left_flip_turn_and_transposition(paired_set):
     """In this order, from the generator of the sample, so that runs can be repeated."""
-    whole = labelled(paired_set)
-    dataset = labelled(paired_set, transforms=[CROP, FLIP, ROTATE])
+    whole = labeled(paired_set)
+    dataset = labeled(paired_set, transforms=[CROP, FLIP, ROTATE])
     for number in range(24):
         generator = sample_generator(5, 2, number)
         top, left = int(generator.integers(40 - 20 + 1)), int(generator.integers(48 - 20 + 1))
@@ -93,16 +93,16 @@ def test_the_draws_are_top_left_flip_turn_and_transposition(paired_set):
 
 
 def test_the_order_is_that_of_the_list(paired_set):
-    first = labelled(paired_set, transforms=[CROP, FLIP])
-    other = labelled(paired_set, transforms=[FLIP, CROP])
+    first = labeled(paired_set, transforms=[CROP, FLIP])
+    other = labeled(paired_set, transforms=[FLIP, CROP])
     samples = [(first[SampleIndex(n, 0)]["gt"], other[SampleIndex(n, 0)]["gt"]) for n in range(8)]
     assert not all(torch.equal(one, two) for one, two in samples)
 
 
 def test_an_empty_list_is_whole_images_and_evaluation_has_no_transforms(paired_set):
-    assert labelled(paired_set, transforms=[])[3]["gt"].shape == (3, 40, 48)
-    whole = labelled(paired_set, transforms=[CROP, FLIP, ROTATE], train=False)
-    assert_same_samples(whole, labelled(paired_set))
+    assert labeled(paired_set, transforms=[])[3]["gt"].shape == (3, 40, 48)
+    whole = labeled(paired_set, transforms=[CROP, FLIP, ROTATE], train=False)
+    assert_same_samples(whole, labeled(paired_set))
 
 
 def test_crops_of_arrays_with_any_axes_in_front():
@@ -212,7 +212,7 @@ def test_the_list_of_the_page_on_data_sets_is_that_of_the_published_options():
 
 def test_both_ways_at_once_are_refused(paired_set):
     with pytest.raises(ValueError, match="transforms stand in place of gt_size, use_flip and use_rot"):
-        labelled(paired_set, transforms=[FLIP], use_flip=True)
+        labeled(paired_set, transforms=[FLIP], use_flip=True)
 
 
 def test_the_margin_is_no_option():

@@ -125,7 +125,7 @@ def test_an_epoch_is_all_images_as_often_as_they_are_enlarged(tmp_path, options)
     assert (log.epoch_size, log.every) == (30, 100)
 
 
-def test_frozen_weights_are_not_optimised(tmp_path, options):
+def test_frozen_weights_are_not_optimized(tmp_path, options):
     config, run = load(tmp_path, options), run_in(tmp_path)
     model = build_model(config, run)
     frozen = model.networks["g"].intro.requires_grad_(False)

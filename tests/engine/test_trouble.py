@@ -111,8 +111,8 @@ def test_a_note_that_cannot_be_written_ends_no_run(tmp_path, caplog):
     trouble = Trouble(ExperimentPaths(tmp_path / "run"), Ranks())
     trainer_of([*USUAL, 900.0, 1.0], trouble).run(42)
     assert trouble.since is None
-    said = [line for line in caplog.messages if line.startswith(f"{tmp_path / 'run'}")]
-    assert len(said) == 2 and "would be resumed from its newest checkpoint" in said[0]
+    output = [line for line in caplog.messages if line.startswith(f"{tmp_path / 'run'}")]
+    assert len(output) == 2 and "would be resumed from its newest checkpoint" in output[0]
 
 
 class RootOf(nn.Module):

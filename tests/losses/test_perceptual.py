@@ -57,7 +57,7 @@ def features_by_hand(image: torch.Tensor, weights: str) -> dict[str, torch.Tenso
     return {"conv1_1": conv1_1, "relu1_1": relu1_1, "pool1": pool1, "conv2_1": conv2_1}
 
 
-def normalised(image: torch.Tensor) -> torch.Tensor:
+def normalized(image: torch.Tensor) -> torch.Tensor:
     statistics = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]
     mean, std = torch.tensor(statistics, dtype=torch.float64).view(2, 1, 3, 1, 1)
     return (image.double() - mean) / std
@@ -73,7 +73,7 @@ def normalised(image: torch.Tensor) -> torch.Tensor:
 )
 def test_formula(vgg11: str, images, criterion: str, distance) -> None:
     weights = {"conv1_1": 0.5, "relu1_1": 1.0, "conv2_1": 2.0}
-    pred, target = (features_by_hand(normalised(image), vgg11) for image in images)
+    pred, target = (features_by_hand(normalized(image), vgg11) for image in images)
     perceptual = sum(weight * distance(pred[name] - target[name]) for name, weight in weights.items())
     style = sum(weight * distance(gram(pred[name]) - gram(target[name])) for name, weight in weights.items())
 

@@ -59,7 +59,7 @@ def dense(
 def test_equals_the_definition_with_a_mask_a_region(vgg11: str, pool: str, relation: str):
     pred, target, labels = example()
     loss = loss_of(vgg11, pool=pool, relation=relation, loss_weight=3.0)
-    features, goals = (loss.vgg(loss.normalise(image))["relu2_1"] for image in (pred, target))
+    features, goals = (loss.vgg(loss.normalize(image))["relu2_1"] for image in (pred, target))
     small = functional.interpolate(labels[:, None].float(), scale_factor=0.5, mode="nearest-exact")[:, 0]
     means, largest = [], 0.0
     for image in range(2):

@@ -17,8 +17,8 @@ from basicsr.masks import (
     decode_label_map,
     encode_label_map,
     from_stack,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_label_map,
     relabel,
     to_stack,
@@ -84,10 +84,10 @@ def test_smallest_on_top_gives_a_pixel_to_its_smallest_mask_and_of_equal_ones_to
 
 
 @given(STACKS)
-def test_published_regions_are_the_distinct_grey_values(masks):
-    grey = published_grey(masks)
+def test_published_regions_are_the_distinct_gray_values(masks):
+    gray = published_gray(masks)
     labels = from_stack(masks, "published")
-    assert_is_partition_by(labels, {place: int(grey[place]) for place in np.ndindex(grey.shape)})
+    assert_is_partition_by(labels, {place: int(gray[place]) for place in np.ndindex(gray.shape)})
     assert labels.min() == 1
 
 
@@ -147,8 +147,8 @@ def test_files_keep_every_id_and_leave_nothing_beside_them(tmp_path: Path):
 
 
 def test_in_a_png_of_8_bits_zero_is_a_region_too():
-    grey = np.array([[0, 0, 200], [3, 3, 200]], np.uint8)
-    assert decode_label_map(encode_png(grey), "a.png").tolist() == [[1, 1, 3], [2, 2, 3]]
+    gray = np.array([[0, 0, 200], [3, 3, 200]], np.uint8)
+    assert decode_label_map(encode_png(gray), "a.png").tolist() == [[1, 1, 3], [2, 2, 3]]
 
 
 def test_a_stack_file_is_joined_by_the_named_rule():
@@ -260,7 +260,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_indices_of_a_palette_are_ids_whatever_the_colours(palette_png, bits):
+def test_indices_of_a_palette_are_ids_whatever_the_colors(palette_png, bits):
     ids = np.random.default_rng(0).integers(0, 1 << bits, (7, 11))
     ids[0, :2] = 0, (1 << bits) - 1
     data = palette_png(ids, bits)
@@ -269,7 +269,7 @@ def test_indices_of_a_palette_are_ids_whatever_the_colours(palette_png, bits):
     assert labels.dtype == np.int32 and np.array_equal(labels, ids)
 
 
-def test_a_grey_palette_holds_indices_too():
+def test_a_gray_palette_holds_indices_too():
     ids = np.array([[0, 1], [2, 255]], np.uint8)
     picture = Image.fromarray(ids)
     picture.putpalette(np.arange(255, -1, -1, dtype=np.uint8).repeat(3).tobytes())
@@ -285,6 +285,6 @@ def test_a_palette_png_that_is_cut_short_is_named(palette_png):
             decode_label_map(data[:length], "scene/a")
 
 
-def test_grey_images_and_label_maps_agree_on_regions():
-    grey = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
-    assert np.array_equal(decode_label_map(encode_png(grey), "a"), grey_to_labels(grey))
+def test_gray_images_and_label_maps_agree_on_regions():
+    gray = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    assert np.array_equal(decode_label_map(encode_png(gray), "a"), gray_to_labels(gray))

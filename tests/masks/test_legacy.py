@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from basicsr.masks import coco_rle_to_mask, from_stack, grey_to_labels, published_grey, read_published_npz
+from basicsr.masks import coco_rle_to_mask, from_stack, gray_to_labels, published_gray, read_published_npz
 from basicsr.utils.errors import UserError
 
 
@@ -18,15 +18,15 @@ def one_pixel_each(count: int) -> np.ndarray:
     return np.eye(count, dtype=np.bool_)[:, None]
 
 
-def test_grey_of_single_masks_by_hand():
-    grey = published_grey(one_pixel_each(257))[0]
-    assert grey.dtype == np.uint8
+def test_gray_of_single_masks_by_hand():
+    gray = published_gray(one_pixel_each(257))[0]
+    assert gray.dtype == np.uint8
     by_hand = {0: 2, 1: 4, 125: 252, 126: 254, 127: 255, 128: 253, 129: 251, 253: 3, 254: 1, 255: 0, 256: 0}
-    assert {i: int(grey[i]) for i in by_hand} == by_hand
+    assert {i: int(gray[i]) for i in by_hand} == by_hand
 
 
-def test_the_first_255_masks_have_255_greys():
-    assert sorted(published_grey(one_pixel_each(255))[0]) == list(range(1, 256))
+def test_the_first_255_masks_have_255_grays():
+    assert sorted(published_gray(one_pixel_each(255))[0]) == list(range(1, 256))
 
 
 def test_overlaps_are_added_and_the_sum_is_clipped():
@@ -35,7 +35,7 @@ def test_overlaps_are_added_and_the_sum_is_clipped():
     masks[[100, 101], :, 1] = True  # 202 + 204
     masks[[126, 127, 255], :, 2] = True  # 254 + 255 - 1
     masks[[0, 255], :, 3] = True  # 2 - 1
-    assert published_grey(masks).tolist() == [[6, 255, 255, 1]]
+    assert published_gray(masks).tolist() == [[6, 255, 255, 1]]
 
 
 def test_an_overlap_can_meet_an_unrelated_mask_only_by_the_published_rule():
@@ -46,15 +46,15 @@ def test_an_overlap_can_meet_an_unrelated_mask_only_by_the_published_rule():
     assert from_stack(masks, "exact").tolist() == [[1, 2]]
 
 
-def test_greys_become_ids_from_1_in_their_order():
-    assert grey_to_labels(np.array([[255, 0], [7, 255]], np.uint8)).tolist() == [[3, 1], [2, 3]]
-    assert grey_to_labels(np.array([[9]], np.uint8)).tolist() == [[1]]
+def test_grays_become_ids_from_1_in_their_order():
+    assert gray_to_labels(np.array([[255, 0], [7, 255]], np.uint8)).tolist() == [[3, 1], [2, 3]]
+    assert gray_to_labels(np.array([[9]], np.uint8)).tolist() == [[1]]
 
 
-@pytest.mark.parametrize("grey", [np.zeros((2, 2), np.uint16), np.zeros((2, 2, 3), np.uint8)])
-def test_what_is_no_grey_image_is_named(grey):
+@pytest.mark.parametrize("gray", [np.zeros((2, 2), np.uint16), np.zeros((2, 2, 3), np.uint8)])
+def test_what_is_no_gray_image_is_named(gray):
     with pytest.raises(UserError, match=r"^a: expected a grey image uint8 \(H, W\), found u"):
-        grey_to_labels(grey, "a")
+        gray_to_labels(gray, "a")
 
 
 def test_published_stacks_lose_their_channel_axis():

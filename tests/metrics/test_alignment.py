@@ -191,10 +191,10 @@ def test_stopping_early_changes_no_digit_that_is_shown(shared, name: str) -> Non
         for kind in ("input", "target")
     )
     found = find_homography(blurry, gt)
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (gt, blurry)]
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (gt, blurry)]
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 0.0)
     start = np.eye(3, dtype=np.float32)
-    _, full = cv2.findTransformECC(*grey, start, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)
+    _, full = cv2.findTransformECC(*gray, start, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)
     corners = np.array([[[0, 0], [500, 0], [0, 320], [500, 320]]], np.float32)
     there, expected = (cv2.perspectiveTransform(corners, warp) for warp in (found, full))
     assert np.abs(expected - corners).max() > 0.05

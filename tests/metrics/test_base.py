@@ -53,7 +53,7 @@ def figure(name: str, result: np.ndarray) -> float:
     pictures = {"restored": result, "gt": PHOTO, "lq": result if of_input else noisy(1.0)}
     if tool.facts.per == "clip":
         pictures = {role: moving(picture) for role, picture in pictures.items()}
-    return tool.summarise([tool.measure(pictures)] * 2).mean
+    return tool.summarize([tool.measure(pictures)] * 2).mean
 
 
 @pytest.mark.parametrize("name", METRICS.names())
@@ -100,7 +100,7 @@ def own_metrics(monkeypatch) -> None:
 
 
 def test_a_new_metric_is_one_decorator(own_metrics) -> None:
-    @metric("Bias", better="lower", unit="grey values", digits=1)
+    @metric("Bias", better="lower", unit="gray values", digits=1)
     def calculate_bias(restored, gt, factor: float = 1.0) -> float:
         return factor * abs(float(restored.mean() - gt.mean()))
 
@@ -108,7 +108,7 @@ def test_a_new_metric_is_one_decorator(own_metrics) -> None:
     assert list(METRICS.options("calculate_bias")) == ["factor"]
     tool = Metric.of(MetricOptions(type="calculate_bias", options={"factor": 2}))
     assert tool.measure({"restored": np.full((4, 4, 3), 5), "gt": np.zeros((4, 4, 3)), "factor": 9}) == 10.0
-    assert tool.facts == MetricFacts("calculate_bias", "Bias", better="lower", unit="grey values", digits=1)
+    assert tool.facts == MetricFacts("calculate_bias", "Bias", better="lower", unit="gray values", digits=1)
 
 
 def test_the_documented_metric_works_as_it_says(own_metrics, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_the_documented_metric_works_as_it_says(own_metrics, tmp_path) -> None:
     runpy.run_path(str(tmp_path / "bias.py"))
     tool = Metric.of(MetricOptions(type="calculate_bias", options={"factor": 2}))
     assert tool.measure({"restored": np.full((4, 4, 3), 7), "gt": np.full((4, 4, 3), 5)}) == 4.0
-    assert (tool.facts.unit, tool.facts.better) == ("grey values", "lower")
+    assert (tool.facts.unit, tool.facts.better) == ("gray values", "lower")
 
 
 def test_a_metric_that_says_nothing_of_itself_is_named(own_metrics) -> None:
@@ -134,7 +134,7 @@ class Largest(SetMetric[float]):
     def __call__(self, restored) -> float:
         return float(restored.max())
 
-    def summarise(self, values: Sequence[float]) -> Summary:
+    def summarize(self, values: Sequence[float]) -> Summary:
         return Summary(max(values), infinite=0, undefined=3)
 
 
@@ -152,7 +152,7 @@ def test_a_metric_of_images_gets_clips_frame_by_frame() -> None:
     values = tool.measure(offered)
     assert values == [1.0, 4.0, 7.0] and isinstance(values, Frames)
     assert tool.measure({**offered, "restored": photo, "gt": photo}) == 3.0
-    assert tool.summarise([values, 8.0]) == Summary(5.0, 0, 0), "each frame counts as an image does"
+    assert tool.summarize([values, 8.0]) == Summary(5.0, 0, 0), "each frame counts as an image does"
 
 
 def test_a_metric_of_clips_gets_them_whole() -> None:
@@ -161,13 +161,13 @@ def test_a_metric_of_clips_gets_them_whole() -> None:
     for type_of_sequence in (tuple, list, np.array):
         each = made(lambda restored, made_of=type_of_sequence: made_of([1, math.inf]), per="clip")
         assert each.measure({"restored": CLIP}) == Frames([1.0, math.inf])
-    assert each.summarise([Frames([1.0, math.inf])]) == Summary(1.0, 1, 0)
+    assert each.summarize([Frames([1.0, math.inf])]) == Summary(1.0, 1, 0)
 
 
 def test_a_metric_of_sets_keeps_its_values_and_its_summary() -> None:
     tool = made(Largest(), averaged=False)
     assert tool.measure({"restored": CLIP}) == Frames([0.0, 1.0, 2.0])
-    assert tool.summarise([Frames([0.0, 2.0]), 1.0]) == Summary(2.0, 0, 3)
+    assert tool.summarize([Frames([0.0, 2.0]), 1.0]) == Summary(2.0, 0, 3)
 
 
 def test_only_numbers_are_written_beside_an_image() -> None:

@@ -64,7 +64,7 @@ def test_one_image_has_no_distance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "message"),
     [
         ({"features.0.weight": torch.zeros(1)}, "has no 'fc.weight'; take pytorch-fid's"),
         ({"fc.weight": torch.zeros(10, 2048)}, "has 10 classes; take pytorch-fid's"),
@@ -72,9 +72,9 @@ def test_one_image_has_no_distance() -> None:
         ([1, 2], "holds a list instead of weights by name; take pytorch-fid's"),
     ],
 )
-def test_other_files_are_told_in_one_line(tmp_path, state, said: str) -> None:
+def test_other_files_are_told_in_one_line(tmp_path, state, message: str) -> None:
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=f"w.pth: {said}") as told:
+    with pytest.raises(UserError, match=f"w.pth: {message}") as told:
         FID(str(tmp_path / "w.pth"), device="cpu")
     assert "\n" not in str(told.value)
 
@@ -166,8 +166,8 @@ def test_a_set_gets_one_figure(inception) -> None:
     _, path = inception
     tool = Metric.of(MetricOptions(type="FID", options={"weights": str(path), "device": "cpu"}))
     gt = photos(3)
-    same = tool.summarise([tool.measure({"restored": image, "gt": image}) for image in gt]).mean
-    dark = tool.summarise([tool.measure({"restored": image // 4, "gt": image}) for image in gt]).mean
+    same = tool.summarize([tool.measure({"restored": image, "gt": image}) for image in gt]).mean
+    dark = tool.summarize([tool.measure({"restored": image // 4, "gt": image}) for image in gt]).mean
     values = [tool.measure({"restored": image // 4, "gt": image}) for image in gt]
     ours, theirs = (np.stack(side) for side in zip(*values, strict=True))
     assert ours.shape == (3, 2048) and dark == frechet_distance(ours, theirs)

@@ -47,14 +47,14 @@ def test_luma_is_the_closed_formula() -> None:
 
 
 def test_halves_are_rounded_upwards() -> None:
-    """Of all colours, those whose luma lies in the middle of two whole numbers."""
+    """Of all colors, those whose luma lies in the middle of two whole numbers."""
     blue, green = np.arange(256), np.arange(256)[:, None]
     found = 0
     for red in range(0, 256, 5):
         weighted = 65481 * red + 128553 * green + 24966 * blue
         for g, b in np.argwhere(weighted % 255000 == 127500):
-            colour = np.array([[[red, g, b]]], np.uint8)
-            assert rgb_to_luma(colour)[0, 0] == exact(red, int(g), int(b)) + Fraction(1, 2)
+            color = np.array([[[red, g, b]]], np.uint8)
+            assert rgb_to_luma(color)[0, 0] == exact(red, int(g), int(b)) + Fraction(1, 2)
             found += 1
     assert found > 3
 
@@ -67,8 +67,8 @@ def test_psnr_is_that_of_luma_in_the_range_of_255(rounded: bool) -> None:
     assert calculate_psnr_y(restored, gt, rounded=rounded) == pytest.approx(expected, abs=1e-12)
 
 
-def test_grey_images_that_differ_by_one_step() -> None:
-    """219/255 of a step of grey is a step of luma or none; 100 -> 101.88, 101 -> 102.74, so 102 and 103."""
+def test_gray_images_that_differ_by_one_step() -> None:
+    """219/255 of a step of gray is a step of luma or none; 100 -> 101.88, 101 -> 102.74, so 102 and 103."""
     images = (np.full((16, 16, 3), value, np.uint8) for value in (100, 101))
     assert calculate_psnr_y(*images) == pytest.approx(20 * math.log10(255), abs=1e-12)
     images = (np.full((16, 16, 3), value, np.uint8) for value in (100, 101))

@@ -22,7 +22,7 @@ from basicsr.metrics.niqe import (
     Pristine,
     _describe,
     _fit,
-    _normalise,
+    _normalize,
     fit_pristine,
     niqe_features,
     niqe_luma,
@@ -74,10 +74,10 @@ def halved_by_hand(length: int) -> np.ndarray:
 
     matrix = np.zeros((length // 2, length))
     for row in range(length // 2):
-        centre = 2 * row + 0.5  # of the output pixel, in input pixels
+        center = 2 * row + 0.5  # of the output pixel, in input pixels
         for column in range(2 * row - 3, 2 * row + 5):
             mirrored = min(max(column, -1 - column), 2 * length - 1 - column)
-            matrix[row, mirrored] += cubic((centre - column) / 2) / 2
+            matrix[row, mirrored] += cubic((center - column) / 2) / 2
     return matrix
 
 
@@ -96,7 +96,7 @@ def fitted_by_hand(x: np.ndarray) -> tuple[float, float, float]:
 
 
 def features_by_hand(luma: np.ndarray) -> np.ndarray:
-    """(B, 36): for each block and scale, the fit of the values, then of their products with the neighbour at
+    """(B, 36): for each block and scale, the fit of the values, then of their products with the neighbor at
     the right, below, below right and below left (of the block, which goes on at its other side).
     """
     from scipy.special import gamma
@@ -115,8 +115,8 @@ def features_by_hand(luma: np.ndarray) -> np.ndarray:
                 features = [shape, (left + right) / 2]
                 for down, across in ((0, 1), (1, 0), (1, 1), (1, -1)):
                     rows, columns = np.mgrid[0:side, 0:side]
-                    neighbour = block[(rows - down) % side, (columns - across) % side]
-                    shape, left, right = fitted_by_hand(block * neighbour)
+                    neighbor = block[(rows - down) % side, (columns - across) % side]
+                    shape, left, right = fitted_by_hand(block * neighbor)
                     middle = (right - left) * gamma(2 / shape) / gamma(1 / shape)
                     features += [shape, middle, left, right]
                 found.append(features)
@@ -224,12 +224,12 @@ def test_a_photo_of_scikit_image_keeps_its_score() -> None:
     assert NIQE()(carried("chelsea.png")) == pytest.approx(2.62552668, rel=MAGNIFIED)
 
 
-def test_values_are_normalised_by_the_gaussian_weighted_mean_and_deviation_around_them() -> None:
+def test_values_are_normalized_by_the_gaussian_weighted_mean_and_deviation_around_them() -> None:
     luma = np.random.default_rng(0).uniform(0, 255, (12, 15))
     weights = np.exp(-((np.arange(7) - 3) ** 2) / (2 * (7 / 6) ** 2))
     window = np.outer(weights, weights) / weights.sum() ** 2
     padded = np.pad(luma, 3, mode="edge")
-    values, deviations = _normalise(luma)
+    values, deviations = _normalize(luma)
     for row, column in ((0, 0), (5, 7), (11, 14), (3, 0)):
         seen = padded[row : row + 7, column : column + 7]
         mean = (window * seen).sum()
@@ -238,8 +238,8 @@ def test_values_are_normalised_by_the_gaussian_weighted_mean_and_deviation_aroun
         assert values[row, column] == pytest.approx((luma[row, column] - mean) / (deviation + 1))
 
 
-def test_each_scale_is_described_by_its_values_and_the_products_of_four_neighbours() -> None:
-    """To the right, below, and below on either side; a block's last neighbour is its first pixel."""
+def test_each_scale_is_described_by_its_values_and_the_products_of_four_neighbors() -> None:
+    """To the right, below, and below on either side; a block's last neighbor is its first pixel."""
     block = np.random.default_rng(0).normal(size=(6, 8))
     described = _describe(block[None])[0]
     shape, left, right = (value[0] for value in _fit(block[None]))

@@ -41,10 +41,10 @@ def names(folder: Path) -> set[str]:
 
 
 def test_masks_their_pictures_their_conversions_and_databases(photos, tmp_path):
-    job = MaskJob(photos, tmp_path / "masks", grey=tmp_path / "grey")
+    job = MaskJob(photos, tmp_path / "masks", gray=tmp_path / "gray")
     assert create_masks(job, Graph, "graph").made == 1
     assert create_masks(job, Graph, "graph").kept == 1
-    assert f"{LONGEST}.png" in names(tmp_path / "grey")
+    assert f"{LONGEST}.png" in names(tmp_path / "gray")
     show_masks(photos, tmp_path / "masks", tmp_path / "seen")
     assert f"{LONGEST}.png" in names(tmp_path / "seen")
     convert_masks(Conversion("labels", "npz"), tmp_path / "masks", tmp_path / "npz")

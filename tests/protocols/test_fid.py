@@ -25,8 +25,8 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def mean_colours(monkeypatch, tmp_path):
-    """In the place of the network, whose own test is that of the metric: features are mean colours."""
+def mean_colors(monkeypatch, tmp_path):
+    """In the place of the network, whose own test is that of the metric: features are mean colors."""
 
     def prepare(self, weights: str, device: str) -> None:
         assert weights == str(tmp_path / "weights.pth") and device == "cpu"
@@ -41,32 +41,32 @@ def means(folder) -> np.ndarray:
     return np.stack([read_rgb(path).reshape(-1, 3).mean(0) for path in sorted(folder.iterdir())])
 
 
-def test_folders_need_not_pair(folders, mean_colours) -> None:
+def test_folders_need_not_pair(folders, mean_colors) -> None:
     ours, theirs, out = folders
-    evaluation = evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+    evaluation = evaluate_fid(ours, theirs, out, mean_colors, "cpu")
     assert evaluation.mean["fid"] == pytest.approx(frechet_distance(means(ours), means(theirs)), rel=1e-9)
     written = json.loads((out / "metrics.json").read_text())["fid"]
     assert written["mean"] == evaluation.mean
     assert written["images"] == [{"key": name} for name in "abc"]
     with pytest.raises(UserError, match="exists already"):
-        evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+        evaluate_fid(ours, theirs, out, mean_colors, "cpu")
 
 
-def test_16_bits_are_judged_as_8(folders, mean_colours) -> None:
+def test_16_bits_are_judged_as_8(folders, mean_colors) -> None:
     ours, theirs, out = folders
-    expected = evaluate_fid(ours, theirs, out, mean_colours, "cpu").mean
+    expected = evaluate_fid(ours, theirs, out, mean_colors, "cpu").mean
     for path in ours.iterdir():
         write_png(path, read_rgb(path).astype(np.uint16) * 257)
-    again = evaluate_fid(ours, theirs, out, mean_colours, "cpu", overwrite=True)
+    again = evaluate_fid(ours, theirs, out, mean_colors, "cpu", overwrite=True)
     assert again.mean == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_command_says_the_figure_or_what_is_missing(folders, mean_colours, capsys) -> None:
+def test_the_command_says_the_figure_or_what_is_missing(folders, mean_colors, capsys) -> None:
     ours, theirs, out = map(str, folders)
-    main([ours, theirs, "-o", out, "--weights", str(mean_colours), "--device", "cpu"])
+    main([ours, theirs, "-o", out, "--weights", str(mean_colors), "--device", "cpu"])
     figure = json.loads((folders[2] / "metrics.json").read_text())["fid"]["mean"]["fid"]
-    said = "".join(capsys.readouterr())
-    assert f"{figure:.4f}" in said and "metrics.json" in said
+    output = "".join(capsys.readouterr())
+    assert f"{figure:.4f}" in output and "metrics.json" in output
     with pytest.raises(SystemExit) as end:
         main([ours, theirs, "-o", f"{out}2", "--weights", "absent.pth"])
     assert end.value.code == 1
@@ -75,12 +75,12 @@ def test_the_command_says_the_figure_or_what_is_missing(folders, mean_colours, c
     )
 
 
-def test_one_image_is_too_few(folders, mean_colours) -> None:
+def test_one_image_is_too_few(folders, mean_colors) -> None:
     ours, theirs, out = folders
     for name in "bc":
         (ours / f"{name}.png").unlink()
     with pytest.raises(UserError, match="FID needs at least 2 images on each side, got 1 and 4"):
-        evaluate_fid(ours, theirs, out, mean_colours, "cpu")
+        evaluate_fid(ours, theirs, out, mean_colors, "cpu")
     assert not out.exists()
 
 

@@ -20,19 +20,19 @@ def one_photo(monkeypatch) -> None:
 def test_pairs_and_masks_are_read_by_the_data_sets(tmp_path):
     assert make_demo_dataset(tmp_path) == 3
     roots = {"dataroot_gt": f"{tmp_path}/train/target", "dataroot_lq": f"{tmp_path}/train/input"}
-    labelled = PairedImageGroupMaskDataset(**roots, dataroot_mask=f"{tmp_path}/train/grouped_masks")
+    labeled = PairedImageGroupMaskDataset(**roots, dataroot_mask=f"{tmp_path}/train/grouped_masks")
     masked = PairedImageMaskDataset(**roots, dataroot_mask=f"{tmp_path}/train/input_mask")
-    assert labelled.keys == masked.keys == ["chelsea_0", "chelsea_1"]
-    first, second = labelled[0], labelled[1]
+    assert labeled.keys == masked.keys == ["chelsea_0", "chelsea_1"]
+    first, second = labeled[0], labeled[1]
     assert first["gt"].shape == second["gt"].shape == (3, 192, 192)
     assert first["labels"].min() == 1 and 2 < first["labels"].max() < 100
     assert not first["gt"].equal(second["gt"]), "crops of their own"
     for sample in (first, second):
         psnr = calculate_psnr(*(sample[name].permute(1, 2, 0).numpy() for name in ("lq", "gt")))
         assert 25 < psnr < 40, "a mild blur"
-    grey, labels = masked[0]["mask"][0], first["labels"]
-    values = [grey[labels == region].unique() for region in labels.unique()]
-    assert all(len(value) == 1 for value in values), "the grey image shows the same regions"
+    gray, labels = masked[0]["mask"][0], first["labels"]
+    values = [gray[labels == region].unique() for region in labels.unique()]
+    assert all(len(value) == 1 for value in values), "the gray image shows the same regions"
 
 
 @pytest.mark.usefixtures("one_photo")

@@ -80,7 +80,7 @@ def test_the_report_of_an_evaluation(trained, capsys):
         (result,) = image["results"]
         assert image["key"] == row["key"]
         assert image["input"] == {
-            "psnr": pytest.approx(10 * np.log10(255**2 / 9)),  # 3 grey values too bright
+            "psnr": pytest.approx(10 * np.log10(255**2 / 9)),  # 3 gray values too bright
             "ssim": row["input_ssim"],
             "mcr": 0.0,
         }
@@ -140,7 +140,7 @@ def own_parts(monkeypatch) -> None:
         def __call__(self, restored) -> np.ndarray:
             return restored.mean((0, 1))
 
-        def summarise(self, values) -> float:
+        def summarize(self, values) -> float:
             return float(np.ptp(values, axis=0).max())
 
     @metric("Error", better="lower", per="clip")

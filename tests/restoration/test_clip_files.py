@@ -43,8 +43,8 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_sides_of_videos_become_even_which_is_told(tmp_path):
     assert write_clip(tmp_path / "even.mp4", FRAMES, 10) == []
-    (said,) = write_clip(tmp_path / "odd.mp4", FRAMES[:, :7, :9], 10)
-    assert said.startswith("size 10 x 8 for 9 x 7: H.264 needs even sides")
+    (output,) = write_clip(tmp_path / "odd.mp4", FRAMES[:, :7, :9], 10)
+    assert output.startswith("size 10 x 8 for 9 x 7: H.264 needs even sides")
     facts = video_facts(tmp_path / "odd.mp4")
     assert (facts.width, facts.height) == (10, 8)
     assert write_clip(tmp_path / "odd.gif", FRAMES[:, :7, :9], 10) == []

@@ -49,7 +49,7 @@ BREAKS = {
     "contrast": lambda x: (
         x + 1.5 * (torch.rand(x[:, :1].shape, generator=torch.Generator().manual_seed(0)) - 0.5)
     ),
-    "colour": lambda x: x + 0.8 * (torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 0.5),
+    "color": lambda x: x + 0.8 * (torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 0.5),
     "range": lambda x: x * 6 - 2.5,
 }
 
@@ -117,15 +117,15 @@ def checkers(amplitude: float) -> torch.Tensor:
     return (amplitude * (1 - 2.0 * ((x + y) % 2)))[None, None]
 
 
-@pytest.mark.parametrize("sign", ["drift", "contrast", "colour"])
+@pytest.mark.parametrize("sign", ["drift", "contrast", "color"])
 @pytest.mark.parametrize("factor", [0.99, 1.01])
 def test_limits_are_those_of_the_mean_and_the_deviation_of_a_block(sign: str, factor: float):
-    limit = {"drift": DRIFT, "contrast": CONTRAST, "colour": CHROMA}[sign] * factor
+    limit = {"drift": DRIFT, "contrast": CONTRAST, "color": CHROMA}[sign] * factor
     change = {
         "drift": torch.full((1, 1, BLOCK, BLOCK), limit),
         "contrast": checkers(limit),
-        # red against green: their mean, the grey, stays
-        "colour": torch.cat([checkers(limit), checkers(-limit), checkers(0)], 1),
+        # red against green: their mean, the gray, stays
+        "color": torch.cat([checkers(limit), checkers(-limit), checkers(0)], 1),
     }[sign]
     lq = torch.full((1, 3, BLOCK, BLOCK), 0.5)
     assert found(lq, lq + change) == ({sign} if factor > 1 else set())
@@ -134,11 +134,11 @@ def test_limits_are_those_of_the_mean_and_the_deviation_of_a_block(sign: str, fa
         assert found(lq + change, lq) == set(), "less of it is no sign"
 
 
-def test_contrast_is_seen_on_plain_walls_of_any_grey():
+def test_contrast_is_seen_on_plain_walls_of_any_gray():
     """Rounding can make the variance of a plain block less than 0."""
-    for grey in np.linspace(0.3, 0.7, 101):
-        lq = torch.full((1, 3, BLOCK, BLOCK), float(grey))
-        assert found(lq, lq + checkers(0.28)) == {"contrast"}, grey
+    for gray in np.linspace(0.3, 0.7, 101):
+        lq = torch.full((1, 3, BLOCK, BLOCK), float(gray))
+        assert found(lq, lq + checkers(0.28)) == {"contrast"}, gray
 
 
 @pytest.mark.parametrize(("beyond", "share", "signs"), [

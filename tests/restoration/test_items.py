@@ -83,17 +83,17 @@ def test_what_is_only_read_becomes_what_is_written(work, name: str, becomes: str
 
 def test_the_table_for_users_says_what_becomes_of_each_suffix(work):
     rows = (ROOT / "docs" / "restoring.md").read_text(encoding="utf-8").splitlines()
-    said = {
+    text = {
         suffix: result if result[0] == "." else suffix
         for row in rows
         if row.startswith(("| `.", "| all other photos")) and row.count("|") == 3
         for result in [row.split("|")[2].strip().strip("`")]
         for suffix in re.findall(r"`(\.\w+)`", row.split("|")[1])
     }
-    for suffix, result in said.items():
+    for suffix, result in text.items():
         touch(f"in/{suffix[1:]}/a{suffix}")
         assert targets(f"in/{suffix[1:]}") == {f"in/{suffix[1:]}/a{suffix}": f"out/a{result}"}
-    unsaid = set(KNOWN) - set(said)  # "all other photos"
+    unsaid = set(KNOWN) - set(text)  # "all other photos"
     assert {written_suffix(suffix) for suffix in unsaid} == {".png"} and not unsaid & set(VIDEO_SUFFIXES)
 
 

@@ -25,14 +25,14 @@ HEIGHT, WIDTH = 180, 240
 
 
 def checkers() -> np.ndarray:
-    """A photo of 4 x 4 rectangles, each of its own grey."""
+    """A photo of 4 x 4 rectangles, each of its own gray."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     index = rows * 4 // HEIGHT * 4 + columns * 4 // WIDTH
     return np.repeat((index * 15).astype(np.uint8)[..., None], 3, axis=2)
 
 
 class Known:
-    """Answers a point with the pixels of its grey, and with a bad mask; more than ``room`` points at once are
+    """Answers a point with the pixels of its gray, and with a bad mask; more than ``room`` points at once are
     too many for its memory.
     """
 
@@ -45,16 +45,16 @@ class Known:
 
     def look(self, photo: np.ndarray) -> Frame:
         side = max(photo.shape)
-        self.grey = torch.full((side, side), -1)
-        self.grey[: photo.shape[0], : photo.shape[1]] = torch.from_numpy(photo[..., 0].astype(np.int64))
+        self.gray = torch.full((side, side), -1)
+        self.gray[: photo.shape[0], : photo.shape[1]] = torch.from_numpy(photo[..., 0].astype(np.int64))
         return Frame(side, side, photo.shape[:2], photo.shape[:2])
 
     def answer(self, points: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         self.asked.append(len(points))
         if len(points) > self.room:
             raise torch.cuda.OutOfMemoryError("out of memory")
-        greys = self.grey[points[:, 1].astype(int), points[:, 0].astype(int)]
-        good = torch.where(self.grey == greys[:, None, None], 9.0, -9.0)
+        grays = self.gray[points[:, 1].astype(int), points[:, 0].astype(int)]
+        good = torch.where(self.gray == grays[:, None, None], 9.0, -9.0)
         # Distinct qualities: the order of equal ones would say nothing.
         quality = 0.9 + points[:, 0] / 1e4 + points[:, 1] / 1e6
         quality = torch.from_numpy(np.stack([quality, quality - 0.5], axis=1))
@@ -67,9 +67,9 @@ def found(options: Options, decoder: Known | None = None, points_per_batch: int 
 
 def test_every_rectangle_is_found_once_and_nothing_else():
     masks = found(Options(points_per_side=8))
-    grey = checkers()[..., 0]
+    gray = checkers()[..., 0]
     assert len(masks) == 16
-    assert {tuple(np.unique(grey[mask])) for mask in masks} == {(value,) for value in np.unique(grey)}
+    assert {tuple(np.unique(gray[mask])) for mask in masks} == {(value,) for value in np.unique(gray)}
     assert (masks.sum(0) == 1).all()
 
 
@@ -106,7 +106,7 @@ def test_masks_cut_off_by_a_crop_are_left_out():
 
 
 @pytest.mark.parametrize("side", [1, 2, 32])
-def test_the_grid_holds_the_centres_of_equal_cells(side):
+def test_the_grid_holds_the_centers_of_equal_cells(side):
     points = grid(side)
     assert points.shape == (side * side, 2)
     cells = np.floor(points * side).astype(int)
@@ -176,7 +176,7 @@ def test_more_boxes_than_are_compared_at_once():
 
 
 def test_a_chain_of_suppressed_boxes_is_followed_to_its_end():
-    boxes = torch.tensor([[4 * i, 0, 4 * i + 10, 10] for i in range(9)])  # each beats only its neighbours
+    boxes = torch.tensor([[4 * i, 0, 4 * i + 10, 10] for i in range(9)])  # each beats only its neighbors
     assert suppress(boxes, -torch.arange(9.0), 0.4).tolist() == [0, 2, 4, 6, 8]
 
 

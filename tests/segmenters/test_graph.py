@@ -12,7 +12,7 @@ from basicsr.utils.image import read_rgb
 
 
 def quarters(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """An image of four flat colours and the quarter of each pixel."""
+    """An image of four flat colors and the quarter of each pixel."""
     index = 2 * (np.arange(height) >= height // 2)[:, None] + (np.arange(width) >= width // 2)
     return np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200], [230, 230, 30]], np.uint8)[index], index
 

@@ -15,7 +15,7 @@ from basicsr.utils.errors import UserError
 
 RULES = ["exact", "smallest_on_top", "published"]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-# few pixels, so that whole combinations of masks meet; and more masks than the grey formula counts up to
+# few pixels, so that whole combinations of masks meet; and more masks than the gray formula counts up to
 STACKS = arrays.arrays(np.bool_, st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 5)))
 MANY = arrays.arrays(np.bool_, st.tuples(st.integers(120, 140), st.integers(1, 3), st.integers(1, 3)))
 

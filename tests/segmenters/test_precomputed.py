@@ -1,4 +1,4 @@
-"""The segmenters that need no network: masks made elsewhere, and regions by colour."""
+"""The segmenters that need no network: masks made elsewhere, and regions by color."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from basicsr.masks import from_stack, published_grey, relabel, to_stack, write_label_map
+from basicsr.masks import from_stack, published_gray, relabel, to_stack, write_label_map
 from basicsr.preparation.masks.coco import encode_coco
 from basicsr.segmenters import Graph, Precomputed, graph_regions
 from basicsr.segmenters.precomputed import read_coco
@@ -40,7 +40,7 @@ def save(folder: Path, key: str, kind: str) -> None:
     elif kind == "labels":
         write_label_map(path.with_suffix(".png"), from_stack(overlapping()))
     else:
-        write_png(path.with_suffix(".png"), published_grey(overlapping()))
+        write_png(path.with_suffix(".png"), published_gray(overlapping()))
 
 
 @pytest.mark.parametrize("kind", ["npz", "coco"])
@@ -56,16 +56,16 @@ def test_stacks_come_back_as_they_were_and_are_joined_by_the_rule(tmp_path: Path
 
 
 @pytest.mark.parametrize("rule", ["exact", "smallest_on_top", "published"])
-def test_label_maps_and_grey_images_are_their_regions(tmp_path: Path, rule):
+def test_label_maps_and_gray_images_are_their_regions(tmp_path: Path, rule):
     labels = from_stack(overlapping())
     write_label_map(tmp_path / "a.png", labels * 9)  # ids with gaps
-    save(tmp_path, "b", "grey")
+    save(tmp_path, "b", "gray")
     a, b = (Precomputed(str(tmp_path)).at(key) for key in "ab")
     assert np.array_equal(a.masks(PHOTO), to_stack(labels))
     assert np.array_equal(a.labels(PHOTO, rule), from_stack(to_stack(labels), rule))
-    grey = from_stack(overlapping(), "published")
-    assert np.array_equal(b.masks(PHOTO), to_stack(grey))
-    assert np.array_equal(b.labels(PHOTO, rule), grey)
+    gray = from_stack(overlapping(), "published")
+    assert np.array_equal(b.masks(PHOTO), to_stack(gray))
+    assert np.array_equal(b.labels(PHOTO, rule), gray)
 
 
 def test_a_label_map_with_a_palette(tmp_path: Path, palette_png):

@@ -45,7 +45,7 @@ def random_sam(seed: int):
         ),
         **PIXELS,
     )  # fmt: skip
-    # Spread the answers: as initialised, all points get nearly the same mask.
+    # Spread the answers: as initialized, all points get nearly the same mask.
     for name, parameter in network.named_parameters():
         if any(part in name for part in ("hypernetworks", "point_embeddings", "iou_prediction")):
             parameter.data.mul_(3)
@@ -71,7 +71,7 @@ class KnownPrompts(nn.Module):
 
 
 class KnownDecoder(nn.Module):
-    """Answers a point with the region of its colour, with that and its neighbours in hue, and with a blurred
+    """Answers a point with the region of its color, with that and its neighbors in hue, and with a blurred
     version of it; the logits fall off smoothly, the quality differs from region to region.
     """
 
@@ -85,16 +85,16 @@ class KnownDecoder(nn.Module):
     ):
         small = nn.functional.avg_pool2d(image_embeddings, 4)
         place = sparse_prompt_embeddings[:, 0].long().clamp(max=SIDE - 1)
-        colour = image_embeddings[0][:, place[:, 1], place[:, 0]].T
-        distance = (small - colour[:, :, None, None]).norm(dim=1)
+        color = image_embeddings[0][:, place[:, 1], place[:, 0]].T
+        distance = (small - color[:, :, None, None]).norm(dim=1)
         part, whole = 6 - 30 * distance, 6 - 6 * distance
         blurred = nn.functional.avg_pool2d(part[:, None].clamp(-4, 4), 9, 1, 4)[:, 0]
-        quality = 0.76 + 0.2 * colour.sum(1, keepdim=True).sin()
+        quality = 0.76 + 0.2 * color.sum(1, keepdim=True).sin()
         return torch.stack([part, whole, blurred], 1), quality + torch.tensor([0.02, 0.0, -0.02])
 
 
 def known_sam():
-    """SAM's interface around a known segmentation: the regions are the colours of the photo."""
+    """SAM's interface around a known segmentation: the regions are the colors of the photo."""
     return modeling.Sam(KnownEncoder(), KnownPrompts(), KnownDecoder(), **PIXELS).eval()
 
 

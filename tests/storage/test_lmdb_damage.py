@@ -76,11 +76,11 @@ def test_no_damage_reaches_the_library(database, count: int):
     folders = copies(database, count)
     context = multiprocessing.get_context("fork")
     with context.Pool(1) as pool:
-        said = pool.map_async(read_all, folders).get(240)
-    assert {line.count("\n") for line in said} == {0}
-    told = [line.startswith(f"{folder}") for line, folder in zip(said, folders, strict=True)]
+        output = pool.map_async(read_all, folders).get(240)
+    assert {line.count("\n") for line in output} == {0}
+    told = [line.startswith(f"{folder}") for line, folder in zip(output, folders, strict=True)]
     assert sum(told) > count / 3
-    assert {line for line, is_told in zip(said, told, strict=True) if not is_told} <= {"whole"}
+    assert {line for line, is_told in zip(output, told, strict=True) if not is_told} <= {"whole"}
 
 
 def test_a_flipped_bit_in_a_value_is_told_with_its_key(database):

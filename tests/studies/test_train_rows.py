@@ -69,7 +69,7 @@ def test_two_rows_with_two_seeds(workplace):
     assert table["seeds"] == [0, 1] and table["budget"] == {"iterations": 2, "crops": 2, "side": 16}
     assert list(table["input"]) == ["Small-synthetic", "Small-GoPro", "Small-REDS"]
     for before in table["input"].values():
-        assert before["psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 grey values off"
+        assert before["psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), "the inputs are 3 gray values off"
         assert 0.9 < before["ssim"] < 1
     for row, sets in table["rows"].items():
         tests = [metrics(row, seed) for seed in (0, 1)]

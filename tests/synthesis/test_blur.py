@@ -1,4 +1,4 @@
-"""Kernels and blur keep light, centre and size."""
+"""Kernels and blur keep light, center and size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from basicsr.synthesis import blur_image, linear_motion
 
 
 @given(length=st.floats(0, 40), angle=st.floats(-7, 7))
-def test_kernels_are_light_shares_centred_on_the_middle_pixel(length: float, angle: float):
+def test_kernels_are_light_shares_centered_on_the_middle_pixel(length: float, angle: float):
     kernel = linear_motion(length, angle)
     size = len(kernel)
     assert kernel.shape == (size, size) and size % 2 == 1

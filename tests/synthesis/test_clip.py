@@ -158,9 +158,9 @@ def test_a_pair_is_blurred_against_its_target_and_the_same_for_the_same_seed(pho
 
 
 def test_noise_is_averaged_in_the_blurred_photo_and_whole_in_the_target():
-    grey = np.full((80, 80, 3), 128, np.uint8)
+    gray = np.full((80, 80, 3), 128, np.uint8)
     rules = ClipRules(extent=(1e-6, 1e-6), frames=(9, 9), shutter=(0, 0), noise=(6.0, 6.0), margin=0)
-    blurred, target = filmed_pair(grey, rules, generator())
+    blurred, target = filmed_pair(gray, rules, generator())
     assert target.std() == pytest.approx(6, rel=0.05)
     assert blurred.std() == pytest.approx(2, rel=0.05), "of nine frames: a third"
 

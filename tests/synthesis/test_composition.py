@@ -78,9 +78,9 @@ def test_still_regions_leave_the_photo_as_it_is(image, objects, behind: bool):
 
 @BOTH
 def test_an_even_surface_stays_even_whatever_moves(objects, kernels, behind: bool):
-    grey = torch.full((3, 60, 71), 0.3)
-    blurred = blur_regions(grey, objects, kernels, behind)
-    torch.testing.assert_close(blurred, inner(grey), atol=1e-5, rtol=0)
+    gray = torch.full((3, 60, 71), 0.3)
+    blurred = blur_regions(gray, objects, kernels, behind)
+    torch.testing.assert_close(blurred, inner(gray), atol=1e-5, rtol=0)
 
 
 @BOTH
@@ -115,7 +115,7 @@ def test_the_published_formula_word_for_word(image, objects, kernels):
 
 
 def test_overlapping_objects_share_their_pixels_as_published():
-    """Two still objects on one place: half each, as the masks are only normalised."""
+    """Two still objects on one place: half each, as the masks are only normalized."""
     objects = torch.zeros(2, 40, 40, dtype=torch.bool)
     objects[:, 10:30, 10:30] = True
     masks = soft_masks(objects, impulse().expand(3, -1, -1), behind=False)
@@ -137,7 +137,7 @@ def test_light_is_kept():
             torch.testing.assert_close(window, 5 * kernels[row // 35], atol=1e-3, rtol=0)
 
 
-def test_colours_of_objects_do_not_bleed_into_a_still_background():
+def test_colors_of_objects_do_not_bleed_into_a_still_background():
     """A red disc moves over a still blue wall; the published model hides too much or too little of it."""
     y, x = torch.meshgrid(torch.arange(60), torch.arange(60), indexing="ij")
     disc = (y - 30) ** 2 + (x - 30) ** 2 < 100

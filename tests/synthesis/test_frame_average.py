@@ -68,9 +68,9 @@ def test_a_table_is_interpolated(table) -> None:
 
 
 def test_one_response_serves_all_channels(tmp_path) -> None:
-    np.save(tmp_path / "grey.npy", (np.arange(256) / 255) ** 2.2)
+    np.save(tmp_path / "gray.npy", (np.arange(256) / 255) ** 2.2)
     frames = random_frames(3)
-    by_table = average_frames(frames, ResponseTable.from_file(tmp_path / "grey.npy"))
+    by_table = average_frames(frames, ResponseTable.from_file(tmp_path / "gray.npy"))
     np.testing.assert_array_equal(by_table, average_frames(frames, GAMMA))
 
 

@@ -1,4 +1,4 @@
-"""Motions become kernels that are light shares centred on the middle pixel; files are checked and placed."""
+"""Motions become kernels that are light shares centered on the middle pixel; files are checked and placed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.io import savemat
 from basicsr.preparation.pairs.show_kernels import show_kernels
 from basicsr.synthesis import PRESETS, KernelFolder, camera_shake, draw_pair
 from basicsr.synthesis.kernel_folder import read_kernel
-from basicsr.synthesis.kernels import centred
+from basicsr.synthesis.kernels import centered
 from basicsr.synthesis.motion import fitting, random_walk, shake_path, straight_path
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import encode_png, read_rgb
@@ -33,7 +33,7 @@ def npy(values: np.ndarray) -> bytes:
 
 
 @given(seed=st.integers(0, 10**6), exposure=st.floats(0.01, 0.5))
-def test_the_centroid_of_a_shake_kernel_is_its_centre(seed: int, exposure: float):
+def test_the_centroid_of_a_shake_kernel_is_its_center(seed: int, exposure: float):
     kernel = camera_shake(np.random.default_rng(seed), exposure)
     assert kernel.shape == (65, 65)
     assert kernel.min() >= 0
@@ -112,7 +112,7 @@ def test_a_path_fits_when_no_point_is_beyond_the_middle_of_the_last_pixel(reach:
     for axis in (0, 1):
         ends = np.zeros((2, 2))
         ends[:, axis] = (-reach, reach)
-        kernel = centred(ends[:, 0], ends[:, 1], 9)
+        kernel = centered(ends[:, 0], ends[:, 1], 9)
         assert (kernel is not None) == fits
 
 
@@ -130,7 +130,7 @@ def test_a_folder_is_told_by_the_names_and_sizes_of_its_files(tmp_path):
     assert KernelFolder(tmp_path)[0].shape == (65, 65)
     one = KernelFolder(tmp_path).fingerprint()
     assert len(one) == 16 and int(one, 16) >= 0
-    assert KernelFolder(tmp_path, 9, centre=True).fingerprint() == one
+    assert KernelFolder(tmp_path, 9, center=True).fingerprint() == one
     (tmp_path / "a.npy").write_bytes(npy(np.ones((3, 5))))
     two = KernelFolder(tmp_path).fingerprint()
     (tmp_path / "a.npy").rename(tmp_path / "b.npy")
@@ -180,14 +180,14 @@ def test_the_middle_of_a_file_stays_the_middle(size: int, row: int, column: int)
     values[row % size, column % size] = 3
     kernel = read_kernel(npy(values), "k.npy", 13)
     assert centroid(kernel) == pytest.approx((row % size - size // 2, column % size - size // 2))
-    assert centroid(read_kernel(npy(values), "k.npy", 13, centre=True)) == pytest.approx((0, 0))
+    assert centroid(read_kernel(npy(values), "k.npy", 13, center=True)) == pytest.approx((0, 0))
     assert np.array_equal(read_kernel(npy(np.pad(values, 20)), "k.npy", 13), kernel)
 
 
-def test_centring_moves_by_parts_of_a_pixel():
+def test_centering_moves_by_parts_of_a_pixel():
     values = np.zeros((5, 5))
     values[1, 1], values[1, 4] = 1, 3
-    kernel = read_kernel(npy(values), "k.npy", 9, centre=True)
+    kernel = read_kernel(npy(values), "k.npy", 9, center=True)
     assert centroid(kernel) == pytest.approx((0, 0), abs=1e-12)
     assert kernel[4].sum() == pytest.approx(1), "still one row"
 

@@ -151,7 +151,7 @@ def test_a_raised_area_has_no_holes_of_a_pixel_and_soft_edges():
     torch.testing.assert_close(factor[:, 2:-2, 2:-2], expected[2:-2].expand(3, 26, 36))
 
 
-def test_spikes_are_up_to_7_by_9_pixels_around_centres_inside_of_the_margin():
+def test_spikes_are_up_to_7_by_9_pixels_around_centers_inside_of_the_margin():
     boxes, tops, lefts, added = set(), set(), set(), []
     for seed in range(400):
         spiked = add_spikes(torch.zeros(3, 30, 26), 1, 4.0, 10, np.random.default_rng(seed))

@@ -21,7 +21,7 @@ def rules(**options) -> RainRules:
 
 def direction(layer: np.ndarray) -> float:
     """Degrees from the vertical of the lines of a picture, by its structure tensor; positive falls right."""
-    # smoothed alike in all directions, so that differences of neighbours are derivatives
+    # smoothed alike in all directions, so that differences of neighbors are derivatives
     down, right = np.gradient(cv2.GaussianBlur(layer.astype(np.float64), (0, 0), 1))
     tensor = np.array(
         [[(right * right).sum(), (right * down).sum()], [(right * down).sum(), (down * down).sum()]]

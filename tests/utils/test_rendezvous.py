@@ -15,7 +15,7 @@ from basicsr.utils.log import logger
 from basicsr.utils.rendezvous import join
 from basicsr.utils.watch import Limits
 
-QUICK = Limits(join=1.0, said_after=0.3)
+QUICK = Limits(join=1.0, warn_after=0.3)
 
 
 @pytest.fixture

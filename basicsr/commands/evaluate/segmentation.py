@@ -1,6 +1,6 @@
 """Compare two folders of label pictures: mean IoU over the classes, pixel accuracy and mean Dice.
 
-Pictures pair by name. A label is the index of a palette PNG, or the value of a grey picture.
+Pictures pair by name. A label is the index of a palette PNG, or the value of a gray picture.
 """
 
 from __future__ import annotations

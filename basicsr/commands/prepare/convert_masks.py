@@ -2,7 +2,7 @@
 
 labels      PNG of region ids, 0 is uncovered; written with 16 bits
 npz         SAM-Deblur: key 'masks', bool (M, 1, H, W)
-grey        SAM-Deblur: grey PNG of 8 bits, the input of networks with a mask channel
+gray        SAM-Deblur: gray PNG of 8 bits, the input of networks with a mask channel
 coco        JSON of run lengths, as SAM's tools write it
 detectron2  npz with the key 'pred_masks', bool (N, H, W); written with scores of 1 and classes of 0
 """
@@ -15,10 +15,10 @@ from basicsr.config.cli import command_parser, run_command
 from basicsr.utils.display import shown
 from basicsr.utils.typed_path import typed_path
 
-FORMATS = ["labels", "npz", "grey", "coco", "detectron2"]
+FORMATS = ["labels", "npz", "gray", "coco", "detectron2"]
 EXAMPLES = """examples:
   {command} grouped_masks label_maps --from npz --to labels
-  {command} label_maps input_mask --from labels --to grey
+  {command} label_maps input_mask --from labels --to gray
   {command} photo.json photo.png --from coco --to labels \\
       --rule smallest_on_top"""
 

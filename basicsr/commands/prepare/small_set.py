@@ -1,4 +1,4 @@
-"""Make the data of the Small option files: synthesised blur, real pairs, masks, crops for training.
+"""Make the data of the Small option files: synthesized blur, real pairs, masks, crops for training.
 
 Files that are there are kept, so a run that was stopped goes on.
 """

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sy
         help="draw from these .mat, .npy or .png kernels instead",
     )
     parser.add_argument(
-        "--centre_kernels", action="store_true", help="shift those so that their centroids are their middles"
+        "--center_kernels", action="store_true", help="shift those so that their centroids are their middles"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -95,7 +95,7 @@ def command(typed: argparse.Namespace) -> None:
         typed.n,
         typed.seed,
         typed.kernels,
-        typed.centre_kernels,
+        typed.center_kernels,
         typed.workers,
         typed.overwrite,
     )

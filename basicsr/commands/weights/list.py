@@ -2,7 +2,7 @@
 
 --weights of restore takes a short name, and so do option files; --weights auto means SegNAFNet.
 Files from elsewhere go by their path: published weights of NAFNet, SAM-Deblur and other known networks are
-recognised.
+recognized.
 """
 
 from __future__ import annotations

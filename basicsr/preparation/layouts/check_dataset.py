@@ -24,7 +24,7 @@ from basicsr.utils.parallel import in_parallel
 _SHOWN = 10
 _LABELS = ("grouped_masks", CROP_FOLDERS["grouped_masks"])
 _BLURRED = ("input", CROP_FOLDERS["input"])
-_GREY = ("input_mask", CROP_FOLDERS["input_mask"])
+_GRAY = ("input_mask", CROP_FOLDERS["input_mask"])
 _SETS = (tuple(CROP_FOLDERS), tuple(CROP_FOLDERS.values()))
 _OFFICIAL = {
     "GoPro": "GoPro",
@@ -108,7 +108,7 @@ def check_dataset(folder: Path, workers: int | None = None) -> DatasetReport:
     seen = list(in_parallel(_look, items, "checking", workers))
     _find_mistakes(seen, report)
     _find_duplicates(seen, report)
-    _summarise(seen, report)
+    _summarize(seen, report)
     return report
 
 
@@ -148,7 +148,7 @@ def _look(item: _Item) -> _Seen:
         seen.sizes[name] = (array.shape[1], array.shape[0])
         if name in _LABELS:
             seen.regions[name] = np.unique(array[array > 0]).size
-        elif name not in _GREY:
+        elif name not in _GRAY:
             header = f"{array.shape} {array.dtype}".encode()
             seen.pixels[name] = hashlib.blake2b(header + array.tobytes(), digest_size=16).hexdigest()
     return seen
@@ -157,7 +157,7 @@ def _look(item: _Item) -> _Seen:
 def _decode(folder: str, data: bytes, name: str) -> Array:
     if folder in _LABELS:
         return decode_label_map(data, name)
-    return decode_single(data, name) if folder in _GREY else decode_rgb(data, name)
+    return decode_single(data, name) if folder in _GRAY else decode_rgb(data, name)
 
 
 def _find_mistakes(seen: list[_Seen], report: DatasetReport) -> None:
@@ -191,7 +191,7 @@ def _find_duplicates(seen: list[_Seen], report: DatasetReport) -> None:
             report.problems["the same blurred image twice; remove one pair"].append(text)
 
 
-def _summarise(seen: list[_Seen], report: DatasetReport) -> None:
+def _summarize(seen: list[_Seen], report: DatasetReport) -> None:
     folders: defaultdict[tuple[str, str], list[_Seen]] = defaultdict(list)
     for one in seen:
         for name in one.sizes:

@@ -144,8 +144,8 @@ def _images(folder: Path, release: Release) -> Iterable[_Found]:
         parts = path.relative_to(folder).parent.parts
         words = [part.lower() for part in parts]
         split = next(filter(None, map(_split_of, [*reversed(words), folder.name.lower()])), release.whole)
-        said = (*reversed(words), *(found[1].lower() for found in _IN_NAMES.finditer(path.stem)))
-        roles = [role for word in said if (role := _role_of(word))]
+        candidates = (*reversed(words), *(found[1].lower() for found in _IN_NAMES.finditer(path.stem)))
+        roles = [role for word in candidates if (role := _role_of(word))]
         if not roles and release.clean_folder in words:
             roles = ["clean"]
         if split is None or release.left_out.intersection(words):

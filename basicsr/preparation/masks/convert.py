@@ -16,8 +16,8 @@ from basicsr.masks import (
     check_label_map,
     encode_label_map,
     from_stack,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_published_npz,
     to_stack,
 )
@@ -37,10 +37,10 @@ from basicsr.utils.npz import Npz
 from basicsr.utils.parallel import in_parallel
 from basicsr.utils.pixel_limit import OF_PHOTOS
 
-Format = Literal["labels", "npz", "grey", "coco", "detectron2"]
-SUFFIXES = {"labels": ".png", "npz": ".npz", "grey": ".png", "coco": ".json", "detectron2": ".npz"}
+Format = Literal["labels", "npz", "gray", "coco", "detectron2"]
+SUFFIXES = {"labels": ".png", "npz": ".npz", "gray": ".png", "coco": ".json", "detectron2": ".npz"}
 # SAM-Deblur's formula for the grey value of a mask repeats itself after as many.
-_GREY_VALUES = 255
+_GRAY_VALUES = 255
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
     else:
         # numbered by hand or by another tool, a label map with few regions may well have 8 bits
         labels = (
-            grey_to_labels(decode_single(data, name), name)
-            if conversion.source == "grey"
+            gray_to_labels(decode_single(data, name), name)
+            if conversion.source == "gray"
             else check_label_map(decode_ids(data, name), name)
         )
         if conversion.target == "labels":
@@ -114,9 +114,9 @@ def convert_bytes(conversion: Conversion, data: bytes, name: str) -> bytes:
         masks = to_stack(labels)
     if conversion.target in _ENCODERS:
         return _ENCODERS[conversion.target](masks)
-    if len(masks) > _GREY_VALUES:
-        logger().warning(f"{name}: {len(masks)} masks share {_GREY_VALUES} grey values, so some merge")
-    return encode_png(published_grey(masks))
+    if len(masks) > _GRAY_VALUES:
+        logger().warning(f"{name}: {len(masks)} masks share {_GRAY_VALUES} grey values, so some merge")
+    return encode_png(published_gray(masks))
 
 
 def read_detectron2(data: bytes, name: str) -> Masks:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.masks import LabelMap, encode_label_map, from_stack, published_grey
+from basicsr.masks import LabelMap, encode_label_map, from_stack, published_gray
 from basicsr.preparation.manifest import Record, RecordFile, claim_folder, identify, lock_shard
 from basicsr.preparation.masks.files import (
     KeyedPhoto,
@@ -102,7 +102,7 @@ def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: KeyedPhoto)
     name, data = str(photo.path), read_bytes(photo.path)
     image, notes = read_photo(data, name)
     try:
-        labels, grey = _segment(job, for_photo(segmenter, photo.key), as_seen(image, job.rule))
+        labels, gray = _segment(job, for_photo(segmenter, photo.key), as_seen(image, job.rule))
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:
@@ -110,13 +110,13 @@ def _make(job: MaskJob, segmenter: Segmenter, made_with: str, photo: KeyedPhoto)
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name}: the segmenter failed ({reason}); --debug shows where") from error
-    files = [encode_label_map(labels, name), *([] if grey is None else [encode_png(grey)])]
+    files = [encode_label_map(labels, name), *([] if gray is None else [encode_png(gray)])]
     height, width = labels.shape
     return _Made(files, Record(photo.key, height, width, count_regions(labels), notes, len(data), made_with))
 
 
 def _segment(job: MaskJob, segmenter: Segmenter, image: Photo) -> tuple[LabelMap, NDArray[np.uint8] | None]:
-    if job.grey is None:
+    if job.gray is None:
         return segmenter.labels(image, job.rule), None
     masks = segmenter.masks(image)
-    return from_stack(masks, job.rule), published_grey(masks)
+    return from_stack(masks, job.rule), published_gray(masks)

@@ -31,7 +31,7 @@ class MaskJob:
         output: gets ``<key>.png``, a label map, for each photo, and the manifest.
         rule: what a pixel under several masks belongs to, see `basicsr.masks.from_stack`. By ``published``
             the segmenter sees the photo as BGR, which is how SAM-Deblur's masks were made.
-        grey: gets ``<key>.png``, SAM-Deblur's grey mask image, too; null writes none.
+        gray: gets ``<key>.png``, SAM-Deblur's grey mask image, too; null writes none.
         shard: this process (from 0) and how many share the photos.
         overwrite: make all masks again, whatever is there.
         workers: processes of this shard, null is one a core; a segmenter on a GPU wants 1.
@@ -42,7 +42,7 @@ class MaskJob:
     photos: Path
     output: Path
     rule: Overlap = "exact"
-    grey: Path | None = None
+    gray: Path | None = None
     shard: tuple[int, int] = (0, 1)
     overwrite: bool = False
     workers: int | None = 1
@@ -51,7 +51,7 @@ class MaskJob:
 
     @property
     def outputs(self) -> list[Path]:
-        return [self.output] if self.grey is None else [self.output, self.grey]
+        return [self.output] if self.gray is None else [self.output, self.gray]
 
     def places(self, key: str) -> list[Path]:
         """The files for a photo, in the order of `outputs`."""
@@ -75,8 +75,8 @@ def find_job_photos(job: MaskJob) -> list[KeyedPhoto]:
     storage = find_photos(job.photos)
     for folder in job.outputs:
         require_outside(folder, job.photos)
-    if job.grey is not None and job.grey.resolve() == job.output.resolve():
-        raise UserError(f"{job.grey}: label maps and grey images have the same names; take two folders")
+    if job.gray is not None and job.gray.resolve() == job.output.resolve():
+        raise UserError(f"{job.gray}: label maps and grey images have the same names; take two folders")
     keys = storage.keys()
     return [KeyedPhoto(key, Path(storage.describe(key))) for key in keys]
 

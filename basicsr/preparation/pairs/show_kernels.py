@@ -33,8 +33,8 @@ def picture(kernel: Kernel) -> NDArray[np.uint8]:
     """Kernel (K, K) -> RGB, twice as large, white where it is strongest; red lines point at the centre."""
     bright = np.sqrt(kernel / kernel.max())  # weak parts stay visible
     side = _ENLARGED * len(kernel)
-    grey = cv2.resize((255 * bright).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-    image: NDArray[np.uint8] = np.repeat(grey[..., None], 3, axis=2)
+    gray = cv2.resize((255 * bright).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+    image: NDArray[np.uint8] = np.repeat(gray[..., None], 3, axis=2)
     middle, mark = side // 2, side // 16
     for part in (slice(0, mark), slice(side - mark, side)):
         image[part, middle] = image[middle, part] = (255, 0, 0)

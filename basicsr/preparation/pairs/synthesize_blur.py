@@ -53,7 +53,7 @@ class SynthesisJob:
         copies: pairs a photo.
         seed: key of the random numbers, with the name of the photo and the number of the pair.
         kernels: folder of kernels to draw from; null makes them.
-        centre_kernels: shift those so that their centroids are their middles.
+        center_kernels: shift those so that their centroids are their middles.
         workers: processes; null is one a core.
         overwrite: make all pairs again, whatever is there.
     """
@@ -66,7 +66,7 @@ class SynthesisJob:
     copies: int = 10
     seed: int = 0
     kernels: Path | None = None
-    centre_kernels: bool = False
+    center_kernels: bool = False
     workers: int | None = None
     overwrite: bool = False
 
@@ -130,7 +130,7 @@ def synthesize_blur(job: SynthesisJob) -> Counts:
         UserError: folders that cannot be used, changed rules; or at the end, naming the photos that failed.
     """
     photos = _find(job)
-    kernels = KernelFolder(job.kernels, job.rules.kernel_size, job.centre_kernels) if job.kernels else None
+    kernels = KernelFolder(job.kernels, job.rules.kernel_size, job.center_kernels) if job.kernels else None
     parameters = _parameters(job, kernels)
     targets = (
         job.place(folder, photo.key, number)
@@ -185,7 +185,7 @@ def _find(job: SynthesisJob) -> list[_Photo]:
 
 def _parameters(job: SynthesisJob, kernels: KernelFolder | None) -> dict[str, Any]:
     """What decides the pairs besides the photos; more copies of each are no change."""
-    files = None if kernels is None else {"files": kernels.fingerprint(), "centred": kernels.centre}
+    files = None if kernels is None else {"files": kernels.fingerprint(), "centred": kernels.center}
     regions = "labels" if job.labels is not None else "graph" if job.segment else None
     parameters = {"seed": job.seed, "regions": regions, "kernels": files, "rules": job.rules}
     return dict(msgspec.json.decode(msgspec.json.encode(parameters)))

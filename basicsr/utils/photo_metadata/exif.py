@@ -43,10 +43,10 @@ def resolution(exif: bytes) -> Resolution | None:
 
 def of_resolution(resolution: Resolution) -> bytes | None:
     """An EXIF block that says nothing but the resolution; None where the numbers are too large."""
-    said = resolution.to_tiff()
-    if said is None:
+    values = resolution.to_tiff()
+    if values is None:
         return None
-    across, down, unit = said
+    across, down, unit = values
     behind = 8 + 2 + 3 * 12 + 4
     return (
         struct.pack("<2sHIH", b"II", 42, 8, 3)

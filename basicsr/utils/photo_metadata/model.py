@@ -18,8 +18,8 @@ class Kind(Enum):
 
     DEPTH_16 = "16 bits"
     ALPHA = "alpha"
-    GREY = "grey"
-    GREY_WITH_ALPHA = "grey with alpha"
+    GRAY = "gray"
+    GRAY_WITH_ALPHA = "gray with alpha"
     EXIF = "EXIF"
     ICC = "ICC profile"
     XMP = "XMP"
@@ -29,8 +29,8 @@ class Kind(Enum):
     PHOTOSHOP = "Photoshop resources"
     COMMENTS = "comments"
     TEXT = "text"
-    COLOURS = "meaning of colours"
-    BACKGROUND = "background colour"
+    COLORS = "meaning of colors"
+    BACKGROUND = "background color"
     STALE = "what holds for the old pixels"
     COPYABLE = "other chunks"
     UNKNOWN = "other parts"
@@ -61,7 +61,7 @@ class Metadata:
 
     Attributes:
         exif: the TIFF structure, from its byte order on, without thumbnail.
-        icc: colour profile.
+        icc: color profile.
         xmp: XMP packet.
         resolution: by the file's own field, else by EXIF.
         iptc: records of IPTC-IIM.
@@ -91,20 +91,20 @@ class Header:
 
     Attributes:
         metadata: what stays true of the photo when its pixels change, and the names of what does not.
-        is_grey: one colour channel is stored (not always told by decoded pixels); always False for WebP.
+        is_gray: one color channel is stored (not always told by decoded pixels); always False for WebP.
         is_cmyk: the pixels are inks.
         more: further pictures in the file, in words; empty without.
         is_lossless: a WebP that lost nothing.
-        grey_key: the level that means transparent in a grey PNG, in 8 or 16 bits.
+        gray_key: the level that means transparent in a gray PNG, in 8 or 16 bits.
         notes: what is damaged or has no place in here.
     """
 
     metadata: Metadata
-    is_grey: bool = False
+    is_gray: bool = False
     is_cmyk: bool = False
     more: str = ""
     is_lossless: bool = False
-    grey_key: int | None = None
+    gray_key: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ def without_old_picture(file_type: str, exif: bytes | None) -> tuple[bytes | Non
 
 
 def checked_profile(icc: bytes | None) -> tuple[bytes | None, list[str]]:
-    """A colour profile, or a note that it is damaged (ICC.1: a header of 128 bytes with 'acsp' at 36)."""
+    """A color profile, or a note that it is damaged (ICC.1: a header of 128 bytes with 'acsp' at 36)."""
     if icc is None:
         return None, []
     is_sound = len(icc) >= 128 and icc[36:40] == b"acsp"

@@ -73,10 +73,10 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 def webp_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
     """What can be said in a WebP, whose resolution is in its EXIF, and the names of what cannot."""
-    said = metadata.resolution
-    if said is None or exif_block.resolution(metadata.exif or b"") == said:
+    resolution = metadata.resolution
+    if resolution is None or exif_block.resolution(metadata.exif or b"") == resolution:
         return metadata, []
-    made = None if metadata.exif else exif_block.of_resolution(said)
+    made = None if metadata.exif else exif_block.of_resolution(resolution)
     if made is None:  # an EXIF block of the photo stays as it is
         return replace(metadata, resolution=None), [Kind.RESOLUTION.value]
     return replace(metadata, exif=made), []

@@ -117,8 +117,8 @@ def test_masks_that_come_later_are_added(paired_set):
     assert crop_split(paired_set, paired_set, SMALL, 1).written == 3 * 72
     assert not (paired_set / "grouped_masks_crops").exists()
     (paired_set / "later").rename(paired_set / "grouped_masks")
-    relabelled = CropWindows(16, 12, relabel=True)
-    assert crop_split(paired_set, paired_set, relabelled, 1) == CropCount(6, written=72, kept=216)
+    relabeled = CropWindows(16, 12, relabel=True)
+    assert crop_split(paired_set, paired_set, relabeled, 1) == CropCount(6, written=72, kept=216)
     with pytest.raises(UserError, match='grouped_masks_crops: holds crops made with .*"relabel": true'):
         crop_split(paired_set, paired_set, SMALL, 1)
 
@@ -167,8 +167,8 @@ def test_an_image_smaller_than_the_window_is_told(paired_set):
 def test_a_folder_keeps_its_structure_and_the_kind_of_its_images(tmp_path):
     labels = np.arange(20 * 16, dtype=np.int32).reshape(20, 16) + 300
     write_label_map(tmp_path / "in" / "clip" / "0001.png", labels)
-    colour = np.random.default_rng(0).integers(0, 65536, (16, 20, 3), np.uint16)
-    write_png(tmp_path / "in" / "photo.v2.png", colour)
+    color = np.random.default_rng(0).integers(0, 65536, (16, 20, 3), np.uint16)
+    write_png(tmp_path / "in" / "photo.v2.png", color)
     masks = np.zeros((2, 1, 16, 16), bool)
     masks[0, 0, :4], masks[1, 0, 8:] = True, True
     np.savez_compressed(tmp_path / "in" / "stack.npz", masks=masks)
@@ -178,7 +178,7 @@ def test_a_folder_keeps_its_structure_and_the_kind_of_its_images(tmp_path):
     stored = cv2.imread(str(tmp_path / "out" / "clip" / "0001_s002.png"), cv2.IMREAD_UNCHANGED)
     assert stored.dtype == np.uint16
     np.testing.assert_array_equal(stored, labels[4:])
-    np.testing.assert_array_equal(read_rgb(tmp_path / "out" / "photo.v2_s002.png"), colour[:, 4:])
+    np.testing.assert_array_equal(read_rgb(tmp_path / "out" / "photo.v2_s002.png"), color[:, 4:])
     expected = np.repeat([1, 0, 2], [4, 4, 8])[:, None] * np.ones((1, 16), int)
     np.testing.assert_array_equal(read_label_map(tmp_path / "out" / "stack_s001.png"), expected)
 

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as arrays
 from basicsr.masks import (
     encode_label_map,
     from_stack,
-    grey_to_labels,
-    published_grey,
+    gray_to_labels,
+    published_gray,
     read_label_map,
     read_published_npz,
     relabel,
@@ -61,20 +61,20 @@ def test_label_maps_survive_stacks(labels, kind):
 
 
 @given(LABELS.filter(lambda labels: labels.min() > 0))
-def test_label_maps_that_cover_everything_survive_grey_images(labels):
+def test_label_maps_that_cover_everything_survive_gray_images(labels):
     data = encode_label_map(labels)
-    assert convert(convert(data, "labels", "grey"), "grey", "labels") == data
+    assert convert(convert(data, "labels", "gray"), "gray", "labels") == data
 
 
-def test_255_regions_survive_a_grey_image_and_more_are_told_to_merge(caplog):
+def test_255_regions_survive_a_gray_image_and_more_are_told_to_merge(caplog):
     labels = np.arange(1, 511, dtype=np.int32).reshape(10, 51)
     full = encode_label_map(np.minimum(labels, 255))
-    back = decode_single(convert(convert(full, "labels", "grey"), "grey", "labels"), "x").astype(np.int32)
+    back = decode_single(convert(convert(full, "labels", "gray"), "gray", "labels"), "x").astype(np.int32)
     assert back.max() == 255
     pairs = set(zip(np.minimum(labels, 255).ravel().tolist(), back.ravel().tolist(), strict=True))
     assert len(pairs) == 255
     assert not caplog.text
-    convert(encode_label_map(labels), "labels", "grey")
+    convert(encode_label_map(labels), "labels", "gray")
     assert "x: 510 masks share 255 grey values" in caplog.text
 
 
@@ -98,15 +98,15 @@ def test_a_rule_joins_the_masks_of_every_stack(masks, rule):
         assert convert(data, kind, "labels", rule) == encode_label_map(labels)
         assert np.array_equal(read_published_npz(convert(data, kind, "npz", rule), "x"), to_stack(labels))
         assert convert(data, kind, "labels") == encode_label_map(from_stack(masks, "exact"))
-        assert convert(data, kind, "grey") == encode_png(published_grey(masks))
+        assert convert(data, kind, "gray") == encode_png(published_gray(masks))
 
 
 @given(arrays.arrays(np.uint8, SHAPES))
-def test_grouping_a_grey_image_gives_a_mask_for_each_value(grey):
-    data = encode_png(grey)
-    masks = read_published_npz(convert(data, "grey", "npz"), "x")
-    assert np.array_equal(masks, [grey == value for value in np.unique(grey)])
-    assert convert(data, "grey", "labels") == encode_label_map(grey_to_labels(grey))
+def test_grouping_a_gray_image_gives_a_mask_for_each_value(gray):
+    data = encode_png(gray)
+    masks = read_published_npz(convert(data, "gray", "npz"), "x")
+    assert np.array_equal(masks, [gray == value for value in np.unique(gray)])
+    assert convert(data, "gray", "labels") == encode_label_map(gray_to_labels(gray))
 
 
 def test_the_published_layout_of_a_stack():
@@ -130,7 +130,7 @@ def test_label_maps_with_a_palette_become_16_bits(palette_png):
     ids = np.array([[0, 1, 20], [255, 255, 7]])
     assert np.array_equal(decode_single(convert(palette_png(ids), "labels", "labels"), "a"), ids)
     with pytest.raises(UserError, match="expected one channel"):
-        convert(palette_png(ids), "grey", "labels")
+        convert(palette_png(ids), "gray", "labels")
 
 
 def test_label_maps_of_8_bits_get_16():
@@ -142,7 +142,7 @@ def test_label_maps_of_8_bits_get_16():
     assert np.array_equal(stored, labels)
 
 
-@pytest.mark.parametrize("source", ["labels", "grey"])
+@pytest.mark.parametrize("source", ["labels", "gray"])
 def test_a_rule_for_what_does_not_overlap_is_a_mistake_in_the_options(source):
     with pytest.raises(OptionError, match=f"--rule: regions of '{source}' do not overlap") as told:
         Conversion(source, "npz", "exact")
@@ -162,7 +162,7 @@ def test_a_rule_for_what_does_not_overlap_is_a_mistake_in_the_options(source):
         ("coco", b"\xff", "not a JSON file"),
         ("labels", b"PK", "not an image"),
         ("labels", encode_png(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)), "expected one channel"),
-        ("grey", encode_label_map(np.eye(2, dtype=np.int32)), r"expected a grey image uint8 .*found uint16"),
+        ("gray", encode_label_map(np.eye(2, dtype=np.int32)), r"expected a grey image uint8 .*found uint16"),
     ],
 )
 def test_what_is_not_the_format_is_named(source, data, message):
@@ -214,7 +214,7 @@ def test_the_command_converts_single_files(tmp_path: Path, run_script):
     assert convert_masks(Conversion("coco", "labels"), tmp_path / "b.json", tmp_path / "c.png") == 1
     assert (tmp_path / "c.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     (tmp_path / "folder").mkdir()
-    convert_masks(Conversion("coco", "grey"), tmp_path / "b.json", tmp_path / "folder")
+    convert_masks(Conversion("coco", "gray"), tmp_path / "b.json", tmp_path / "folder")
     assert (tmp_path / "folder" / "b.png").is_file()
     wrong = command(
         tmp_path / "a.png", tmp_path / "d.npz", "--from", "labels", "--to", "npz", "--rule", "exact"

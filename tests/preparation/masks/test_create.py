@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 import basicsr
 from basicsr.config.segmenter_choice import check_options, find_segmenter, read_options
-from basicsr.masks import from_stack, published_grey, read_label_map, write_label_map
+from basicsr.masks import from_stack, published_gray, read_label_map, write_label_map
 from basicsr.preparation.manifest import lock_of, read_records
 from basicsr.preparation.masks.create import create_masks
 from basicsr.preparation.masks.files import MaskJob
@@ -312,7 +312,7 @@ def test_an_output_in_the_input_is_refused(photos: Path, tmp_path: Path, output:
     with pytest.raises(UserError, match="lies in the input folder"):
         run(photos, tmp_path / output)
     with pytest.raises(UserError, match="lies in the input folder"):
-        run(photos, tmp_path / "out", grey=tmp_path / output)
+        run(photos, tmp_path / "out", gray=tmp_path / output)
     assert not (tmp_path / "out").exists()
 
 
@@ -327,12 +327,12 @@ def test_two_photos_of_one_stem_no_photos_and_no_folder_are_refused(photos: Path
         run(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(UserError, match="take two folders"):
         (photos / "coffee.jpg").unlink()
-        run(photos, tmp_path / "out", grey=tmp_path / "out")
+        run(photos, tmp_path / "out", gray=tmp_path / "out")
 
 
 @pytest.mark.parametrize("rule", ["exact", "smallest_on_top", "published"])
-def test_rule_and_grey_image_follow_the_masks(photos: Path, tmp_path: Path, rule: Any):
-    job = MaskJob(photos, tmp_path / "out", rule, grey=tmp_path / "grey")
+def test_rule_and_gray_image_follow_the_masks(photos: Path, tmp_path: Path, rule: Any):
+    job = MaskJob(photos, tmp_path / "out", rule, gray=tmp_path / "gray")
     create_masks(job, Overlapping, "overlapping")
     create_masks(MaskJob(photos, tmp_path / "alone", rule), Overlapping, "overlapping")
     photo = read_rgb(photos / "coffee.png")
@@ -340,18 +340,18 @@ def test_rule_and_grey_image_follow_the_masks(photos: Path, tmp_path: Path, rule
     masks = Overlapping().masks(seen)
     assert masks.any((1, 2)).all() and (masks[0] & masks[1]).any()
     assert np.array_equal(read_label_map(tmp_path / "out" / "coffee.png"), from_stack(masks, rule))
-    grey = cv2.imread(str(tmp_path / "grey" / "coffee.png"), cv2.IMREAD_UNCHANGED)
-    assert grey.dtype == np.uint8
-    assert np.array_equal(grey, published_grey(masks))
+    gray = cv2.imread(str(tmp_path / "gray" / "coffee.png"), cv2.IMREAD_UNCHANGED)
+    assert gray.dtype == np.uint8
+    assert np.array_equal(gray, published_gray(masks))
     assert masks_in(tmp_path / "out") == masks_in(tmp_path / "alone")
 
 
-def test_grey_images_can_be_added_later_and_are_checked_too(photos: Path, tmp_path: Path):
-    job = MaskJob(photos, tmp_path / "out", grey=tmp_path / "grey")
+def test_gray_images_can_be_added_later_and_are_checked_too(photos: Path, tmp_path: Path):
+    job = MaskJob(photos, tmp_path / "out", gray=tmp_path / "gray")
     create_masks(MaskJob(photos, tmp_path / "out"), Overlapping, "overlapping")
     assert create_masks(job, Overlapping, "overlapping").made == 6
-    (tmp_path / "grey" / "coffee.png").unlink()
-    write_png(tmp_path / "grey" / "rocket.png", np.zeros((3, 3), np.uint8))
+    (tmp_path / "gray" / "coffee.png").unlink()
+    write_png(tmp_path / "gray" / "rocket.png", np.zeros((3, 3), np.uint8))
     assert create_masks(job, Overlapping, "overlapping").made == 2
 
 
@@ -396,7 +396,7 @@ def test_exif_orientation_is_honoured(photos: Path, tmp_path: Path, suffix: str,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_depth_grey_and_alpha_become_8_bit_rgb_and_are_told(photos: Path, make: Any, notes: Any, suffix: str):
+def test_depth_gray_and_alpha_become_8_bit_rgb_and_are_told(photos: Path, make: Any, notes: Any, suffix: str):
     rgb = read_rgb(photos / "coffee.png")
     stored = make(rgb)
     ordered = stored[..., [2, 1, 0, *range(3, stored.shape[2])]] if stored.ndim == 3 else stored
@@ -409,11 +409,11 @@ def test_depth_grey_and_alpha_become_8_bit_rgb_and_are_told(photos: Path, make: 
 
 def test_what_was_changed_in_photos_is_in_log_and_record(photos: Path, tmp_path: Path, caplog):
     caplog.set_level("INFO", "basicsr")
-    write_png(photos / "rocket_grey.png", read_rgb(photos / "rocket.bmp")[..., 0].astype(np.uint16) * 257)
+    write_png(photos / "rocket_gray.png", read_rgb(photos / "rocket.bmp")[..., 0].astype(np.uint16) * 257)
     counts = run(photos, tmp_path / "out")
     told = ["grey, taken as three equal channels", "16 bits rounded to 8"]
     assert counts.notes == dict.fromkeys(told, 1)
-    assert read_records(tmp_path / "out")["rocket_grey"][0].notes == told
+    assert read_records(tmp_path / "out")["rocket_gray"][0].notes == told
     assert "1 of these photos: 16 bits rounded to 8" in caplog.text
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from basicsr.masks import published_grey, to_stack, write_label_map
-from basicsr.masks.pictures import colour_regions, overlay, region_colours
+from basicsr.masks import published_gray, to_stack, write_label_map
+from basicsr.masks.pictures import color_regions, overlay, region_colors
 from basicsr.preparation.masks.show import contact_sheet, show_masks
 from basicsr.segmenters import graph_regions
 from basicsr.utils.errors import UserError
@@ -52,9 +52,9 @@ def test_regions_are_tinted_inside_a_white_border_and_uncovered_pixels_stay(fold
     labels[20:60, 60:100] = 2
     picture = overlay(photo, labels)
     assert np.array_equal(picture[:15], photo[:15])
-    colours = region_colours(2)
+    colors = region_colors(2)
     for place, region in (((40, 40), 1), ((40, 80), 2)):
-        expected = (photo[place].astype(int) + colours[region]) / 2
+        expected = (photo[place].astype(int) + colors[region]) / 2
         assert np.abs(picture[place] - expected).max() <= 1
     assert (picture[19:60, 59] == 255).all()  # right of region 1 is region 2
     assert (picture[59, 20:100] == 255).all()  # and below it nothing
@@ -67,14 +67,14 @@ def test_the_smallest_photos_have_an_overlay(size):
     assert picture.shape == (*size, 3)
 
 
-def test_colours_are_one_a_region_and_differ_between_neighbouring_ids():
-    colours = region_colours(200).astype(int)
-    assert (colours[0] == 0).all()
-    assert len({tuple(colour) for colour in colours.tolist()}) > 190
-    distances = np.abs(np.diff(colours[1:], axis=0)).sum(1)
+def test_colors_are_one_a_region_and_differ_between_neighboring_ids():
+    colors = region_colors(200).astype(int)
+    assert (colors[0] == 0).all()
+    assert len({tuple(color) for color in colors.tolist()}) > 190
+    distances = np.abs(np.diff(colors[1:], axis=0)).sum(1)
     assert distances.min() > 60
     labels = np.array([[0, 1], [7, 200]], np.int32)
-    assert np.array_equal(colour_regions(labels), colours[labels])
+    assert np.array_equal(color_regions(labels), colors[labels])
 
 
 def test_the_sheet_holds_pictures_of_any_size_row_by_row_on_white():
@@ -97,11 +97,11 @@ def test_the_sheet_of_many_takes_some_evenly(folders, tmp_path: Path):
 def test_published_masks_can_be_shown_too(folders, tmp_path: Path):
     photos, maps = folders
     labels = graph_regions(read_rgb(photos / "coffee.png"))
-    write_png(tmp_path / "grey" / "coffee.png", published_grey(to_stack(labels)))
+    write_png(tmp_path / "gray" / "coffee.png", published_gray(to_stack(labels)))
     (tmp_path / "npz").mkdir()
     np.savez_compressed(tmp_path / "npz" / "coffee.npz", masks=to_stack(labels)[:, None])
     show_masks(photos, maps, tmp_path / "a")
-    for kind in ("grey", "npz"):
+    for kind in ("gray", "npz"):
         assert show_masks(photos, tmp_path / kind, tmp_path / f"from_{kind}") == 1
         picture = tmp_path / f"from_{kind}" / "coffee.png"
         assert picture.read_bytes() == (tmp_path / "a" / "coffee.png").read_bytes()
