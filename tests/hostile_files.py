@@ -119,7 +119,7 @@ def npz_of_zeros(key: str, shape: tuple[int, ...], kind: str = "|b1", stored: in
 
 
 def jpeg_that_says(side: int, declared: int) -> bytes:
-    """A JPEG of ``side`` squared pixels whose header says ``said`` squared."""
+    """A JPEG of ``side`` squared pixels whose header says ``declared`` squared."""
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
     frame = data.index(b"\xff\xc0")
@@ -135,7 +135,7 @@ def plain_picture(file_type: str, width: int, height: int) -> bytes:
 
 
 def picture_that_says(file_type: str, declared: int) -> bytes:
-    """A picture of 8 x 8 pixels whose header says ``said`` squared (Pillow's name of the type)."""
+    """A picture of 8 x 8 pixels whose header says ``declared`` squared (Pillow's name of the type)."""
     data = bytearray(plain_picture(file_type, 8, 8))
     if file_type == "TIFF":
         for tag in (256, 257):

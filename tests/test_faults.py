@@ -124,7 +124,7 @@ def test_training_on_a_full_disk_keeps_whole_checkpoints_and_ends_after_the_thir
     ended = on_small_disk(150, training("train.total_iter=60", *wanted))
     assert ended.code == 1 and len(ended.errors) == 1, ended.errors
     assert "No space left" in ended.errors[0] or "File too large" in ended.errors[0]
-    assert "3 times in a row; mend that, and go on with --auto_resume" in ended.errors[0]
+    assert "3 times in a row; fix that, and resume with --auto_resume" in ended.errors[0]
     assert "the earlier ones stay" in ended.output
     states = {Path(name).stem for name in ended.files if name.endswith(".state")}
     weights = {Path(name).stem.removeprefix("net_g_") for name in ended.files if name.endswith(".pth")}

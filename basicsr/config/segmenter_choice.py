@@ -60,7 +60,7 @@ def read_segmenter(typed: argparse.Namespace) -> SegmenterChoice:
 
 
 def find_segmenter(typed: str) -> str:
-    """The registered name that equals ``typed`` but for upper and lower case.
+    """The registered name that equals ``typed`` except for upper and lower case.
 
     Raises:
         OptionError: there is none.

@@ -48,7 +48,7 @@ def versions() -> Iterator[Finding]:
 def _commit(root: Path) -> Iterator[Finding]:
     try:
         from basicsr.engine.record import code
-    except Exception:  # told by the lines before
+    except Exception:  # reported by the lines before
         return
     found = code(root)
     if found["commit"] is not None:

@@ -84,14 +84,14 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
 
 
 def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
-    """``mean``, ``std`` and ``gamma`` belong to weights: training says them; what is left open, they say."""
+    """``mean``, ``std`` and ``gamma`` belong to weights: training sets them; else the weights do."""
     net = model.networks[model.predicts_with]
     assert isinstance(net, Network)
     given, known = dataset.normalization, net.normalization
     if given is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
     if given is not None and known is not None and given != known:
-        hint = "leave mean, std and gamma out to do as the weights say"
+        hint = "omit mean, std and gamma to follow the weights"
         logger().warning(f"{where}: {given}, but the weights were trained with {known}; {hint}")
     dataset.normalization = given or known
     if dataset.train:
@@ -204,7 +204,7 @@ def with_epochs(
         batches: of this process.
         begin: takes the epoch, and whether the first batch lies in the middle of it.
         samples: of a batch, over all processes.
-        epoch_size: samples an epoch.
+        epoch_size: samples per epoch.
         start: position of the first batch in the stream of all samples.
     """
     begun, position = start // epoch_size - 1, start

@@ -67,10 +67,10 @@ class Ema(Hook):
 
 
 class Log(Hook):
-    """Says every ``every`` iterations how training goes; losses are means since then, without skipped steps.
+    """Logs progress every ``every`` iterations; losses are means since then, without skipped steps.
 
     Args:
-        epoch_size: samples an epoch.
+        epoch_size: samples per epoch.
         events: where numbers go; None on processes other than the main one.
     """
 
@@ -157,8 +157,8 @@ class SaveCheckpoint(Hook):
 
     It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
     saved, as the latest. While there is trouble, the latest stay those from before, if there are any. Where
-    the disk takes none, training goes on; after the third time in a row it ends, and so it does after the
-    last iteration.
+    the disk takes none, training continues; it ends after the third failure in a row, or one after the last
+    iteration.
 
     Args:
         paths: of the experiment.
@@ -199,7 +199,7 @@ class SaveCheckpoint(Hook):
         if trainer.is_due(self.every):
             self.save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
-            with suppress(OSError):  # told by the next checkpoint
+            with suppress(OSError):  # reported by the next checkpoint
                 self._save_latest(trainer)
 
     def save(self, trainer: Trainer) -> bool:
@@ -232,9 +232,9 @@ class SaveCheckpoint(Hook):
         return True
 
     def _fail(self, trainer: Trainer, error: OSError) -> None:
-        """Warn, or end the run where nothing is to be hoped for."""
+        """Warn, or end the run where retrying is hopeless."""
         what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
-        hint = "mend that, and go on with --auto_resume"
+        hint = "fix that, and resume with --auto_resume"
         if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
             raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {hint}") from error
         if trainer.iteration == trainer.total_iter:

@@ -108,7 +108,7 @@ def image_means(
 
 
 def windows_of(options: ValOptions) -> Apply:
-    """How ``val.grids``, ``val.tile`` and their companions ask for a network to be run."""
+    """How ``val.grids``, ``val.tile`` and related options ask for a network to be run."""
     if options.grids:
         assert options.crop_size_h is not None and options.crop_size_w is not None
         return Windows(options.crop_size_h, options.crop_size_w, 0, options.max_minibatch)

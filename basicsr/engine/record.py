@@ -90,7 +90,7 @@ def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None
 
 
 def versions() -> dict[str, str | None]:
-    """Of what computes."""
+    """Versions of what computes."""
     return {
         "basicsr": basicsr.__version__,
         "python": platform.python_version(),

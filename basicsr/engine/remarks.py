@@ -1,4 +1,4 @@
-"""Says what was odd of training samples, so that nothing is trained on, or left out, without a word."""
+"""Reports oddities of training samples, so that nothing is silently trained on or left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from basicsr.utils.log import logger
 
 _SHOWN = 20  # files of a kind that were trained on
 _TEXTS = {
-    "unreadable": "files that cannot be read, in whose place others were taken",
+    "unreadable": "files that cannot be read, replaced by others",
     "small": "photos smaller than the crop, extended by reflection",
     "empty": "masks without a region",
 }
@@ -23,7 +23,7 @@ _TEXTS = {
 class Remarks(Hook):
     """Warns of each file once when it comes, and lists all of them after the last iteration.
 
-    Of files that were trained on the first are named; those that could not be read, all.
+    Of files that were trained on, only the first are named; of those that could not be read, all.
 
     Args:
         ranks: the main process lists.
@@ -47,7 +47,7 @@ class Remarks(Hook):
         return sum(gather_objects(self._times), self._before)
 
     def state_dict(self) -> list[tuple[str, str, int]]:
-        """What `gathered` says, as plain values."""
+        """`gathered` as plain values."""
         return [(remark.kind, remark.text, times) for remark, times in self.gathered().items()]
 
     def load_state_dict(self, state: Sequence[tuple[str, str, int]]) -> None:

@@ -16,7 +16,7 @@ from basicsr.utils.log import json_safe, logger
 
 
 def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
-    """Write ``metrics.json`` and ``metrics.csv`` (a row an image, infinite values are ``inf``).
+    """Write ``metrics.json`` and ``metrics.csv`` (a row per image, infinite values are ``inf``).
 
     In the JSON a data set has the ``mean`` of each metric over the finite values, the ``images``, where
     others are null, and by metric how many were ``left_out``: ``{"psnr": {"infinite": 1}}``; ``undefined``
@@ -52,7 +52,7 @@ def publish_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> No
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """A line a data set: its number of images and the summary of each metric."""
+    """A line per data set: its number of images and the summary of each metric."""
     names = list(dict.fromkeys(name for item in evaluations for name in item.summaries))
     cells = [["dataset", "images", *names]]
     for item in evaluations:

@@ -42,7 +42,7 @@ class Resumable:
             logger().warning(f"training was out of its usual range from iteration {self.trouble} on: {way}")
 
     def put_aside(self) -> None:
-        """Rename what is not gone on from, so that no later start takes it for good."""
+        """Rename what is not resumed from, so that no later start uses it."""
         for path, _ in self.damaged:
             logger().info(f"{path} is now {set_file_aside(path, 'damaged')}")
         for path in self.diverged:

@@ -38,7 +38,7 @@ def CosineAnnealingRestartLR(  # noqa: N802
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """A cosine a period, which falls to ``eta_min``; ``restart_weights`` scale how far above each begins."""
+    """A cosine per period, falling to ``eta_min``; ``restart_weights`` scale how far above each begins."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(

@@ -36,7 +36,7 @@ class StepSettings:
     """How one optimizer step is made.
 
     Args:
-        accumulate: batches a step.
+        accumulate: batches per step.
         amp: autocast type of the forward pass.
         clip_norm: largest gradient norm; None does not clip.
         channels_last: memory layout of images.
@@ -282,7 +282,7 @@ class Trainer:
             hint = "Lower train.optim_g.lr or set train.amp=off"
             if self.broken_inputs:
                 what += f", the last one because of {self.broken_inputs[0]}"
-                hint = "Mend the data"
+                hint = "Fix the data"
             back = "--auto_resume then goes back to before"
             raise UserError(f"iteration {self.iteration + 1}: {what}. {hint}; {back}")
 

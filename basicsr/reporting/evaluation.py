@@ -85,7 +85,7 @@ def _input_values(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, Nu
 
 
 def _unchanged(judged: Judged) -> Image:
-    """What a network that changes nothing would restore; of a photo, each frame of a clip is the photo."""
+    """The output of a network that changes nothing; in a clip from a photo, each frame is the photo."""
     shape = judged.restored.shape
     return judged.lq if judged.lq.shape == shape else np.broadcast_to(Judged.middle(judged.lq), shape)
 

@@ -1,4 +1,4 @@
-"""What runs get for each frame of their clips, as HyperCUT tabulates it, from their ``metrics.json``."""
+"""Results of runs for each frame of their clips, as HyperCUT tabulates them, from their ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ METRICS = "metrics.json"
 
 
 def frame_table(results: Sequence[Path], metric: str) -> str:
-    """A Markdown table for each data set: a row a run, a column a frame, and the mean over the frames.
+    """A Markdown table for each data set: a row per run, a column per frame, and the mean over the frames.
 
     Infinite values are left out of the means.
 
     Args:
         results: folders with ``metrics.json``, or such files.
-        metric: by the name that it has in ``val.metrics``.
+        metric: its name in ``val.metrics``.
 
     Raises:
-        UserError: a file cannot be read, or has no value a frame of that metric; or runs have clips of
+        UserError: a file cannot be read, or has no values per frame of that metric; or runs have clips of
             different lengths.
     """
     paths = [path / METRICS if path.is_dir() else path for path in results]

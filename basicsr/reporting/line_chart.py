@@ -84,7 +84,7 @@ def to_svg(panels: Sequence[Panel], title: str) -> str:
 
 
 def to_png(panels: Sequence[Panel], title: str, scale: int = 2) -> bytes:
-    """The charts as PNG bytes, ``scale`` pixels for one of the SVG."""
+    """The charts as PNG bytes, ``scale`` pixels per pixel of the SVG."""
     canvas = np.full((_height(panels) * scale, WIDTH * scale, 3), _PAPER, np.uint8)
     for shape in _shapes(panels, title):
         _paint(canvas, shape, scale)

@@ -36,10 +36,10 @@ def write_page(path: Path, document: Document) -> None:
         "style": _asset("page.css"),
         "data": f"{_BEGIN}{_script_safe(document)}{_END}",
         "script": script,
-        # The only script that the policy of the page lets run; what names put into it would be another.
+        # The only script that the policy of the page allows; one injected by a name would be another.
         "script_hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     }
-    # In one pass: what is put in is not searched for further names.
+    # In one pass: inserted text is not searched for further names.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
     write_bytes(path, page.encode())
 

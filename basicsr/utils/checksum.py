@@ -34,11 +34,11 @@ def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
     """Undo `with_checksum`; content without an `ENTRY` is taken as it is.
 
     Raises:
-        ValueError: the content is not what its checksum says.
+        ValueError: the content does not match its checksum.
     """
     rest = {key: value for key, value in content.items() if key != ENTRY}
     if ENTRY in content and content[ENTRY] != _of_content(rest):
-        raise ValueError("its content is not what its checksum says")
+        raise ValueError("its content does not match its checksum")
     return rest
 
 

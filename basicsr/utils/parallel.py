@@ -43,7 +43,7 @@ def in_parallel(
     Args:
         work: a function of a module, or a `functools.partial` of one, so that it can be pickled.
         title: in front of the bar.
-        workers: processes or threads; null is one a core; 1 works in this process.
+        workers: processes or threads; null is one per core; 1 works in this process.
         start_method: of `multiprocessing`; null is forkserver where there is one, else spawn. Not fork: the
             copy of a process in which OpenCV has threads can hang.
         progress: show the bar; of processes that share a terminal, one should.

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each row; default: 3")
     parser.add_argument("--pairs", type=int, default=8, help="in the rows of folders; default: 8")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     if min(typed.rounds, typed.pairs) < 1:

@@ -75,7 +75,7 @@ def main() -> None:
         help="height and width; default: 720 1280",
     )
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the tables into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the tables into this document"
     )
     parser.add_argument(
         "--growth", nargs="+", metavar="WORD",

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH, help=f"crops a step; default: {BATCH}")
     parser.add_argument("--regions", type=int, default=REGIONS, help=f"of each crop; default: {REGIONS}")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     parser.add_argument("--growth", choices=SIDES, help="only print the growth of one side in bytes")
     typed = parser.parse_args()

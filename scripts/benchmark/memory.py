@@ -26,7 +26,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     parser.add_argument("--growth", type=int, metavar="REGIONS", help="only print the growth in bytes")
     typed = parser.parse_args()

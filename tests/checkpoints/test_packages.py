@@ -354,9 +354,9 @@ def renamed_layer(model: dict[str, Any]) -> None:
         (lambda model: node(model, "conv1/Conv2D")["attr"].update(strides={"list": {"i": [1, 2, 2, 1]}}),
          "strides or dilations are not those of MAXIM"),
         (lambda model: node(model, "in_project/einsum/Einsum")["attr"]["equation"].update(s="YWI="),
-         "no dense layer over the last axis: 'ab'"),
+         "not a dense layer over the last axis: 'ab'"),
         (lambda model: node(model, "jit_leaky_relu_/jit_fn_/Mul").update(op="Neg") or
-         node(model, "in_project/einsum/Einsum").update(op="Conv2D"), "takes weights of another form"),
+         node(model, "in_project/einsum/Einsum").update(op="Conv2D"), "takes weights of an unknown form"),
         (lambda model: kernel(model).update(shape=[9, 1, 4, 4]),
          "in the file, .* in MAXIM"),
         (lambda model: node(model, "Identity").update(input=["nowhere"]), "takes 'nowhere', which is not"),
@@ -377,8 +377,8 @@ def renamed_layer(model: dict[str, Any]) -> None:
         (lambda model: manifest(model).update(paths=["../../etc/passwd"]), "a plain file name"),
         (lambda model: manifest(model).update(paths=["/etc/passwd"]), "a plain file name"),
         (lambda model: manifest(model).update(paths=["absent.bin"]), "has no package/models/absent"),
-        (lambda model: manifest(model).update(paths="shard1of2.bin"), "is no graph model"),
-        (lambda model: model.pop("modelTopology"), "is no graph model"),
+        (lambda model: manifest(model).update(paths="shard1of2.bin"), "is not a graph model"),
+        (lambda model: model.pop("modelTopology"), "is not a graph model"),
     ],
 )  # fmt: skip
 def test_a_graph_that_is_not_understood_is_one_line(made: Made, tmp_path, change: Change, message: str):
@@ -433,8 +433,8 @@ def test_damaged_and_hostile_archives_are_one_line(made: Made, tmp_path):
         (link, f"has no {model}"),
         (write_package(tmp_path / "empty.tgz", []), f"has no {model}"),
         (write_package(tmp_path / "twice.tgz", [(model, b"{}"), (model, b"{}")]), "twice"),
-        (write_package(tmp_path / "deep.tgz", [(model, deep)]), "is no graph model"),
-        (write_package(tmp_path / "bytes.tgz", [(model, b"\xff\xfe{")]), "is no graph model"),
+        (write_package(tmp_path / "deep.tgz", [(model, deep)]), "is not a graph model"),
+        (write_package(tmp_path / "bytes.tgz", [(model, b"\xff\xfe{")]), "is not a graph model"),
     ]:
         with pytest.raises(UserError, match=re.escape(message)) as error:
             read_package(path)

@@ -128,10 +128,10 @@ def flat(options, where=""):
 @pytest.mark.parametrize(
     ("override", "mistake"),
     [
-        ("datasets.vall=null", "nothing of this name is there to be taken away. Did you mean 'val'?"),
-        ("val.metrics.pnsr=null", "nothing of this name is there to be taken away. Did you mean 'psnr'?"),
-        ("train.losses.edge=null", "nothing of this name is there to be taken away. Known: none"),
-        ("networks.teacher=null", "nothing of this name is there to be taken away. Known: none"),
+        ("datasets.vall=null", "there is nothing of this name to remove. Did you mean 'val'?"),
+        ("val.metrics.pnsr=null", "there is nothing of this name to remove. Did you mean 'psnr'?"),
+        ("train.losses.edge=null", "there is nothing of this name to remove. Known: none"),
+        ("networks.teacher=null", "there is nothing of this name to remove. Known: none"),
         ("val.metrcis=null", "unknown key. Did you mean 'metrics'? (got None)"),
         (
             "datasets.train.gt_sise=null",

@@ -55,7 +55,7 @@ def test_all_are_listed_at_the_end(output):
     output()
     remarks.after_step(AtTheEnd())
     assert output() == [
-        "files that cannot be read, in whose place others were taken: 2, in 3 samples\n"
+        "files that cannot be read, replaced by others: 2, in 3 samples\n"
         "  a.png: not an image (2x)\n  b.png: cut short (1x)",
         "photos smaller than the crop, extended by reflection: 1, in 1 samples\n"
         "  c.png: 8x8 pixels, less than the crop of 16x16 (1x)",

@@ -129,8 +129,8 @@ def test_a_list_may_select_entries_and_name_no_others(database):
     (16, b"\0", "not that of an LMDB"),
     (20, b"\2", "version 2"),
     (40, b"\1", "pages of 4097 bytes"),
-    (44, b"\x09", "a layout that is not read here"),  # a map at an address that the file says
-    (92, b"\4", "a layout that is not read here"),
+    (44, b"\x09", "an unsupported layout"),  # a map at an address that the file says
+    (92, b"\4", "an unsupported layout"),
 ])  # fmt: skip
 def test_headers_are_read_with_care(database, place: int, value: bytes, message: str):
     content = bytearray((database / "data.mdb").read_bytes())

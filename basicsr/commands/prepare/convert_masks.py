@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare co
         help="what a pixel under several masks belongs to (default: exact for labels; else masks stay as "
         "they are)",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     typed = parser.parse_args(argv)
 
     def command() -> None:
