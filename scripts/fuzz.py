@@ -1,9 +1,9 @@
 """Damaged inputs by the thousand for every reader of the package: ``python scripts/fuzz.py --number 100000``.
 
 Each input goes through the functions that training, testing and restoring use. It may be read, or refused
-with the one error that is meant for users. Findings are any other exception, a death of the interpreter, more
+with the one error that is meant for users. Findings are any other exception, a crash of the interpreter, more
 than five seconds, memory beyond twice the arrays of the input and a constant, and a file written outside of
-the output folder. Inputs are the same for the same seed, so ``--case png:1234`` is one of them again.
+the output folder. Inputs are the same for the same seed, so ``--case png:1234`` repeats one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from basicsr.config.cli import run_command
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.typed_path import typed_path
 
-_SHOWN = 200  # characters of what an error says
+_SHOWN = 200  # characters of an error message
 _PROGRESS_EVERY = 60  # seconds
 
 
@@ -39,9 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: 0)")
     parser.add_argument("--workers", type=int, default=1, help="processes at a time (default: 1)")
     parser.add_argument("--case", help="only this input, as FORMAT:NUMBER")
-    parser.add_argument(
-        "--keep", type=typed_path, metavar="FOLDER", help="write the inputs of findings there"
-    )
+    parser.add_argument("--keep", type=typed_path, metavar="FOLDER", help="folder for the inputs of findings")
     typed = parser.parse_args()
     run_command(lambda: fuzz(typed), debug=False)
 
@@ -72,11 +70,11 @@ def fuzz(typed: argparse.Namespace) -> None:
                         _keep(typed.keep, outcome.case, corpus.content(chosen, number, typed.seed))
                     if cases:
                         print(f"{outcome.case}: {outcome.kind} {outcome.message} {outcome.where}")
-        finally:  # also where somebody has enough
+        finally:  # also on Ctrl+C
             print("\n".join([found.table(wanted), *found.lines()]))
     if found.examples:
         count = sum(map(len, found.examples.values()))
-        raise UserError(f"{count} inputs are not dealt with; --case FORMAT:NUMBER is one of them again")
+        raise UserError(f"{count} inputs are not handled; --case FORMAT:NUMBER repeats one of them")
 
 
 def cases_of(formats: Iterable[Format], number: int) -> Iterator[Case]:

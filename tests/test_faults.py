@@ -189,5 +189,5 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line(workplace, command: 
     lines = [line for line in errors.splitlines() if line and not _is_bar(line)]
     assert process.returncode == 1 and len(lines) == 1, errors
     assert lines[0].startswith(
-        "error: a process that loads data was killed, most likely since memory ran out"
+        "error: a process that loads data was killed, most likely because memory ran out"
     )

@@ -256,7 +256,7 @@ def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace,
     else:
         process.terminate()
     output = output_of(process)
-    assert "saved, --auto_resume goes on from here" in output
+    assert "saved, --auto_resume continues from here" in output
     assert workers_of(process) == []
     assert process.returncode != 0
     finish(2, resume=True)
@@ -372,7 +372,7 @@ def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: 
     os.kill(sorted(children_of(process))[killed], signal.SIGKILL)
     output = output_of(process)
     assert process.returncode == 0, output
-    assert "ended without a word, most likely killed" in output and "resuming from" in output
+    assert "ended silently, most likely killed" in output and "resuming from" in output
     assert_same(whole, results())
 
 

@@ -35,7 +35,7 @@ def convert_checkpoint(
             are taken where there are some.
         output: ``.pth`` or ``.safetensors``.
         precision: of the stored weights; the network still runs in float32.
-        overwrite: replace ``output`` if it is there.
+        overwrite: replace an existing ``output``.
         padding: see `rebuild_network`; stored in ``output``.
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 

@@ -216,7 +216,7 @@ class _Walk:
         total = self._only_user(node, "AddV2")
         biases = [name for name in total.input if self._is_weight(name)]
         if len(biases) != 1 or self._scope(total.name) != self._scope(node.name):
-            raise self._error(f"{node.name} has no bias of its own")
+            raise self._error(f"{node.name} has no separate bias")
         return biases[0], total
 
     def _only_user(self, node: Node, op: str) -> Node:

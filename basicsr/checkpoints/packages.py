@@ -56,7 +56,7 @@ def convert_package(
         source: ``.tgz``.
         output: ``.safetensors``.
         known: packages that are accepted; None is all of `FETCHABLE`.
-        overwrite: replace ``output`` if it is there.
+        overwrite: replace an existing ``output``.
 
     Returns:
         A line for the log.

@@ -254,7 +254,7 @@ def _checked(listed: Iterable[Node], constants: Mapping[str, NDArray[Any]], path
             )
     unknown = constants.keys() - nodes.keys()
     if unknown:
-        raise UserError(f"{path}: the weight {_shown(min(unknown))} is no node of the graph")
+        raise UserError(f"{path}: the weight {_shown(min(unknown))} is not a node of the graph")
     return nodes
 
 

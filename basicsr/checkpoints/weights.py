@@ -151,8 +151,8 @@ def read_weights(path: Path, param_key: str | None = None) -> Weights:
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
-        UserError: one line, as `load_contents`; or there are no weights in the file, or several that could
-            be meant; or the facts are damaged.
+        UserError: one line, as `load_contents`; or there are no weights in the file, or several candidates;
+            or the facts are damaged.
     """
     contents = load_contents(path)
     entry, state = find_entry(contents, path, param_key)

@@ -208,7 +208,7 @@ def _first_of_two(verbs: Iterable[Verb]) -> list[str]:
 
 
 def _words_after(typed: tuple[str, ...], verbs: Iterable[Verb]) -> list[str]:
-    """The words by which verbs go on from ``typed``."""
+    """The words that continue ``typed`` to a verb."""
     count = len(typed)
     named = [verb.name.split() for verb in verbs]
     return list(

@@ -9,7 +9,7 @@ from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
 from basicsr.utils.typed_path import expand, typed_path
 
-# a link to the folder options/ of the checkout; a folder of its own where the package is installed
+# a link to the folder options/ of the checkout; a real folder where the package is installed
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
 
 

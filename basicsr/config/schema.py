@@ -300,7 +300,7 @@ class Config(Options, frozen=True, kw_only=True):
 
 
 def network_place(name: str) -> str:
-    """Where the block of a network stands in an option file."""
+    """The place of a network's block in an option file."""
     return "network_g" if name == "g" else f"networks.{name}"
 
 
@@ -387,7 +387,7 @@ def _check_networks(config: Config, mistakes: Mistakes) -> None:
     for name in config.networks:
         if name not in names and name != "g" and not (further and name.startswith(further)):
             known = ", ".join([*names, *([f"{further}.."] if further else [])])
-            mistakes.add(f"networks.{name}", f"{config.model_type} uses no such network, but {known}")
+            mistakes.add(f"networks.{name}", f"{config.model_type} has no network of this name, but {known}")
     for name in names:
         if name not in config.all_networks:
             mistakes.add(f"networks.{name}", f"required by {config.model_type}, but not given")

@@ -31,7 +31,7 @@ def versions() -> Iterator[Finding]:
     root = Path(basicsr.__file__).resolve().parents[1]
     yield Finding("sam-deblur", f"{basicsr.__version__}, in {root}")
     for other in neighbors():
-        hint = "give sam-deblur a virtual environment of its own"
+        hint = "give sam-deblur its own virtual environment"
         yield Finding("", f"{other} has an import package basicsr as well", hint)
     yield Finding("Python", platform.python_version())
     modules = {"torch": "torch", "torchvision": "torchvision", "OpenCV": "cv2", "numpy": "numpy"}

@@ -222,7 +222,7 @@ def with_epochs(
 
 
 def _restored(model: Model, apply: Apply, device: torch.device, image: Tensor) -> Tensor:
-    """What ``model`` makes of one image (3, H, W) as it is now, on the CPU."""
+    """What ``model`` makes of one image (3, H, W) in its present state, on the CPU."""
     training = model.training
     with torch.no_grad():
         restored = model.eval().predict({"lq": image[None].to(device)}, apply)[0]
@@ -319,7 +319,7 @@ def _resume(
     else:
         was = len(state["random"])
         logger().warning(
-            f"resumed with {run.ranks.world_size} processes, saved with {was}: random numbers start anew"
+            f"resumed with {run.ranks.world_size} processes, saved with {was}: random numbers restart"
         )
 
 

@@ -268,7 +268,7 @@ class SaveCheckpoint(Hook):
             self.save_networks(trainer, "latest")
         else:
             what = f"there is trouble since iteration {since}"
-            logger().warning(f"{self.paths.network('latest')} is not written anew: {what}")
+            logger().warning(f"{self.paths.network('latest')} is not replaced: {what}")
 
     def save_networks(self, trainer: Trainer, iteration: int | str) -> None:
         """Write the weights alone, under that name."""
@@ -323,7 +323,7 @@ class Validate(Hook):
         events: where numbers go; None on processes other than the main one.
         interruption: what ends a validation before its end.
         is_made_up: whether a validation that is due before the first step, and is not among the events, is
-            made up: the run goes on from where another one was cut off.
+            made up: the run continues from where another one was cut off.
         best: what keeps the best weights; None keeps none.
     """
 
@@ -423,8 +423,9 @@ class SaveAndLeave(Hook):
     def _leave(self, is_saved: bool) -> None:
         wait_for_all()  # or a launcher that sees the others leave would end the one that saves
         asked = Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
-        saved = "saved, --auto_resume goes on from here"
-        logger().info(f"{asked}: {saved if is_saved else '--auto_resume goes on from an earlier checkpoint'}")
+        saved = "saved, --auto_resume continues from here"
+        saved = saved if is_saved else "--auto_resume continues from an earlier checkpoint"
+        logger().info(f"{asked}: {saved}")
         raise asked
 
 

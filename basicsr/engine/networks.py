@@ -36,7 +36,7 @@ def start_network(
     Args:
         name: of the network; ``g`` is ``network_g``.
         device: where it is going to run, for the log.
-        resumed: training state that a run goes on from; the weights beside it are loaded.
+        resumed: training state that a run continues from; the weights beside it are loaded.
         is_trained: whether random weights are expected.
 
     Raises:

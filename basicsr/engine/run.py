@@ -169,7 +169,7 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
             raise OptionError("--auto_resume", [f"--auto_resume: {what}; {hint}"])
         _start(config, opened, config.manual_seed + ranks.rank)
     if ranks.is_main:
-        found.say()
+        found.warn()
     torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
     events = _event_log(config, paths) if ranks.is_main else None
     return TrainingRun(

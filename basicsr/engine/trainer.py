@@ -226,7 +226,7 @@ class Trainer:
         return losses
 
     def _settle_buckets(self) -> None:
-        """A backward pass that does not count: after its first one, DDP sorts gradients into buckets anew.
+        """A backward pass that does not count: after its first one, DDP sorts gradients into new buckets.
 
         Without it a resumed run would add up the gradients of the processes in another order than the run
         that it continues, and differ in the last bits.

@@ -29,7 +29,7 @@ class Trouble(Hook):
     usual steps by five times their spread, or whose gradient norm exceeds theirs ten times. Trouble lasts
     until a step is usual again. While it lasts the experiment has a note of when it began, for resuming
     (`basicsr.engine.resume`). A step that is skipped because of an input, which is named, or because a
-    scaler looks for its scale, is no trouble.
+    scaler looks for its scale, does not count.
 
     Args:
         ranks: the main process keeps the note.

@@ -48,7 +48,7 @@ def read_page(path: Path) -> Document:
     """The document inside a page that `write_page` wrote.
 
     Raises:
-        UserError: it cannot be read or is no such page.
+        UserError: it cannot be read or is not such a page.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def read_page(path: Path) -> Document:
 def link(file: Path, folder: Path) -> str:
     """Where ``file`` is, for a page in ``folder``: a relative URL, ``#`` and spaces escaped.
 
-    Names that are no UTF-8 are escaped byte by byte, as browsers find them.
+    Names that are not UTF-8 are escaped byte by byte, as browsers find them.
     """
     return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))
 

@@ -22,7 +22,7 @@ _NODE = struct.Struct("<HHHH")  # low and high half of the size or the page belo
 
 _BRANCH, _LEAF, _META_PAGE, _DIRTY = 0x01, 0x02, 0x08, 0x10
 _FREE_PAGES, _ONE_FILE = 0x08, 0x4000  # flags that the tree of free pages has, and may have
-_ELSEWHERE = 0x01  # flag of a node whose value lies on pages of its own
+_ELSEWHERE = 0x01  # flag of a node whose value lies on separate pages
 _NO_PAGE = 2**64 - 1
 _DEEPEST = 30
 

@@ -1,4 +1,4 @@
-"""One kind of checksum for all that is written to be read later."""
+"""One kind of checksum for everything that is written to be read later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def checksum(data: bytes) -> str:
 
 
 def checksum_of_parts(parts: Iterable[bytes]) -> str:
-    """That of all ``parts``, one after the other."""
+    """The checksum of all ``parts``, one after the other."""
     digest = hashlib.blake2b(digest_size=DIGITS // 2)
     for part in parts:
         digest.update(part)
@@ -31,7 +31,7 @@ def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `with_checksum`; content without an `ENTRY` is taken as it is.
+    """Undo `with_checksum`; content without an `ENTRY` is returned unchanged.
 
     Raises:
         ValueError: the content does not match its checksum.

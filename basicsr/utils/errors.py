@@ -48,7 +48,7 @@ class OptionError(UserError):
 
 
 class ReportedError(UserError):
-    """What another process of the run says already. Commands exit without a word."""
+    """What another process of the run already reports. Commands exit silently."""
 
 
 def require_choice(name: str, value: object, choices: Iterable[str]) -> None:

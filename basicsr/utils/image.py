@@ -1,6 +1,6 @@
 """Images between bytes, HWC RGB arrays and tensors.
 
-Nothing but this file and `basicsr.utils.decode` knows of BGR and of ranges.
+Only this file and `basicsr.utils.decode` deal with BGR and value ranges.
 """
 
 from __future__ import annotations

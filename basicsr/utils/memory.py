@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-# Where the system does not say.
+# Where the system does not report it.
 _GUESS = 4 << 30
 _CGROUP = Path("/sys/fs/cgroup")
 

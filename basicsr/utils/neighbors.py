@@ -24,8 +24,8 @@ def neighbors() -> list[str]:
 
 
 def warn_of_neighbors() -> None:
-    """One line on stderr where there are some; of several processes of a machine, the first says it."""
+    """One line on stderr where there are some; of several processes of a machine, the first prints it."""
     if os.environ.get("LOCAL_RANK", "0") == "0" and (found := neighbors()):
-        what = f"{', '.join(found)} is installed as well, with an import package {PACKAGE} of its own"
-        hint = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
+        what = f"{', '.join(found)} is installed as well, with its own import package {PACKAGE}"
+        hint = f"files of one replace those of the other; give {OWN} its own virtual environment"
         print(f"warning: {what}; {hint}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Photo files with everything they carry: depth, alpha, gray, orientation, and what they say of the photo."""
+"""Photo files with everything they carry: depth, alpha, gray, orientation, and metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DEFLATE, _DIFFERENCES = 8, 2  # TIFF compression and predictor
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo as people see it, with what its file carries besides.
+    """A photo as people see it, with everything else that its file carries.
 
     Attributes:
         image: (H, W, 3) RGB, uint8 or uint16, upright; three equal channels where the file is gray.
@@ -50,7 +50,7 @@ class PhotoFile:
         file_type: by content, one of those of `basicsr.utils.decode.Decoded`.
         is_lossless: the file type or, for WebP, this file keeps pixels exactly.
         metadata: EXIF (with the orientation of the stored pixels), color profile, resolution and all else.
-        notes: what of the file is not in here.
+        notes: what of the file was left out.
     """
 
     image: Array
@@ -71,7 +71,7 @@ def read_photo_file(path: Path, limit: PixelLimit = OF_PHOTOS) -> PhotoFile:
     """Read a photo of any type that `basicsr.utils.decode` reads; of an animation or several pages the first.
 
     Raises:
-        UserError: missing, no regular file, or as in `basicsr.utils.decode.decode`.
+        UserError: missing, not a regular file, or as in `basicsr.utils.decode.decode`.
     """
     try:
         data = read_file(path, LARGEST_IMAGE)
@@ -145,13 +145,13 @@ def photo_file_type(path: Path) -> str:
     """PNG, JPEG, WebP, TIFF or BMP by the suffix of ``path``.
 
     Raises:
-        UserError: another suffix.
+        UserError: unknown suffix.
     """
     try:
         return _TYPE_OF[path.suffix.lower()]
     except KeyError:
         raise UserError(
-            f"{path}: no photos are written as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
+            f"{path}: cannot write photos as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
         ) from None
 
 

@@ -81,7 +81,7 @@ def run(rounds: int, count: int, document: Path | None) -> None:
 
 
 def moved_pair(number: int) -> Pair:
-    """A blurred photo elsewhere and darker, and the photo."""
+    """A blurred, shifted and darker photo, and the photo."""
     index = number % len(PHOTOS)
     gt = photo(PHOTOS[index], *SIZE)
     down, right = MOVED[index]

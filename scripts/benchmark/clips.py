@@ -126,7 +126,7 @@ def compared(plan: Plan) -> str:
 
 
 def memory(plan: Plan) -> str:
-    """What a step of ours needs, by frames and their size."""
+    """Memory of a step of ours, by frames and their size."""
     rows = []
     for name in plan.networks:
         for frames in (MADE_BY_JIN,) if name == "jin" else LENGTHS:
@@ -157,7 +157,7 @@ def photos(plan: Plan) -> str:
 
 
 def _words(plan: Plan, name: str, side: int) -> list[str]:
-    """That measure one network in a process of its own."""
+    """The words that measure one network in its own process."""
     return [__file__, "--networks", name, "--network_size", plan.size, "--side", str(side)]
 
 

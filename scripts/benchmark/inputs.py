@@ -1,4 +1,4 @@
-"""What the benchmark runs on: photographs that scikit-image carries, and region maps with a given number of
+"""What the benchmark runs on: photographs of scikit-image, and region maps with a given number of
 regions.
 """
 

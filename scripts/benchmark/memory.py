@@ -69,7 +69,7 @@ def _cells(regions: int) -> list[str]:
 
 
 def printed_bytes(words: Sequence[str]) -> int:
-    """What a script prints in a process of its own.
+    """What a script prints in its own process.
 
     Args:
         words: path of the script and its words.

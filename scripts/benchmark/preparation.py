@@ -97,7 +97,7 @@ def crop_row(photos: Path, rounds: int) -> Row:
 
 
 def lmdb_row(crops: Path, rounds: int) -> Row:
-    """`make_lmdb`; tells what the file takes on disk, where LMDB could reserve far more than the data."""
+    """`make_lmdb`; reports what the file takes on disk, where LMDB could reserve far more than the data."""
     on_disk = []
 
     def make(target: Path, workers: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The plain formulations that the benchmark compares with: what the papers' formulas say, word for word."""
+"""The plain formulations that the benchmark compares with: the papers' formulas, taken literally."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dense_mask_average_pool(features: Tensor, masks: Tensor) -> Tensor:
 
 
 def dense_region_relations(features: Tensor, ranks: Tensor, regions: int) -> Tensor:
-    """Distances (B, regions, regions) between the mean features of regions, with a plane of masks a region.
+    """Distances (B, regions, regions) between the mean features of regions, with a plane of masks per region.
 
     Args:
         features: (B, C, h, w).

@@ -1,4 +1,4 @@
-"""Reading damaged inputs in child processes, so that what ends one of them ends nothing else."""
+"""Reading damaged inputs in child processes, so a crash ends only one of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _CHANGING = {
     "os.symlink": 2, "os.truncate": 1, "os.utime": 1, "shutil.rmtree": 1,
 }  # fmt: skip
 _REACHING_OUT = ("os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.connect", "subprocess.Popen")
-_ASKED = (("git",), ("uname",))  # a training run asks of which commit its code is, and on what it runs
+_ASKED = (("git",), ("uname",))  # a training run queries the commit of its code and its machine
 
 
 class Case(NamedTuple):
@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input.
+    """The outcome of an input.
 
     Attributes:
         message: the error, or the last lines of a child that died.
@@ -236,7 +236,7 @@ class Pool:
         return _Child(process, ours, folder)
 
     def _outcome(self, child: _Child, is_ready: bool) -> Outcome | None:
-        """Of the case that a child has, and keeps if it is no longer of use; None while it reads."""
+        """The outcome of a child's case, which a child that cannot go on keeps; None while it reads."""
         assert child.case is not None
         output = child.folder / _OUTPUT
         if is_ready:
@@ -250,7 +250,7 @@ class Pool:
             return outcome
         if not child.is_too_slow(self.limits.seconds):
             return None
-        os.kill(child.process.pid, signal.SIGUSR2)  # it says where it is
+        os.kill(child.process.pid, signal.SIGUSR2)  # prints where it is
         time.sleep(_LOOK_EVERY)
         what = f"over {self.limits.seconds:g} s"
         return Outcome(child.case, "slow", what, self.limits.seconds, where=_last_place(output))
@@ -267,7 +267,7 @@ class Pool:
                 signal.signal(number, signal.SIG_DFL)  # commands hear them; a child has nothing to save
             watch = _Watch(folder)
             sys.addaudithook(watch)
-            faulthandler.enable()  # a child that dies says where it was
+            faulthandler.enable()  # a child that dies prints where it was
             faulthandler.register(signal.SIGUSR2)
             most = _status("VmSize") + _ROOM
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -293,7 +293,7 @@ class Pool:
 
     def _judged(self, case: Case, path: Path, out: Path, watch: _Watch) -> Outcome:
         watch.found.clear()
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         before, began = _status("VmRSS"), time.process_time()
         kind: Kind
         arrays, kind, message, where = 0, "read", "", ""

@@ -371,7 +371,7 @@ def renamed_layer(model: dict[str, Any]) -> None:
         (lambda model: kernel(model).update(shape=[1] * 99), "which no weight has"),
         (lambda model: kernel(model).update(shape=[3]), "its list"),
         (lambda model: manifest(model)["weights"].append(
-            {"name": "more", "shape": [0], "dtype": "float32"}), "the weight 'more' is no node"),
+            {"name": "more", "shape": [0], "dtype": "float32"}), "the weight 'more' is not a node"),
         (lambda model: model["weightsManifest"].append(
             {"paths": [], "weights": [{**weight(model, "transpose_3"), "shape": [0]}]}), "twice"),
         (lambda model: manifest(model).update(paths=["../../etc/passwd"]), "a plain file name"),

@@ -137,7 +137,7 @@ def test_a_killed_worker_is_one_line_with_its_likely_cause(message: str, ran_out
         run_command(raises(RuntimeError(message)), debug=False)
     told = capsys.readouterr().err
     assert caught.value.code == 1 and told.count("\n") == 1
-    assert f"was killed, most likely since {ran_out}" in told and "num_worker_per_gpu" in told
+    assert f"was killed, most likely because {ran_out}" in told and "num_worker_per_gpu" in told
 
 
 @pytest.mark.parametrize(

@@ -398,9 +398,7 @@ def test_paths_are_expanded_as_shells_do(small, write, tmp_path, monkeypatch):
 def test_absent_files_below_path_are_named(small, write):
     small["path"] = {"pretrain_network_g": "absent.pth", "resume_state": "1.state"}
     weights, state = mistakes_of(write(small))
-    assert weights.startswith(
-        "path.pretrain_network_g: no such file, and no weights of that name. Known are "
-    )
+    assert weights.startswith("path.pretrain_network_g: no such file, and no weights of that name. Known: ")
     assert weights.endswith("(got 'absent.pth')")
     assert state == "path.resume_state: no such file (got '1.state')"
 

@@ -168,7 +168,7 @@ def test_random_numbers_start_anew_with_another_number_of_processes(saved, caplo
     logger().propagate = True
     with caplog.at_level(logging.WARNING, "basicsr"):
         build_trainer(config, run, model)
-    assert "resumed with 1 processes, saved with 3: random numbers start anew" in caplog.messages
+    assert "resumed with 1 processes, saved with 3: random numbers restart" in caplog.messages
     assert torch.equal(torch.rand(5), expected) and not torch.equal(expected, came_next)
 
 

@@ -36,7 +36,7 @@ def test_other_numbers_are_refused(count: int):
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(OptionError, match="--fps: expected above 0"):
         write_clip(tmp_path / "clip.gif", FRAMES, 0)
-    with pytest.raises(UserError, match="no video is written as '.avi'"):
+    with pytest.raises(UserError, match="cannot write a video as '.avi'"):
         write_clip(tmp_path / "clip.avi", FRAMES, 10)
     assert list(tmp_path.iterdir()) == []
 

@@ -104,10 +104,10 @@ def test_policies(pair):
     result, findings = run("input")
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK]) and findings.replaced == BLOCK**2
     result, findings = run("retry", lambda: sharp)
-    assert torch.allclose(result, sharp) and findings.mended == BLOCK**2 and findings.replaced == 0
+    assert torch.allclose(result, sharp) and findings.recovered == BLOCK**2 and findings.replaced == 0
     result, findings = run("retry", lambda: broken)
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
-    assert findings.mended == 0 and findings.replaced == BLOCK**2
+    assert findings.recovered == 0 and findings.replaced == BLOCK**2
     assert "1.56 %" in " ".join(findings.notes()).replace("1.56%", "1.56 %")
 
 
@@ -194,7 +194,7 @@ def test_only_retry_restores_once_more_and_only_where_there_is_another_way(pair)
     findings = Findings()
     result = Guard("retry").check(lq, broken, None, findings)
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
-    assert (findings.mended, findings.replaced) == (0, BLOCK**2)
+    assert (findings.recovered, findings.replaced) == (0, BLOCK**2)
     Guard("retry").check(lq, broken, again, Findings())
     assert calls == [1]
 
@@ -214,7 +214,7 @@ def test_a_second_try_counts_where_it_is_good_and_the_input_where_both_are_bad(p
     assert result.isfinite().all()
     for place, expected in ((left, sharp), (right, lq), (third, sharp)):
         torch.testing.assert_close(result[place], expected[place])
-    assert (findings.bad, findings.mended, findings.replaced) == (2 * BLOCK**2, BLOCK**2, BLOCK**2)
+    assert (findings.bad, findings.recovered, findings.replaced) == (2 * BLOCK**2, BLOCK**2, BLOCK**2)
 
 
 def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
@@ -229,8 +229,8 @@ def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
     assert dict(findings.signs) == {"not finite": 72, "drift": 128}
     total = Findings()
     total.add(findings)
-    total.add(Findings(pixels=7000, mended=100, bad=100))
-    assert (total.pixels, total.bad, total.replaced, total.mended) == (20000, 300, 200, 100)
+    total.add(Findings(pixels=7000, recovered=100, bad=100))
+    assert (total.pixels, total.bad, total.replaced, total.recovered) == (20000, 300, 200, 100)
     assert total.notes() == [
         "guard: 1.50% of the area collapsed (drift 0.64%, not finite 0.36%)",
         "guard: 0.50% was good on the second try",

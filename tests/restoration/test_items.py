@@ -190,9 +190,9 @@ def test_a_clip_of_a_photo_may_be_one_file(work):
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        ("a.avi", "b.avi", "no video is written as '.avi'; use one of .mp4"),
-        ("a.avi", "b.png", "no video is written as '.png'"),
-        ("a.gif", "b.avi", "no photos are written as '.avi'; use one of .png"),
+        ("a.avi", "b.avi", "cannot write a video as '.avi'; use one of .mp4"),
+        ("a.avi", "b.png", "cannot write a video as '.png'"),
+        ("a.gif", "b.avi", "cannot write photos as '.avi'; use one of .png"),
     ],
 )
 def test_a_single_result_has_a_suffix_that_is_written(work, source: str, target: str, message: str):

@@ -216,7 +216,7 @@ def test_the_second_try_pools_locally():
     image = noise(100, 130)
     result = Restorer(Net()).run(image)
     assert np.array_equal(result.image, image)
-    assert result.findings.mended == 100 * 130 and result.findings.replaced == 0
+    assert result.findings.recovered == 100 * 130 and result.findings.replaced == 0
 
 
 class Counted(PassOn):
@@ -242,7 +242,7 @@ def test_the_second_try_is_in_float32(amp: str):
     image = noise(70, 80)
     result = Restorer(Counted(only_with_amp=True), RestoreOptions(amp=amp, device="cpu")).run(image)
     assert np.array_equal(result.image, image)
-    assert result.findings.mended == 70 * 80 and result.findings.replaced == 0
+    assert result.findings.recovered == 70 * 80 and result.findings.replaced == 0
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_each_frame_of_a_clip_is_guarded():
     image = noise(70, 80) // 2
     result = Restorer(Net(), RestoreOptions(device="cpu")).run(image)
     assert np.array_equal(result.frames, np.stack([image, image + 4, image + 8]))
-    assert (result.findings.pixels, result.findings.mended) == (3 * 70 * 80, 70 * 80)
+    assert (result.findings.pixels, result.findings.recovered) == (3 * 70 * 80, 70 * 80)
 
 
 def test_inputs_that_a_photo_does_not_have_are_named():

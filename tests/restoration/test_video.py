@@ -517,7 +517,7 @@ def test_cut_file_is_one_line_and_leaves_nothing(tmp_path, suffix, options):
     data = source.read_bytes()
     cut.write_bytes(data[: len(data) // 2])
     target = tmp_path / "out" / f"b{suffix}"
-    with pytest.raises(UserError, match=rf"cut{suffix}: (cut short|broken) behind frame \d+") as raised:
+    with pytest.raises(UserError, match=rf"cut{suffix}: (cut short|broken) after frame \d+") as raised:
         run(cut, target)
     assert "\n" not in str(raised.value)
     assert list(target.parent.iterdir()) == []
@@ -536,7 +536,7 @@ def test_of_a_cut_video_whose_times_begin_late_the_seconds_are_counted_from_its_
     times = [5000 + 40 * number for number in range(50)]
     source = make_video(tmp_path / "a.mp4", list(noise), times=times, options={"movflags": "faststart"})
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"cut short behind frame \d+, at [01]\.\d of 2\.0 seconds"):
+    with pytest.raises(UserError, match=r"cut short after frame \d+, at [01]\.\d of 2\.0 seconds"):
         run(source, tmp_path / "b.mp4")
 
 
@@ -559,17 +559,17 @@ def test_an_error_in_restore_leaves_nothing_and_the_old_file(tmp_path):
 
 def test_other_files_are_one_line_with_the_name(tmp_path):
     target = tmp_path / "b.mp4"
-    with pytest.raises(UserError, match="none.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="none.mp4: not a video, or cut short"):
         run(tmp_path / "none.mp4", target)
     (tmp_path / "text.mp4").write_text("hello")
-    with pytest.raises(UserError, match="text.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="text.mp4: not a video, or cut short"):
         video_facts(tmp_path / "text.mp4")
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)], sound="aac")
     data = source.read_bytes()
     (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match="half.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="half.mp4: not a video, or cut short"):
         run(tmp_path / "half.mp4", target)
-    with pytest.raises(UserError, match="b.gif: no video is written as '.gif'; use one of .mp4"):
+    with pytest.raises(UserError, match="b.gif: cannot write a video as '.gif'; use one of .mp4"):
         run(source, tmp_path / "b.gif")
     with av.open(str(source)) as old, av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as new:
         stream = new.add_stream_from_template(old.streams.audio[0])
@@ -607,7 +607,7 @@ def test_avi_is_read(tmp_path):
     assert [written_video_suffix(suffix) for suffix in (".avi", ".webm", ".MOV")] == [".mp4", ".webm", ".MOV"]
     run(source, tmp_path / "b.mkv")
     assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 3
-    with pytest.raises(UserError, match="no video is written as '.avi'"):
+    with pytest.raises(UserError, match="cannot write a video as '.avi'"):
         run(source, tmp_path / "b.avi")
 
 

@@ -35,4 +35,4 @@ def test_one_line_names_it(tmp_path, monkeypatch, capsys, name, packages):
     monkeypatch.setenv("LOCAL_RANK", "1")
     warn_of_neighbors()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: {name} 1.4.2 is installed as well, with an import package basicsr")
+    assert line.startswith(f"warning: {name} 1.4.2 is installed as well, with its own import package basicsr")

@@ -449,7 +449,7 @@ def test_other_things_are_one_line_with_the_name(tmp_path):
             read_photo_file(tmp_path / "f.tif")
     save(tmp_path / "a.png", smooth())
     photo = read_photo_file(tmp_path / "a.png")
-    with pytest.raises(UserError, match="a.gif: no photos are written as '.gif'"):
+    with pytest.raises(UserError, match="a.gif: cannot write photos as '.gif'"):
         write_photo_file(tmp_path / "a.gif", photo, photo.image)
     with pytest.raises(ValueError, match="image is uint16"):
         write_photo_file(tmp_path / "b.png", photo, photo.image.astype(np.uint16))

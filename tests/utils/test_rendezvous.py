@@ -49,7 +49,7 @@ def test_a_host_that_does_not_answer_is_named_and_not_waited_for_without_end(
     with (
         caplog.at_level(logging.WARNING, "basicsr"),
         pytest.raises(
-            UserError, match=f"^waited for 1 s for {place} \\(.+\\); look whether every process was started"
+            UserError, match=f"^waited for 1 s for {place} \\(.+\\); check whether every process was started"
         ),
     ):
         join(ranks, QUICK)

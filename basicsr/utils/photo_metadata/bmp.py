@@ -1,4 +1,4 @@
-"""What a BMP carries: the resolution of its header, and what versions 4 and 5 of that say of colors."""
+"""What a BMP carries: the resolution in its header, and the colors in versions 4 and 5 of that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RUN_LENGTHS = (1, 2)  # compressions
 
 
 class Layout(NamedTuple):
-    """What the header says of the pixels; ``is_packed`` if they may take fewer bytes than they are."""
+    """What the header states about the pixels; ``is_packed`` if they may be compressed."""
 
     width: int
     height: int
@@ -41,7 +41,7 @@ def bmp_layout(data: bytes) -> Layout:
 
 
 def read_bmp(data: bytes) -> Header:
-    """Header of a BMP; what is damaged is left out and said."""
+    """Header of a BMP; what is damaged is left out and noted."""
     length = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
     if length < _INFO or len(data) < _HEADER + length:
         return Header(Metadata())

@@ -60,7 +60,7 @@ TABLE = (
         {"PNG": "cICP, mDCV, cLLI, gAMA, cHRM, sRGB"},
     ),
     Row(Kind.BACKGROUND, "background color of a PNG", {"PNG": "bKGD"}),
-    Row(Kind.COPYABLE, "chunks of a PNG that are safe to copy", {"PNG": "as they are"}),
+    Row(Kind.COPYABLE, "chunks of a PNG that are safe to copy", {"PNG": "unchanged"}),
     Row(Kind.STALE, "thumbnails, time of change, significant bits, content credentials"),
     Row(Kind.UNKNOWN, "any other segment, chunk or tag"),
     Row(Kind.PICTURES, "further pictures, pages, films behind the picture"),

@@ -1,4 +1,4 @@
-"""What a photo's file says besides its pixels, in the same words for every file type."""
+"""The metadata of a photo, in the same form for every file type."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Chunk(NamedTuple):
         kind: what it is.
         name: in notes; empty where nothing is lost without it.
         key: name of a chunk.
-        data: without what frames it.
+        data: without its framing.
     """
 
     file_type: str
@@ -57,7 +57,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a photo says of itself; None or empty where it says nothing.
+    """What a photo's file states about it; None or empty where it states nothing.
 
     Attributes:
         exif: the TIFF structure, from its byte order on, without thumbnail.
@@ -66,7 +66,7 @@ class Metadata:
         resolution: by the file's own field, else by EXIF.
         iptc: records of IPTC-IIM.
         photoshop: image resources in their frames, without IPTC and thumbnails.
-        comments: free text, UTF-8 unless the file says otherwise.
+        comments: free text, UTF-8 unless the file states otherwise.
         chunks: parts of one file type.
     """
 
@@ -87,16 +87,16 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Header:
-    """What the bytes around the pixels tell.
+    """What the bytes around the pixels state.
 
     Attributes:
         metadata: what stays true of the photo when its pixels change, and the names of what does not.
-        is_gray: one color channel is stored (not always told by decoded pixels); always False for WebP.
+        is_gray: one color channel is stored (decoded pixels do not always show it); always False for WebP.
         is_cmyk: the pixels are inks.
         more: further pictures in the file, in words; empty without.
         is_lossless: a WebP that lost nothing.
         gray_key: the level that means transparent in a gray PNG, in 8 or 16 bits.
-        notes: what is damaged or has no place in here.
+        notes: what is damaged or has no place here.
     """
 
     metadata: Metadata

@@ -16,7 +16,7 @@ def read_from_pillow(
     """Header by the ``info`` of a Pillow image.
 
     Args:
-        file_type: in which what is left out is told.
+        file_type: named in notes on what is left out.
         is_gray: one color channel is stored.
         more: further pictures in the file, in words.
     """

@@ -28,14 +28,14 @@ from basicsr.utils.photo_metadata.resolution import METER, Resolution
 _SIGNATURE = 8
 _XMP, _COMMENT = b"XML:com.adobe.xmp", b"Comment"
 _LARGEST_NUMBER = 2**31 - 1
-_LARGEST_TEXTS = 2**26  # bytes of all compressed texts and the profile; more is no photo's
+_LARGEST_TEXTS = 2**26  # bytes of all compressed texts and the profile; more is implausible
 _GRAY, _PALETTE, _GRAY_ALPHA = 0, 3, 4
 # How the pixels lie in the file.
 _STRUCTURE = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"CgBI"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _COLORS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 _LENGTHS = {b"IHDR": 13, b"pHYs": 9, **_COLORS}
-# What colors mean in a file that says nothing.
+# What colors mean in a file without these chunks.
 _SRGB_PRIMARIES_AND_CURVE = b"\x01\x0d"
 _NEUTRAL = {
     b"gAMA": struct.pack(">I", 45455),
@@ -53,7 +53,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def read_png(data: bytes) -> Header:
-    """Header of a PNG; what is damaged is left out and said."""
+    """Header of a PNG; what is damaged is left out and noted."""
     chunks, notes = _sound_chunks(data)
     first = dict(reversed(chunks))
     key = first.get(b"tRNS", b"")
@@ -130,7 +130,7 @@ class _Text(NamedTuple):
         keyword: Latin-1.
         text: UTF-8.
         is_international: whether it was an iTXt.
-        language: tag and translated keyword of an iTXt, as they are.
+        language: tag and translated keyword of an iTXt, unchanged.
     """
 
     keyword: bytes
@@ -140,7 +140,7 @@ class _Text(NamedTuple):
 
 
 class _Inflater:
-    """Unpacks the compressed texts and the profile of one file, in all no more than `_LARGEST_TEXTS`."""
+    """Unpacks the compressed texts and the profile of one file, at most `_LARGEST_TEXTS` in all."""
 
     def __init__(self) -> None:
         self._left = _LARGEST_TEXTS
@@ -216,7 +216,7 @@ def _comment_chunk(comment: bytes) -> bytes:
 
 
 def _colors(first: dict[bytes, bytes], has_profile: bool) -> Iterator[Chunk]:
-    """The chunks that tell what colors mean, named where a file without them would look different.
+    """The chunks that define what colors mean, named where a file without them would look different.
 
     cICP rules over a profile, that over sRGB, that over gAMA and cHRM.
     """
@@ -247,7 +247,7 @@ def _level(payload: bytes, depth: int) -> int:
 
 
 def _other(key: bytes, payload: bytes) -> Chunk:
-    """Any other chunk: its name tells whether it stays true when pixels change (4th letter, small)."""
+    """Any other chunk: its name shows whether it stays true when pixels change (4th letter, lower case)."""
     if key[3] & 0x20:
         return Chunk("PNG", Kind.COPYABLE, printable(key), key, payload)
     return stale("PNG", CREDENTIALS if key == b"caBX" else printable(key))[0]

@@ -26,7 +26,7 @@ class Resolution:
 
     @staticmethod
     def of(across: Fraction | int, down: Fraction | int, unit: Fraction | None) -> Resolution | None:
-        """Pixels per ``unit`` in meters, or a ratio without; None where that says nothing."""
+        """Pixels per ``unit`` in meters, or a ratio without; None where that is meaningless."""
         if across <= 0 or down <= 0 or (unit is None and across == down):
             return None
         return Resolution(Fraction(across) / (unit or 1), Fraction(down) / (unit or 1), unit is None)

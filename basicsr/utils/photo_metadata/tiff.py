@@ -30,7 +30,7 @@ _EXTRA_SAMPLES = 338
 _IPTC, _CREDENTIALS, _LAYERS = 33723, 52545, 37724
 _BLOCKS = {34675: Kind.ICC, 700: Kind.XMP, _IPTC: Kind.IPTC, 34377: Kind.PHOTOSHOP}
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
-# What a TIFF says of the photo in tags that Exif has, too, or that are GeoTIFF's.
+# Tags that describe the photo and that Exif has, too, or that are GeoTIFF's.
 _PHOTO_TAGS = {
     ExifTags.Base.DocumentName, ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
     ExifTags.Base.Orientation, *_RESOLUTION, ExifTags.Base.PageName, ExifTags.Base.Software,
@@ -57,7 +57,7 @@ def read_tiff_tags(data: bytes) -> Image.Exif:
 
 
 def read_tiff(data: bytes) -> Header:
-    """Header of a TIFF; what is damaged is left out and said."""
+    """Header of a TIFF; what is damaged is left out and noted."""
     tags, is_sound = _load(data)
     kept, failed = _writable(tags)
     exif = kept.tobytes().removeprefix(_EXIF)
@@ -96,7 +96,7 @@ def read_tiff(data: bytes) -> Header:
 
 
 def tiff_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """What can be said in the tags of a TIFF, and the names of what cannot."""
+    """What fits into the tags of a TIFF, and the names of what does not."""
     dropped = []
     if metadata.resolution and metadata.resolution.to_tiff() is None:
         metadata = replace(metadata, resolution=None)
@@ -159,20 +159,20 @@ def _load(data: bytes) -> tuple[Image.Exif, bool]:
             dict(tags)
             for directory in (*_DIRECTORIES, ExifTags.IFD.Interop, ExifTags.IFD.IFD1):
                 tags.get_ifd(directory)
-        except Exception:  # whatever Pillow comes upon in damaged bytes
+        except Exception:  # Pillow raises anything on damaged bytes
             return Image.Exif(), False
     return tags, not warned
 
 
 def _writable(tags: Image.Exif) -> tuple[Image.Exif, list[str]]:
-    """The tags that tell of the photo, and the names of those among them that cannot be written."""
+    """The tags that describe the photo, and the names of those among them that cannot be written."""
     kept, failed = Image.Exif(), []
     kept.endian = "<"
     for tag in sorted(_PHOTO_TAGS & set(tags)):
         value = tags[tag]
         if tag in _DIRECTORIES:
             value = dict(tags.get_ifd(tag))
-        if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in value:  # tells which RGB it is
+        if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in value:  # defines the RGB space
             value[ExifTags.IFD.Interop] = tags.get_ifd(ExifTags.IFD.Interop)
         if _can_be_written(tag, value):
             kept[tag] = value
@@ -186,7 +186,7 @@ def _can_be_written(tag: int, value: Any) -> bool:
     alone[tag] = value
     try:
         alone.tobytes()
-    except Exception:  # whatever Pillow comes upon in values of damaged types
+    except Exception:  # Pillow raises anything on values of damaged types
         return False
     return True
 
