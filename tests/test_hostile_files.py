@@ -265,7 +265,7 @@ def test_a_base_is_a_regular_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for base in ("/dev/zero", "pipe"):
         (tmp_path / "a.yml").write_text(f"base: {base}\n")
-        require_refused(read_options, tmp_path / "a.yml", match="no regular file")
+        require_refused(read_options, tmp_path / "a.yml", match="not a regular file")
 
 
 def test_a_photo_is_a_regular_file_that_ends(tmp_path):
@@ -274,4 +274,4 @@ def test_a_photo_is_a_regular_file_that_ends(tmp_path):
     with (tmp_path / "hole.png").open("wb") as file:
         file.truncate(1 << 40)
     require_refused(read_photo_file, tmp_path / "hole.png", match="bytes that such a file may have")
-    require_refused(read_photo_file, Path("/dev/zero"), match="no regular file")
+    require_refused(read_photo_file, Path("/dev/zero"), match="not a regular file")

@@ -116,7 +116,7 @@ def test_variables_of_tensorflow_get_a_description(tmp_path, suffix: str, run_sc
 
 def test_mistakes_are_one_line(tmp_path):
     saved(tmp_path / "net.pth")
-    with pytest.raises(UserError, match=r"\.pth and \.safetensors"):
+    with pytest.raises(UserError, match=r"\.pth or \.safetensors"):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.bin")
     with pytest.raises(UserError, match="exists already"):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.pth")

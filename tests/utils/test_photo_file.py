@@ -327,7 +327,7 @@ def test_bits_of_a_bmp_that_are_not_read_are_the_cause(tmp_path, masks, is_read:
     if is_read:
         assert (read_photo_file(tmp_path / "a.bmp").image == 255).all()
     else:
-        with pytest.raises(UserError, match="a.bmp: its colors have a number of bits .*; save it as PNG"):
+        with pytest.raises(UserError, match="a.bmp: its colors have an unsupported number of bits .*; save it as PNG"):
             read_photo_file(tmp_path / "a.bmp")
 
 

@@ -59,7 +59,7 @@ def test_a_host_that_does_not_answer_is_named_and_not_waited_for_without_end(
 
 def test_the_first_process_names_those_that_do_not_come(environment, free_port: int):
     environment({"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port)})
-    with pytest.raises(UserError, match="^waited for 1 s for rank 1, 2 of 3 processes; look"):
+    with pytest.raises(UserError, match="^waited for 1 s for rank 1, 2 of 3 processes; check"):
         join(Ranks(0, 3, 0, 3), QUICK)
 
 
