@@ -160,7 +160,7 @@ def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--param_key", "--param-key", metavar="NAME",
         help="entry of the weight file, or the prefix of the names of the network's weights in it; "
-        "default: what is unambiguous",
+        "default: the unambiguous one",
     )  # fmt: skip
 
 

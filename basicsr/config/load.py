@@ -22,7 +22,7 @@ from basicsr.utils.registry import MODELS
 from basicsr.utils.typed_path import typed_path
 
 _MOST_BASES = 32
-# Blocks whose names a file chooses, and which of those may be taken away without being there.
+# Blocks whose names a file chooses, and which of those may be removed without being there.
 _NAMED = {"datasets": ("train", "val", "test"), "networks": (), "train.losses": (), "val.metrics": ()}
 
 

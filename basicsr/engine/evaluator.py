@@ -37,7 +37,7 @@ class EvaluationStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Judged:
-    """One restored image or clip with what it was made from and what is wanted.
+    """One restored image or clip with its input and its reference.
 
     Args:
         key: of the sample.

@@ -24,7 +24,7 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
     Args:
         path: ``.gif``, ``.webp``, or a video as in `basicsr.restoration.video.write_video`.
         frames: uint8 (T, H, W, 3) RGB.
-        fps: frames a second.
+        fps: frames per second.
         crf: of video.
         quality: of WebP, 0 to 100.
 

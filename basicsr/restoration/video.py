@@ -50,7 +50,7 @@ class VideoFacts:
 
     Attributes:
         width, height: of the upright picture.
-        rate: average frames a second, None if unknown.
+        rate: average frames per second, None if unknown.
         frames: count, from the container or from length and rate; None if unknown.
         seconds: length, None if unknown.
         has_audio: there is a sound track.
@@ -176,7 +176,7 @@ def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> li
     Args:
         path: its suffix chooses the container, as in `restore_video`.
         frames: uint8 (T, H, W, 3) RGB; odd sides repeat their last row or column.
-        fps: frames a second.
+        fps: frames per second.
         crf: as in `restore_video`.
 
     Returns:
@@ -235,7 +235,7 @@ def written_video_suffix(suffix: str) -> str:
 
 
 class _FrameEncoder:
-    """The video stream of the new file; ``notes`` get what it changes."""
+    """The video stream of the new file; its changes are added to ``notes``."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class IsPath:
         """Anything may be a path."""
 
 
-# leaves room for what is appended when a run is put aside
+# leaves room for the suffix of a run that is put aside
 _LONGEST_FOLDER_NAME = 200
 
 

@@ -124,7 +124,7 @@ def decode(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
         limit: on the pixels that its header declares.
 
     Raises:
-        UserError: no image of a supported type, damaged, cut short, neither 8 nor 16 bits a channel,
+        UserError: no image of a supported type, damaged, cut short, neither 8 nor 16 bits per channel,
             or larger than ``limit`` or memory; or a HEIC, for which the package pillow-heif is missing.
     """
     stored = _by_decoder(_DECODERS[_file_type(data, name)], data, name, limit)
@@ -546,7 +546,7 @@ def _check_room(decoded: int, data: bytes, most: int = _MOST_OF_DEFLATE) -> None
 
 
 def _unsupported(kind: object, name: str) -> str:
-    return f"{name}: pixels of type {kind} are not supported; save it with 8 or 16 bits a channel"
+    return f"{name}: pixels of type {kind} are not supported; save it with 8 or 16 bits per channel"
 
 
 def _from_shifted(pixels: Array, bits: int) -> Array:

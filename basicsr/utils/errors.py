@@ -32,7 +32,7 @@ class OptionError(UserError):
 
     Args:
         source: option file, or the option or flag that is wrong.
-        mistakes: a line each, ``<yaml path>: <what is wrong> (got <value>)``.
+        mistakes: one line each, ``<yaml path>: <what is wrong> (got <value>)``.
     """
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""One run at a time in a folder, on whatever machine.
+"""One run at a time in a folder, on any machine.
 
 A lock is a file that names its owner and is touched every few seconds. On the owner's machine a dead owner is
 known at once. Seen from another machine it is dead when the file has not changed for a minute; this needs

@@ -118,7 +118,7 @@ class EventLog:
         self._purge_from: int | None = None
 
     def go_back(self, iteration: int) -> None:
-        """Before `open`: leave out what is there of later iterations, which a resumed run writes again."""
+        """Before `open`: drop lines of later iterations, which a resumed run writes again."""
         self._purge_from = iteration + 1
         if not self._path.is_file():
             return

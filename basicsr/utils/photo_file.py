@@ -165,7 +165,7 @@ def written_suffix(suffix: str) -> str:
 
 
 def require_size(path: Path, height: int, width: int) -> None:
-    """Check that the type of ``path``'s suffix can hold as many pixels a side.
+    """Check that the type of ``path``'s suffix can hold as many pixels per side.
 
     Raises:
         UserError: it cannot, or no photos are written with that suffix.
@@ -174,7 +174,7 @@ def require_size(path: Path, height: int, width: int) -> None:
     longest = _LONGEST_SIDE.get(file_type)
     if longest is not None and max(height, width) > longest:
         raise UserError(
-            f"{path}: {file_type} holds {longest} pixels a side, not {width} x {height}; write PNG or TIFF"
+            f"{path}: {file_type} holds {longest} pixels per side, not {width} x {height}; write PNG or TIFF"
         )
 
 

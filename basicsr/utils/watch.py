@@ -168,7 +168,7 @@ class Watch:
         self._this = Process.this()
         self._changed = threading.Condition()
         self._verdict: Verdict | None = None
-        self._gathered: dict[int, dict[int, Any]] = {}  # what has come of each `gather`, by rank
+        self._gathered: dict[int, dict[int, Any]] = {}  # received values of each `gather`, by rank
         self._gathers = 0
         self._slowest = 0  # collectives that all have begun
         self._waited = 0.0  # seconds that the others have been ahead of it

@@ -30,7 +30,7 @@ FITS = 40  # the plain formulations do not pad: 20 divides it for Jin's, 8 for P
 LENGTHS = (3, 7, 15)
 MADE_BY_JIN = 7
 MEMORY_HEAD = ("network", "frames", "size", *(f"memory of a {what}" for what in STEPS))
-PHOTO_HEAD = ("network", "parameters", "photo", "tiles", "time", "frames a second")
+PHOTO_HEAD = ("network", "parameters", "photo", "tiles", "time", "frames per second")
 
 
 @dataclass(frozen=True)

@@ -382,8 +382,8 @@ def test_what_changes_its_type_says_so_in_log_and_report(work, capsys):
 @pytest.mark.parametrize(
     ("target", "length", "message"),
     [
-        ("b.jpg", 70_000, "JPEG holds 65500 pixels a side, not 70000 x 2; write PNG or TIFF"),
-        ("b.webp", 16_384, "WebP holds 16383 pixels a side, not 16384 x 2; write PNG or TIFF"),
+        ("b.jpg", 70_000, "JPEG holds 65500 pixels per side, not 70000 x 2; write PNG or TIFF"),
+        ("b.webp", 16_384, "WebP holds 16383 pixels per side, not 16384 x 2; write PNG or TIFF"),
     ],
 )
 def test_what_the_type_cannot_hold_is_told_before_the_work(

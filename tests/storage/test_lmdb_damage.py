@@ -95,7 +95,9 @@ def test_a_flipped_bit_in_a_value_is_told_with_its_key(database):
         (folder / name).write_bytes((database / name).read_bytes())
     harmed = LmdbStorage(folder)
     assert harmed.read("clip/0000") == storage.read("clip/0000")
-    with pytest.raises(UserError, match=r"flipped:clip/0001: damaged, its content does not match its checksum"):
+    with pytest.raises(
+        UserError, match=r"flipped:clip/0001: damaged, its content does not match its checksum"
+    ):
         harmed.read("clip/0001")
     (folder / "checksums.txt").unlink()
     assert LmdbStorage(folder).read("clip/0001") != value, "as from elsewhere"

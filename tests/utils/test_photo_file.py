@@ -327,7 +327,9 @@ def test_bits_of_a_bmp_that_are_not_read_are_the_cause(tmp_path, masks, is_read:
     if is_read:
         assert (read_photo_file(tmp_path / "a.bmp").image == 255).all()
     else:
-        with pytest.raises(UserError, match="a.bmp: its colors have an unsupported number of bits .*; save it as PNG"):
+        with pytest.raises(
+            UserError, match="a.bmp: its colors have an unsupported number of bits .*; save it as PNG"
+        ):
             read_photo_file(tmp_path / "a.bmp")
 
 
@@ -401,7 +403,7 @@ def test_every_size(tmp_path, suffix, size):
 def test_side_too_long_for_the_type_is_refused(tmp_path):
     save(tmp_path / "a.png", noise(1, 20000, 3))
     photo = read_photo_file(tmp_path / "a.png")
-    with pytest.raises(UserError, match="a.webp: WebP holds 16383 pixels a side, not 20000 x 1"):
+    with pytest.raises(UserError, match="a.webp: WebP holds 16383 pixels per side, not 20000 x 1"):
         write_photo_file(tmp_path / "a.webp", photo, photo.image)
     assert not (tmp_path / "a.webp").exists()
 
@@ -482,6 +484,6 @@ def test_the_longest_side_of_a_type(name: str, longest: int | None):
         require_size(Path(name), height, width)
     if longest is not None:
         with pytest.raises(
-            UserError, match=f"^{name}: .* holds {longest} pixels a side, not {longest + 1} x"
+            UserError, match=f"^{name}: .* holds {longest} pixels per side, not {longest + 1} x"
         ):
             require_size(Path(name), 1, longest + 1)

@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 TABLE = (
-    Row(Kind.DEPTH_16, "16 bits a channel", {"PNG": "pixels", "TIFF": "pixels"}),
+    Row(Kind.DEPTH_16, "16 bits per channel", {"PNG": "pixels", "TIFF": "pixels"}),
     Row(
         Kind.ALPHA,
         "alpha, also by a palette or a color key",
