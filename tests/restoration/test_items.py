@@ -208,7 +208,9 @@ def test_a_photo_that_the_type_of_its_result_cannot_hold_is_told_by_its_header(w
     if fits:
         find_items([Path("a.png")], Path(target), is_folder=False)
         return
-    with pytest.raises(UserError, match=rf"^{target}: \w+ holds \d+ pixels per side, not 70000 x 1; write PNG"):
+    with pytest.raises(
+        UserError, match=rf"^{target}: \w+ holds \d+ pixels per side, not 70000 x 1; write PNG"
+    ):
         find_items([Path("a.png")], Path(target), is_folder=False)
 
 
