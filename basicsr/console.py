@@ -22,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         verb, rest = " ".join(words[:count]), words[count:]
         if verb in _known():
             if not HELP & set(rest):
-                from basicsr.utils.neighbours import warn_of_neighbours
+                from basicsr.utils.neighbors import warn_of_neighbors
 
-                warn_of_neighbours()
+                warn_of_neighbors()
             import_module(module_of(verb)).main(rest, f"{PROGRAM} {verb}")
             return
     typed = [word for word in words if word not in HELP]

@@ -1,6 +1,6 @@
 """Train the same option files on two commits and compare the loss of every step, bit for bit.
 
-A change that is meant to change no result leaves them equal. Each run is on the CPU with one thread and the
+A change that should not affect results leaves them equal. Each run is on the CPU with one thread and the
 seed of its option file; data sets and experiments are those of the current folder and of a temporary one.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("before", help="commit to compare with")
-    parser.add_argument("after", nargs="?", help="commit that is compared (default: the files as they are)")
+    parser.add_argument("after", nargs="?", help="commit that is compared (default: the working tree)")
     parser.add_argument("--opt", nargs="+", default=DEMO, metavar="FILE", help="default: the Demo files")
     parser.add_argument("--steps", type=int, default=30, metavar="N", help="default: 30")
     typed = parser.parse_args()
@@ -72,8 +72,8 @@ def losses(checkout: Path, option_file: str, steps: int) -> list[float]:
         line = [*program, "--set", *words]
         done = subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise UserError(f"{checkout / option_file}: training ended with {done.returncode}: {said[0]}")
+            output = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise UserError(f"{checkout / option_file}: training ended with {done.returncode}: {output[0]}")
         events = (place / "experiments/compared/events.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in events]
     return [row["loss"] for row in rows if "loss" in row]
@@ -81,7 +81,7 @@ def losses(checkout: Path, option_file: str, steps: int) -> list[float]:
 
 @contextmanager
 def _checkout(commit: str | None) -> Iterator[Path]:
-    """The files of a commit in a temporary folder; None is the files as they are."""
+    """The files of a commit in a temporary folder; None is the working tree."""
     if commit is None:
         yield ROOT
         return

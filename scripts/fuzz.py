@@ -1,9 +1,9 @@
 """Damaged inputs by the thousand for every reader of the package: ``python scripts/fuzz.py --number 100000``.
 
 Each input goes through the functions that training, testing and restoring use. It may be read, or refused
-with the one error that is meant for users. Findings are any other exception, a death of the interpreter, more
+with the one error that is meant for users. Findings are any other exception, a crash of the interpreter, more
 than five seconds, memory beyond twice the arrays of the input and a constant, and a file written outside of
-the output folder. Inputs are the same for the same seed, so ``--case png:1234`` is one of them again.
+the output folder. Inputs are the same for the same seed, so ``--case png:1234`` repeats one of them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from basicsr.config.cli import run_command
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.typed_path import typed_path
 
-_SHOWN = 200  # characters of what an error says
-_SAID_EVERY = 60  # seconds
+_SHOWN = 200  # characters of an error message
+_PROGRESS_EVERY = 60  # seconds
 
 
 def main() -> None:
@@ -39,9 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: 0)")
     parser.add_argument("--workers", type=int, default=1, help="processes at a time (default: 1)")
     parser.add_argument("--case", help="only this input, as FORMAT:NUMBER")
-    parser.add_argument(
-        "--keep", type=typed_path, metavar="FOLDER", help="write the inputs of findings there"
-    )
+    parser.add_argument("--keep", type=typed_path, metavar="FOLDER", help="folder for the inputs of findings")
     typed = parser.parse_args()
     run_command(lambda: fuzz(typed), debug=False)
 
@@ -71,12 +69,12 @@ def fuzz(typed: argparse.Namespace) -> None:
                         chosen, number = formats[outcome.case.format], outcome.case.number
                         _keep(typed.keep, outcome.case, corpus.content(chosen, number, typed.seed))
                     if cases:
-                        print(f"{outcome.case}: {outcome.kind} {outcome.said} {outcome.where}")
-        finally:  # also where somebody has enough
+                        print(f"{outcome.case}: {outcome.kind} {outcome.message} {outcome.where}")
+        finally:  # also on Ctrl+C
             print("\n".join([found.table(wanted), *found.lines()]))
     if found.examples:
         count = sum(map(len, found.examples.values()))
-        raise UserError(f"{count} inputs are not dealt with; --case FORMAT:NUMBER is one of them again")
+        raise UserError(f"{count} inputs are not handled; --case FORMAT:NUMBER repeats one of them")
 
 
 def cases_of(formats: Iterable[Format], number: int) -> Iterator[Case]:
@@ -103,7 +101,7 @@ class _Findings:
         self.longest[name] = max(self.longest[name], outcome.seconds)
         self.growth[name] = max(self.growth[name], outcome.growth)
         if outcome.kind in BAD:
-            kind = outcome.said.partition(":")[0] if outcome.kind == "foreign" else ""
+            kind = outcome.message.partition(":")[0] if outcome.kind == "foreign" else ""
             self.examples[name, outcome.kind, kind, outcome.where].append(outcome)
 
     def table(self, names: Sequence[str]) -> str:
@@ -128,8 +126,8 @@ class _Findings:
         """The findings, those that look alike in one."""
         for (_, kind, _, where), outcomes in sorted(self.examples.items(), key=lambda item: -len(item[1])):
             cases = ", ".join(str(outcome.case) for outcome in outcomes[:3])
-            said = " ".join(outcomes[0].said.split())[:_SHOWN]
-            yield f"{len(outcomes)} {kind} ({cases}): {said} [{where}]"
+            message = " ".join(outcomes[0].message.split())[:_SHOWN]
+            yield f"{len(outcomes)} {kind} ({cases}): {message} [{where}]"
 
 
 def _with_progress(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -138,7 +136,7 @@ def _with_progress(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     bad = 0
     for count, outcome in enumerate(outcomes, 1):
         bad += outcome.kind in BAD
-        if time.monotonic() - last > _SAID_EVERY:
+        if time.monotonic() - last > _PROGRESS_EVERY:
             last = time.monotonic()
             print(f"{count} inputs in {last - began:.0f} s, {bad} findings", file=sys.stderr, flush=True)
         yield outcome

@@ -1,4 +1,4 @@
-"""How strong the tests of a folder are: change one token at a time, see whether its tests notice.
+"""How strong the tests of a folder are: change one token at a time, and check whether its tests notice.
 
 ``python scripts/mutate.py masks``, or ``make mutate ROOM=masks``; docs/testing.md has the results.
 
@@ -93,7 +93,7 @@ def measure(room: str, tests: str, number: int, seed: int) -> None:
         _copy_checkout(copy)
         start = time.monotonic()
         if _noticed(copy, tests, timeout=3600):
-            raise UserError(f"{tests} fails without any change; mend that first")
+            raise UserError(f"{tests} fails without any change; fix that first")
         timeout = 30 + 4 * (time.monotonic() - start)
         noticed = 0
         for index, (file, ((line, _), variants)) in enumerate(sorted(chosen), 1):

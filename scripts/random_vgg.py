@@ -1,8 +1,8 @@
 """Write random weights of a VGG, in torchvision's form: a stand-in where the trained ones are not at hand.
 
 Normal numbers that keep the scale of features from layer to layer (He et al., ICCV 2015), and biases of 0.
-Such features tell colors and edges apart, but were never taught what is in a photo: figures that were reached
-with them have to say so.
+Such features tell colors and edges apart, but were never trained on the content of photos: figures obtained
+with them have to state this.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def command(output: Path, vgg_type: VggType, layer: str, seed: int) -> None:
         UserError: it is there already, or there is no such layer.
     """
     if output.exists():
-        raise UserError(f"{output}: is there already; remove it, or take another name")
+        raise UserError(f"{output}: exists already; remove it, or take another name")
     save_contents(output, random_vgg(vgg_type, layer, seed))
     print(f"{output}: random weights of {vgg_type} up to {layer}, seed {seed}")
 

@@ -161,7 +161,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def paired_set(tmp_path) -> Path:
-    """Six pairs of 40x48 with label maps and grey masks, in the layout of the published sets.
+    """Six pairs of 40x48 with label maps and gray masks, in the layout of the published sets.
 
     Every field shows where a pixel came from: the red channel of an image is its row, the green one its
     column, blue its number; labels and masks mark the left half.
@@ -182,7 +182,7 @@ def paired_set(tmp_path) -> Path:
 
 @pytest.fixture
 def palette_png():
-    """A function: ids (H, W) below 2^bits -> PNG with a palette of colours that say nothing of the ids."""
+    """A function: ids (H, W) below 2^bits -> PNG with a palette of colors that say nothing of the ids."""
 
     def encode(ids: np.ndarray, bits: int = 8) -> bytes:
         picture = Image.fromarray(ids.astype(np.uint8)).convert("L")

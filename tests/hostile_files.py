@@ -31,12 +31,12 @@ class Cost:
     """What a call took.
 
     Attributes:
-        said: what it raised, ``UserError: text``; empty where it returned.
+        message: what it raised, ``UserError: text``; empty where it returned.
         bytes: by which the peak of resident memory exceeds what was there before.
         seconds: of processor time.
     """
 
-    said: str
+    message: str
     bytes: int
     seconds: float
 
@@ -48,23 +48,23 @@ def cost_of(function: Callable[..., Any], *arguments: Any) -> Cost:
     process.start()
     theirs.close()
     try:
-        said, used, seconds = ours.recv()
+        message, used, seconds = ours.recv()
     except EOFError:
         process.join()
-        said, used, seconds = f"ended with {process.exitcode}", MEMORY, 0.0
+        message, used, seconds = f"ended with {process.exitcode}", MEMORY, 0.0
     process.join()
-    return Cost(said, used, seconds)
+    return Cost(message, used, seconds)
 
 
 def _measure(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     before, started = _peak(), time.process_time()
-    said = ""
+    message = ""
     try:
         function(*arguments)
     except BaseException as error:
-        said = f"{type(error).__name__}: {error}"
-    pipe.send((said, _peak() - before, time.process_time() - started))
+        message = f"{type(error).__name__}: {error}"
+    pipe.send((message, _peak() - before, time.process_time() - started))
 
 
 def _peak() -> int:
@@ -73,17 +73,17 @@ def _peak() -> int:
 
 def png_chunk(name: bytes, data: bytes, length: int | None = None) -> bytes:
     """A chunk of a PNG; ``length`` is what it says of itself."""
-    said = len(data) if length is None else length
-    return struct.pack(">I", said) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    declared = len(data) if length is None else length
+    return struct.pack(">I", declared) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png(
-    width: int, height: int, depth: int = 8, colour_type: int = 0, pixels: bytes = b"", extra: bytes = b""
+    width: int, height: int, depth: int = 8, color_type: int = 0, pixels: bytes = b"", extra: bytes = b""
 ) -> bytes:
     """A PNG of this size by its header, with ``pixels`` as they are, or as many as it says."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    palette = png_chunk(b"PLTE", bytes(6)) if colour_type == 3 else b""
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    palette = png_chunk(b"PLTE", bytes(6)) if color_type == 3 else b""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color_type]
     rows = pixels or deflated_zeros(height * (1 + (width * depth * channels + 7) // 8))
     chunks = extra + palette + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + chunks
@@ -118,34 +118,34 @@ def npz_of_zeros(key: str, shape: tuple[int, ...], kind: str = "|b1", stored: in
     return buffer.getvalue()
 
 
-def jpeg_that_says(side: int, said: int) -> bytes:
-    """A JPEG of ``side`` squared pixels whose header says ``said`` squared."""
+def jpeg_that_says(side: int, declared: int) -> bytes:
+    """A JPEG of ``side`` squared pixels whose header says ``declared`` squared."""
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
     frame = data.index(b"\xff\xc0")
-    data[frame + 5 : frame + 9] = struct.pack(">HH", said, said)
+    data[frame + 5 : frame + 9] = struct.pack(">HH", declared, declared)
     return bytes(data)
 
 
 def plain_picture(file_type: str, width: int, height: int) -> bytes:
-    """A black picture with three colours (Pillow's name of the type)."""
+    """A black picture with three colors (Pillow's name of the type)."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height)).save(buffer, file_type, **_SAVE.get(file_type, {}))
     return buffer.getvalue()
 
 
-def picture_that_says(file_type: str, said: int) -> bytes:
-    """A picture of 8 x 8 pixels whose header says ``said`` squared (Pillow's name of the type)."""
+def picture_that_says(file_type: str, declared: int) -> bytes:
+    """A picture of 8 x 8 pixels whose header says ``declared`` squared (Pillow's name of the type)."""
     data = bytearray(plain_picture(file_type, 8, 8))
     if file_type == "TIFF":
         for tag in (256, 257):
             entry = data.index(struct.pack("<HHI", tag, 4, 1))
-            data[entry + 8 : entry + 12] = struct.pack("<I", said)
+            data[entry + 8 : entry + 12] = struct.pack("<I", declared)
     elif file_type == "PPM":
-        data[:] = data.replace(b"8 8", f"{said} {said}".encode(), 1)
+        data[:] = data.replace(b"8 8", f"{declared} {declared}".encode(), 1)
     else:
         place, form, value = _SIZES[file_type]
-        struct.pack_into(form, data, place(data), value(said), value(said))
+        struct.pack_into(form, data, place(data), value(declared), value(declared))
     return bytes(data)
 
 

@@ -41,7 +41,7 @@ def run(folder: Path, **environment: str) -> str:
 @pytest.mark.slow
 def test_what_is_missing_is_skipped_at_home_and_an_error_in_ci(tmp_path):
     assert "3 skipped, 1 xfailed" in run(tmp_path)
-    said = run(tmp_path, CI="true")
-    assert "1 failed, 1 skipped, 1 xfailed" in said and "1 error" in said
-    assert "skipped in CI, which has to install what is missing" in said
-    assert "no_such_package" in said
+    output = run(tmp_path, CI="true")
+    assert "1 failed, 1 skipped, 1 xfailed" in output and "1 error" in output
+    assert "skipped in CI, which has to install what is missing" in output
+    assert "no_such_package" in output

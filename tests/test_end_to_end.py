@@ -101,10 +101,10 @@ def start(launcher: list[str], words: Sequence[str], folder: Path, environment: 
 def finished(started: subprocess.Popen) -> subprocess.CompletedProcess[str]:
     with started:
         try:
-            said, complained = started.communicate(timeout=240)
+            output, complained = started.communicate(timeout=240)
         finally:
             started.terminate()  # torchrun then ends its processes too
-    return subprocess.CompletedProcess(started.args, started.returncode, said, complained)
+    return subprocess.CompletedProcess(started.args, started.returncode, output, complained)
 
 
 def weights(name: str, iteration: int | str) -> dict[str, torch.Tensor]:
@@ -148,7 +148,7 @@ def test_each_row_trains_and_tests(workplace, row: str):
     assert [image["key"] for image in images] == [f"photo_{number}" for number in range(6)]
     assert set(mean) == {"psnr", "ssim", "mcr", "input_psnr", "input_ssim"}
     assert mean["input_psnr"] == pytest.approx(10 * np.log10(255**2 / 9)), (
-        "the inputs are 3 grey values too bright"
+        "the inputs are 3 gray values too bright"
     )
     for metric, value in mean.items():
         assert value == pytest.approx(np.mean([image[metric] for image in images]))
@@ -228,11 +228,11 @@ def test_a_damaged_checkpoint_is_put_aside_and_an_earlier_one_gone_on_from(workp
         harmed[len(harmed) // 2 : len(harmed) // 2 + 64] = bytes(64)
         (folder / place).write_bytes(harmed)
     train("NAFNet", *how, auto_resume=True)
-    said = capsys.readouterr().out
-    assert "resuming from experiments/run/training_states/2.state" in said
+    output = capsys.readouterr().out
+    assert "resuming from experiments/run/training_states/2.state" in output
     aside = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.damaged"))
     assert aside == ["models/net_g_4.pth.damaged", "training_states/6.state.damaged"]
-    assert all(f"{folder / place.removesuffix('.damaged')}: damaged" in said for place in aside)
+    assert all(f"{folder / place.removesuffix('.damaged')}: damaged" in output for place in aside)
     assert_same_weights(whole, weights("run", 6))
 
 
@@ -246,9 +246,10 @@ def test_a_run_that_blew_up_goes_on_from_before_with_the_advice_that_it_gave(wor
     assert_same_weights(before, weights("run", "latest"))
     capsys.readouterr()
     train("NAFNet", *how, "train.total_iter=8", auto_resume=True)
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "out of its usual range from iteration 6 on: going back to experiments/run/training_states/4" in said
+        "out of its usual range from iteration 6 on: going back to experiments/run/training_states/4"
+        in output
     )
     train("NAFNet", *how, "train.total_iter=8", "name=undisturbed")
     assert_same_weights(weights("undisturbed", 8), weights("run", 8))
@@ -319,7 +320,7 @@ def test_a_validation_that_fails_takes_no_weights_with_it(workplace, monkeypatch
     assert_same_weights(kept, weights("undisturbed", every))
 
 
-def test_a_network_for_grey_images_is_refused_before_the_run(workplace):
+def test_a_network_for_gray_images_is_refused_before_the_run(workplace):
     for run in (train, test):
         with pytest.raises(OptionError, match=r"network_g: NAFNet takes 1 channel.*img_channel has to be 3"):
             run("NAFNet", "network_g.img_channel=1", "path.pretrain_network_g=null")
@@ -468,8 +469,8 @@ def test_mean_and_std_go_with_the_weights(workplace, capsys):
     """Trained with them, the network is tested and restores photos with them, and no option file says so."""
     statistics = ("mean=[0.5,0.4,0.3]", "std=[0.5,0.25,0.5]")
     train("NAFNet", "train.total_iter=1", *(f"datasets.train.{item}" for item in statistics))
-    said = capsys.readouterr().out
-    assert "datasets.val: mean 0.5 0.4 0.3, std 0.5 0.25 0.5, as the weights were trained" in said
+    output = capsys.readouterr().out
+    assert "datasets.val: mean 0.5 0.4 0.3, std 0.5 0.25 0.5, as the weights were trained" in output
     silent = test("NAFNet")
     pictures = sorted(Path("results/Demo-NAFNet/visualization/Demo").glob("*.png"))
     expected = {path.name: read_rgb(path) for path in pictures}
@@ -481,8 +482,8 @@ def test_mean_and_std_go_with_the_weights(workplace, capsys):
     assert test("NAFNet", *(f"datasets.test.{item}" for item in statistics)) == silent
     assert "WARNING" not in capsys.readouterr().out
     assert test("NAFNet", "datasets.test.mean=[0.5,0.5,0.5]") != silent
-    said = capsys.readouterr().out
-    assert "datasets.test: mean 0.5 0.5 0.5, std 1 1 1, but the weights were trained with mean 0.5" in said
+    output = capsys.readouterr().out
+    assert "datasets.test: mean 0.5 0.5 0.5, std 1 1 1, but the weights were trained with mean 0.5" in output
 
 
 def test_weights_trained_without_mean_and_std_say_so(workplace, capsys):
@@ -597,8 +598,8 @@ def test_resuming_needs_the_experiment_on_every_machine(workplace, tmp_path):
     options = ["train.py", "-opt", "options/train/Demo/NAFNet.yml", "--auto_resume", "--set", *QUICK]
     machines = on_two_machines(options, [workplace, elsewhere])
     assert [machine.returncode for machine in machines] == [1, 1], "those of torchrun"
-    said = "".join(machine.stderr for machine in machines)  # once on each machine, and here both are one
-    assert said.count("error: --auto_resume: not every process finds the same state") == 1
+    output = "".join(machine.stderr for machine in machines)  # once on each machine, and here both are one
+    assert output.count("error: --auto_resume: not every process finds the same state") == 1
     assert not (elsewhere / "experiments").exists()
 
 
@@ -614,8 +615,8 @@ def test_commands_say_what_is_wrong_in_one_line_and_by_their_exit_code(workplace
     overrides = [*QUICK, "train.total_iter=9", "num_gpu=1"]
     done = command("train.py", "-opt", "options/train/Demo/NAFNet.yml", "--set", *overrides)
     assert done.returncode == 1
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith(
+    output = done.stderr.splitlines()[-1]
+    assert output.startswith(
         "error: datasets/Demo/train/input/photo_2.png: not an image of a type that is read"
     )
     assert "Traceback" not in done.stderr + done.stdout

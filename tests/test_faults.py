@@ -60,7 +60,7 @@ class Ended:
             command, capture_output=True, text=True, timeout=240, env=environment | {"OMP_NUM_THREADS": "1"}
         )
         self.code = done.returncode
-        self.said, _, files = done.stdout.partition("FILES:\n")
+        self.output, _, files = done.stdout.partition("FILES:\n")
         self.errors = [line for line in done.stderr.splitlines() if line and not _is_bar(line)]
         self.files = {str(Path(line).relative_to(listed)) for line in files.splitlines()}
 
@@ -124,8 +124,8 @@ def test_training_on_a_full_disk_keeps_whole_checkpoints_and_ends_after_the_thir
     ended = on_small_disk(150, training("train.total_iter=60", *wanted))
     assert ended.code == 1 and len(ended.errors) == 1, ended.errors
     assert "No space left" in ended.errors[0] or "File too large" in ended.errors[0]
-    assert "3 times in a row; mend that, and go on with --auto_resume" in ended.errors[0]
-    assert "the earlier ones stay" in ended.said
+    assert "3 times in a row; fix that, and resume with --auto_resume" in ended.errors[0]
+    assert "the earlier ones stay" in ended.output
     states = {Path(name).stem for name in ended.files if name.endswith(".state")}
     weights = {Path(name).stem.removeprefix("net_g_") for name in ended.files if name.endswith(".pth")}
     assert weights - {"latest", "best"} == states
@@ -189,5 +189,5 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line(workplace, command: 
     lines = [line for line in errors.splitlines() if line and not _is_bar(line)]
     assert process.returncode == 1 and len(lines) == 1, errors
     assert lines[0].startswith(
-        "error: a process that loads data was killed, most likely since memory ran out"
+        "error: a process that loads data was killed, most likely because memory ran out"
     )

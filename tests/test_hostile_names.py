@@ -47,18 +47,20 @@ def work(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def require_escaped(said: str) -> None:
-    assert [name for name in RAW if name in said] == []
-    assert [name for name in ESCAPED if name not in said] == []
+def require_escaped(output: str) -> None:
+    assert [name for name in RAW if name in output] == []
+    assert [name for name in ESCAPED if name not in output] == []
 
 
 def test_they_are_restored_and_reported(work, capsys):
     (work / "input" / f"{NAMES[0]} broken.png").write_bytes(b"")
     with pytest.raises(SystemExit):
         restore.main(["-i", "input", "-o", "out", "--weights", "net.pth", "--device", "cpu"])
-    said = capsys.readouterr()
-    require_escaped(said.out)
-    assert said.err.startswith("error: 1 of 5 could not be restored:\n  input/two\\nlines broken.png: not an")
+    output = capsys.readouterr()
+    require_escaped(output.out)
+    assert output.err.startswith(
+        "error: 1 of 5 could not be restored:\n  input/two\\nlines broken.png: not an"
+    )
     assert all(read_rgb(work / "out" / f"{name}.png").shape == (24, 32, 3) for name in NAMES)
     images = read_page(work / "out" / "report.html")["sets"][0]["images"]
     assert {image["key"] for image in images} == {f"{name}.png" for name in NAMES}
@@ -93,8 +95,8 @@ def test_they_are_tested_and_measured(work, capsys):
         assert {row["key"] for row in csv.DictReader(file)} == {*NAMES[:3], ESCAPED[3]}
     (page,) = work.glob("results/**/report.html")
     assert {image["key"] for image in read_page(page)["sets"][0]["images"]} == set(NAMES)
-    said = capsys.readouterr()
-    assert [name for name in RAW if name in said.out + said.err] == []
+    output = capsys.readouterr()
+    assert [name for name in RAW if name in output.out + output.err] == []
 
 
 def test_they_are_cut_into_crops(work):

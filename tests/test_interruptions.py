@@ -114,14 +114,14 @@ def start(
     )
 
 
-def said_by(process: subprocess.Popen[str]) -> str:
+def output_of(process: subprocess.Popen[str]) -> str:
     return process.communicate(timeout=300)[0]
 
 
 def finish(processes: int = 1, *, resume: bool = False, total: int = 60) -> None:
     process = start(processes, resume=resume, total=total)
-    said = said_by(process)
-    assert process.returncode == 0, said
+    output = output_of(process)
+    assert process.returncode == 0, output
 
 
 def events() -> list[dict]:
@@ -177,7 +177,7 @@ def wait_until_reached(iteration: int, process: subprocess.Popen[str]) -> None:
     """Return when the run has written an event of this iteration, or later."""
     file = Path("experiments/run/events.jsonl")
     while not any(int(found) >= iteration for found in re.findall(r'"iter": (\d+),', _text(file))):
-        assert process.poll() is None, said_by(process)
+        assert process.poll() is None, output_of(process)
         time.sleep(0.005)
 
 
@@ -221,9 +221,9 @@ def test_a_signal_saves_once_and_the_run_goes_on_as_if_nothing_had_been(workplac
     process = start()
     wait_until_reached(14, process)
     (os.killpg if to_all else os.kill)(process.pid, number)
-    said = said_by(process)
-    assert process.returncode == RESUME_ME, said
-    assert "Traceback" not in said and f"interrupted by {signal.Signals(number).name}" in said
+    output = output_of(process)
+    assert process.returncode == RESUME_ME, output
+    assert "Traceback" not in output and f"interrupted by {signal.Signals(number).name}" in output
     assert workers_of(process) == []
     states = {path.stem for path in Path("experiments/run/training_states").iterdir()}
     assert len(states - {"8", "16", "24", "32", "40", "48", "56", "60"}) <= 1
@@ -236,10 +236,10 @@ def test_a_start_that_is_cut_off_can_be_started_again(workplace):
     process = start()
     time.sleep(random.Random().uniform(0.3, 3))
     process.terminate()
-    said = said_by(process)
+    output = output_of(process)
     # Before Python hears signals they end it as ever.
-    assert process.returncode in (RESUME_ME, -signal.SIGTERM), said
-    assert "Traceback" not in said
+    assert process.returncode in (RESUME_ME, -signal.SIGTERM), output
+    assert "Traceback" not in output
     finish(resume=True)
 
 
@@ -255,8 +255,8 @@ def test_two_processes_save_when_one_of_them_or_the_launcher_is_asked(workplace,
         os.killpg(process.pid, signal.SIGTERM)
     else:
         process.terminate()
-    said = said_by(process)
-    assert "saved, --auto_resume goes on from here" in said
+    output = output_of(process)
+    assert "saved, --auto_resume continues from here" in output
     assert workers_of(process) == []
     assert process.returncode != 0
     finish(2, resume=True)
@@ -349,7 +349,7 @@ def test_kills_around_refreshed_masks_change_nothing(distillation, processes: in
     kill(process)
     process = start(processes, resume=True)
     while not (distillation / "10").is_dir():
-        assert process.poll() is None, said_by(process)
+        assert process.poll() is None, output_of(process)
         time.sleep(0.0005)
     kill(process)
     process = start(processes, resume=True)
@@ -370,9 +370,9 @@ def test_torchrun_restarts_a_run_that_then_goes_on_by_itself(workplace, killed: 
     process = start(2, restarts=1)
     wait_until_reached(21, process)
     os.kill(sorted(children_of(process))[killed], signal.SIGKILL)
-    said = said_by(process)
-    assert process.returncode == 0, said
-    assert "ended without a word, most likely killed" in said and "resuming from" in said
+    output = output_of(process)
+    assert process.returncode == 0, output
+    assert "ended silently, most likely killed" in output and "resuming from" in output
     assert_same(whole, results())
 
 
@@ -381,9 +381,9 @@ def test_torchrun_does_not_go_on_with_an_experiment_of_another_start(workplace):
     finish(2)
     before = results()
     process = start(2, restarts=1)
-    said = said_by(process)
+    output = output_of(process)
     assert process.returncode != 0
-    assert "name: the experiment experiments/run exists already" in said and "resuming from" not in said
+    assert "name: the experiment experiments/run exists already" in output and "resuming from" not in output
     assert_same(before, results())
 
 
@@ -403,7 +403,7 @@ def test_a_job_that_slurm_requeues_goes_on_by_itself(workplace):
     process.kill()
     process.communicate()
     again = start(1, "--launcher", "slurm", slurm=job | {"SLURM_RESTART_COUNT": "1"})
-    said = said_by(again)
-    assert again.returncode == 0, said
-    assert "resuming from" in said
+    output = output_of(again)
+    assert again.returncode == 0, output
+    assert "resuming from" in output
     assert_same(whole, results())

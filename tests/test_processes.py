@@ -37,7 +37,7 @@ class Started:
         return self.process.wait(PATIENCE)
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text(errors="replace")
 
 
@@ -73,7 +73,7 @@ class Workplace:
         until = time.monotonic() + PATIENCE
         while not (events.is_file() and events.read_text().count("\n") > 2):
             for each in processes:
-                assert each.process.poll() is None, each.said
+                assert each.process.poll() is None, each.output
             assert time.monotonic() < until
             time.sleep(0.05)
 
@@ -105,9 +105,9 @@ def workplace(paired_set, tmp_path) -> Iterator[Workplace]:
 
 def errors(*processes: Started) -> list[str]:
     """Lines that say why a run has ended; nothing else than such a line may do so."""
-    said = "".join(each.said for each in processes)
-    assert "Traceback" not in said, said
-    return [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+    output = "".join(each.output for each in processes)
+    assert "Traceback" not in output, output
+    return [line.removeprefix("error: ") for line in output.splitlines() if line.startswith("error: ")]
 
 
 def test_processes_with_different_options_are_refused(workplace):
@@ -182,5 +182,5 @@ def test_a_second_run_in_the_same_folder_is_refused(workplace):
     first.process.kill()
     first.process.wait()
     third = workplace.start(*train, "--auto_resume", "--set", "train.total_iter=5")
-    assert third.ended() == 0, third.said
+    assert third.ended() == 0, third.output
     assert [path.name for path in (workplace.folder / "experiments").glob(".*")] == []

@@ -307,7 +307,7 @@ def test_networks_made_here_keep_the_edge(kind: str, file: Path, tmp_path):
     assert loaded.size_rule.padding == "edge"
 
 
-def test_plain_loading_recognises_published_state_dicts_as_well(kind: str):
+def test_plain_loading_recognizes_published_state_dicts_as_well(kind: str):
     """PyTorch keeps a version with a state dict; published ones say 1."""
     published = random_net(kind).state_dict()
     for metadata in published._metadata.values():

@@ -1,4 +1,4 @@
-"""``sam-deblur app``: a page for people who want their own photos sharp.
+"""``sam-deblur app``: a page that sharpens the user's own photos.
 
 `basicsr.app.workshop` restores, with the functions of ``sam-deblur restore``; `basicsr.app.page` shows it.
 """

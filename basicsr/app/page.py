@@ -1,4 +1,4 @@
-"""The page of ``sam-deblur app``, made with Gradio, which has to be installed and told where its files go."""
+"""The page of ``sam-deblur app``, built with Gradio, which must be configured before its import."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                 network = gr.Dropdown(
                     offered, value=(*workshop.setup.weights, DEFAULT)[0], label="Network", elem_id="network"
                 )
-                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0: the photo as it is")
+                strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0: the unchanged photo")
                 ensemble = gr.Checkbox(
                     label="Average over 8 mirrored and turned copies (8 times slower)", elem_id="ensemble"
                 )
@@ -67,7 +67,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                 with gr.Accordion("Regions", open=False):
                     masks = gr.Radio(kinds, value=kinds[0][1], label="Masks", elem_id="masks")
                     show_regions = gr.Button("Show the regions", elem_id="show_regions")
-                    said = gr.Markdown(visible=False, elem_id="said")
+                    hint = gr.Markdown(visible=False, elem_id="hint")
                     regions = gr.Image(
                         label="Regions",
                         show_label=False,
@@ -107,13 +107,13 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     raise UserError("Choose a photo or a video first")
                 guided = workshop.takes_masks(own or weights)
                 view = None if masks == "none" else workshop.look(Path(paths[0]), masks)
-            said = "This network is guided by masks." if guided else "This network takes no masks."
+            hint = "This network is guided by masks." if guided else "This network takes no masks."
             if view is not None:
-                said += " **Only here**: click the regions that are to be restored; the rest stays as it is."
+                hint += " **Only here**: click the regions to restore; the rest stays unchanged."
             return (
                 view,
                 (),
-                gr.Markdown(said, visible=True),
+                gr.Markdown(hint, visible=True),
                 gr.Image(None if view is None else view.drawn(()), visible=view is not None),
                 gr.Button(visible=False),
             )
@@ -177,7 +177,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
             )
 
         choices = [files, network, own, masks]
-        seen = [view, places, said, regions, clear]
+        seen = [view, places, hint, regions, clear]
         results = [shown, download, notes, command]
         show_regions.click(look, choices, seen, concurrency_id="work", api_visibility="private")
         for choice in (files.change, masks.change):
@@ -204,10 +204,10 @@ def launch(page: gr.Blocks, folder: Path, host: str, port: int | None, share: bo
     """Serve the page; returns its address. It ends with the process.
 
     Args:
-        folder: whose files the page may show.
-        port: None takes the first that is free from 7860 on.
-        share: open a tunnel by Gradio's servers, through which everybody with its address reaches the page.
-        max_upload: of a file, such as ``500mb``.
+        folder: the page may show its files.
+        port: None takes the first free one from 7860 on.
+        share: open a tunnel through Gradio's servers; anyone with its address can reach the page.
+        max_upload: largest file, such as ``500mb``.
 
     Raises:
         UserError: the port is taken.
@@ -245,7 +245,7 @@ def comparison(result: Result) -> str:
             ("out", "Zoom out", "−"),
             ("in", "Zoom in", "+"),
             ("fit", "Fit", "Fit"),
-            ("full", "One pixel of the photo for one of the screen", "1:1"),
+            ("full", "One photo pixel per screen pixel", "1:1"),
         )
     )
     clip = ""
@@ -328,5 +328,5 @@ def _address(path: Path) -> str:
 
 
 def _plain(note: str) -> str:
-    """A note that Markdown takes for text."""
+    """A note, escaped for Markdown."""
     return "".join(f"\\{one}" if one in "\\`*_{}[]()<>#!|" else one for one in note)

@@ -40,7 +40,7 @@ Masks = Literal["graph", "own", "none"]
 Tell = Callable[[float, str], None]
 
 _LONGEST_NAME = 80
-_VIEW_SIDE = 1000  # pixels of the picture of regions
+_VIEW_SIDE = 1000  # pixels of the view of regions
 _MINUTE = 60
 
 
@@ -50,12 +50,12 @@ class Setup:
 
     Args:
         folder: for masks, results and what the page shows; nothing is written elsewhere.
-        weights: files that are offered beside the bundled and the fetched ones.
-        segmenter: that is offered as a kind of masks; None offers none but the classical one.
-        segmenter_words: by which ``sam-deblur restore`` takes the same segmenter.
+        weights: files offered in addition to the bundled and the fetched ones.
+        segmenter: offered as a source of masks; None offers only the classical one.
+        segmenter_words: options of ``sam-deblur restore`` that select the same segmenter.
         rule: see `basicsr.masks.from_stack`.
         tile, device: see `RestoreOptions`.
-        max_pixels: of a photo, or of a frame of a video.
+        max_pixels: of a photo or video frame.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Setup:
 
     @property
     def limit(self) -> PixelLimit:
-        """Of the pixels of a photo, or of a frame of a video."""
+        """Of the pixels of a photo or video frame."""
         return PixelLimit(self.max_pixels, "cut it into parts, or start the page with a larger --max_pixels")
 
     def offered(self) -> list[str]:
@@ -79,7 +79,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Choices:
-    """What somebody chooses on the page.
+    """What a visitor chooses on the page.
 
     Args:
         weights: short name or file, as ``--weights`` takes it.
@@ -105,12 +105,12 @@ class Result:
     """A restored file.
 
     Args:
-        source: file that was uploaded.
-        place: of the result.
-        before, after: PNG files of full size, as browsers show them; of videos and clips the first frame.
+        source: uploaded file.
+        place: path of the result.
+        before, after: full-size PNG files for browsers; the first frame of videos and clips.
         size: their width and height.
-        notes: what happened on the way.
-        command: that makes the same file, to be typed where the photo is.
+        notes: remarks on the restoration.
+        command: makes the same file when run in the photo's folder.
     """
 
     source: Path
@@ -129,7 +129,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of several files: results, and a line for each that failed; cancelled, the rest is left."""
+    """Results of several files, and a line for each that failed; if cancelled, the rest is missing."""
 
     results: list[Result] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -151,7 +151,7 @@ class View:
     size: tuple[int, int]
 
     def place_at(self, x: int, y: int) -> Place:
-        """The pixel of the photo in the middle of a pixel of the view."""
+        """The photo pixel at the center of a view pixel."""
         height, width = self.labels.shape
         return int(_middles(width, self.size[0])[x]), int(_middles(height, self.size[1])[y])
 
@@ -161,7 +161,7 @@ class View:
         return others if len(others) < len(places) else (*others, place)
 
     def drawn(self, places: Sequence[Place]) -> Picture:
-        """The regions in colours; where some are chosen, the rest is dark."""
+        """The regions in colors; where some are chosen, the rest is dark."""
         picture = overlay(self.photo, self.labels)
         if places:
             chosen = np.isin(self.labels, [self._region(place) for place in places])
@@ -211,10 +211,10 @@ class Workshop:
         tell: Tell,
         is_cancelled: Callable[[], bool],
     ) -> Outcome:
-        """Restore files into ``folder``; those that are broken are named, and the others restored.
+        """Restore files into ``folder``; broken ones are named, the others are restored.
 
         Args:
-            tell: called with the share that is done and a line on it.
+            tell: called with the share that is done and a status line.
             is_cancelled: asked before each tile.
 
         Raises:
@@ -280,7 +280,7 @@ class Workshop:
         return Result(source, target, before, after, (width, height), tuple(notes), command)
 
     def _frames(self, source: Path) -> int:
-        """How many pictures a file has; 0 where it does not say."""
+        """Number of pictures in a file; 0 if unknown."""
         if source.suffix.lower() not in VIDEO_SUFFIXES:
             return 1
         return video_facts(source, self.setup.limit).frames or 0
@@ -288,10 +288,10 @@ class Workshop:
     def _network(self, weights: str) -> RestorationNetwork:
         path = find_weights(weights)
         if self._net is None or self._net[0] != path:
-            self._net = None  # the old one goes before the new one comes
+            self._net = None  # free the old one before loading the new one
             try:
                 self._net = path, load_any(path)
-            except UserError as error:  # where uploads are kept is nobody's matter
+            except UserError as error:  # do not show where uploads are kept
                 raise UserError(str(error).replace(str(path), path.name)) from error
         return self._net[1]
 
@@ -303,11 +303,11 @@ class Workshop:
 
 
 def command_line(name: str, result: str, choices: Choices, setup: Setup) -> str:
-    """The ``sam-deblur restore`` that makes the same file.
+    """The ``sam-deblur restore`` command that makes the same file.
 
     Args:
         name: of the photo.
-        result: name of the file that is made.
+        result: name of the result.
     """
     is_known = choices.weights in setup.offered()
     words = ["-i", name, "-o", f"out/{result}"]
@@ -335,7 +335,7 @@ def command_line(name: str, result: str, choices: Choices, setup: Setup) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name of a file that no shell, page or file system takes for something else.
+    """A file name that is safe in shells, pages and file systems.
 
     Letters, digits, ``.``, ``-`` and ``_`` stay, a run of others becomes ``_``; long names are cut before
     their suffix.
@@ -348,18 +348,18 @@ def safe_name(name: str) -> str:
 
 
 def remaining(seconds: float) -> str:
-    """How long it still takes, as people say it."""
+    """The remaining time in words."""
     if seconds < _MINUTE:
         return f"about {max(1, round(seconds))} s left"
     return f"about {round(seconds / _MINUTE)} min left"
 
 
 class _Cancelled(BaseException):
-    """Somebody has pressed Cancel; not an Exception, so that no file counts as broken."""
+    """Cancel was pressed; not an Exception, so no file counts as broken."""
 
 
 class _Progress:
-    """How far several files are, counted in files, frames and tiles."""
+    """Progress over several files, counted in files, frames and tiles."""
 
     def __init__(self, tell: Tell, is_cancelled: Callable[[], bool], count: int) -> None:
         self._tell = tell
@@ -369,7 +369,7 @@ class _Progress:
         self._started = time.monotonic()
 
     def begin(self, name: str, frames: int) -> None:
-        """Another file; 0 frames is an unknown number."""
+        """Start the next file; 0 frames is an unknown number."""
         self._file += 1
         self._name, self._frames, self._frame = name, frames, 0
 
@@ -392,7 +392,7 @@ class _Progress:
 
 
 def _middles(count: int, others: int) -> NDArray[np.intp]:
-    """For each of ``count`` pixels of a row, which of ``others`` has its middle; both rows are as long."""
+    """For each of ``count`` pixels of a row, which of ``others`` has its center; rows have equal length."""
     return (2 * np.arange(count) + 1) * others // (2 * count)
 
 
@@ -413,7 +413,7 @@ def _first_picture(path: Path, limit: PixelLimit) -> PhotoFile:
 
 
 def _write_preview(place: Path, photo: PhotoFile) -> None:
-    """PNG with 8 bits, upright, with the colour profile and nothing else."""
+    """PNG with 8 bits, upright, with the color profile and nothing else."""
     image = to_8_bit(photo.image)
     alpha = None if photo.alpha is None else to_8_bit(photo.alpha)
     shown = replace(photo, image=image, alpha=alpha, metadata=Metadata(icc=photo.metadata.icc))

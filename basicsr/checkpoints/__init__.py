@@ -1,1 +1,1 @@
-"""Weight files: read, write, recognise, rebuild a network from its file alone, convert."""
+"""Weight files: read, write, recognize, rebuild a network from its file alone, convert."""

@@ -28,28 +28,28 @@ def convert_checkpoint(
     padding: Padding | None = None,
     param_key: str | None = None,
 ) -> str:
-    """Write the network of ``source`` to ``output``, with all that rebuilding it takes.
+    """Write the network of ``source`` to ``output``, with everything needed to rebuild it.
 
     Args:
         source: own checkpoint, published weights or variables of TensorFlow (``.npz``); averaged weights
             are taken where there are some.
         output: ``.pth`` or ``.safetensors``.
-        precision: of the stored weights; they run in float32 all the same.
-        overwrite: replace ``output`` if it is there.
-        padding: see `rebuild_network`; ``output`` says it.
+        precision: of the stored weights; the network still runs in float32.
+        overwrite: replace an existing ``output``.
+        padding: see `rebuild_network`; stored in ``output``.
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Returns:
         A line for the log.
 
     Raises:
-        UserError: no weights of a known network, another suffix, ``output`` is there, or a weight that the
-            precision does not hold.
+        UserError: no weights of a known network, unknown suffix, ``output`` exists, or a weight exceeds the
+            range of the precision.
     """
     from safetensors.torch import save
 
     if output.suffix not in SUFFIXES:
-        raise UserError(f"{output}: written are {' and '.join(SUFFIXES)}; choose one of them")
+        raise UserError(f"{output}: unknown suffix; choose {' or '.join(SUFFIXES)}")
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists already; choose another name, or --overwrite")
     rebuilt = rebuild_network(source, padding=padding, param_key=param_key)

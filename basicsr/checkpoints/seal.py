@@ -1,4 +1,4 @@
-"""A checksum inside a checkpoint, of all its other bytes; any program that reads the file passes over it.
+"""A checksum inside a checkpoint, of all its other bytes; programs that read the file ignore it.
 
 ``.pth`` and ``.state`` files are zip files and have it as their comment, safetensors files in their metadata.
 """
@@ -13,10 +13,10 @@ from basicsr.utils.checksum import DIGITS, checksum_of_parts
 
 _LABEL = b"blake2b:"
 UNSEALED = _LABEL.decode() + "0" * DIGITS
-"""What stands in the place of the checksum until `seal` fills it in."""
+"""Placeholder of the checksum until `seal` fills it in."""
 
 _CHUNK = 1 << 20
-_LENGTH = 8  # bytes of a safetensors file that say how long its header is
+_LENGTH = 8  # bytes of a safetensors file that hold the length of its header
 
 
 def seal(data: bytes) -> bytes:
@@ -34,7 +34,7 @@ def seal_zip(data: bytes) -> bytes:
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether a file is not what its checksum says; files without one, from elsewhere, never are."""
+    """Whether a file does not match its checksum; False for files without one, from elsewhere."""
     with path.open("rb") as file:
         start = _place(file, path.stat().st_size)
         if start is None:

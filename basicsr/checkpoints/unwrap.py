@@ -1,7 +1,7 @@
-"""Weights out of what toolkits wrap around them: an entry of a file, and what stands before each name.
+"""Weights out of the wrapping of toolkits: an entry of a file, and a prefix of each name.
 
-A file may be ``{"model": {"generator.intro.weight": ..}, "epoch": 3}``. What is unambiguous is taken; else
-the error lists what is there, and ``param_key`` chooses: an entry (``model``), the beginning of names
+A file may be ``{"model": {"generator.intro.weight": ..}, "epoch": 3}``. Unambiguous weights are taken; else
+the error lists the candidates, and ``param_key`` chooses: an entry (``model``), a prefix of names
 (``generator``), or both (``model.generator``).
 """
 
@@ -19,7 +19,7 @@ from basicsr.utils.errors import UserError
 State = dict[str, Tensor]
 
 WHOLE_FILE = "whole file"
-# In this order; averaged weights are what validation judged.
+# In this order; validation evaluated the averaged weights.
 _PREFERRED = ("params_ema", "params-ema", "params", "state_dict")
 _CHOOSE = "choose one with path.param_key or --param_key"
 _COMPILED = "_orig_mod"  # what torch.compile puts into names
@@ -32,11 +32,11 @@ def find_entry(contents: Mapping[str, Any], path: Path, param_key: str | None) -
     Args:
         contents: of the file.
         path: of the file, for errors.
-        param_key: an entry, the beginning of names, or both; ``params`` where the file has none of these.
-            None takes ``params_ema``, then ``params``, then ``state_dict``, then the only one that there is.
+        param_key: an entry, a prefix of names, or both; ``params`` where the file has none of these.
+            None takes ``params_ema``, then ``params``, then ``state_dict``, then the only one.
 
     Raises:
-        UserError: no weights, or several that could be meant.
+        UserError: no weights, or several candidates.
     """
     entries = _entries(contents)
     if param_key is None:
@@ -64,7 +64,7 @@ def below(state: Mapping[str, Tensor], prefix: str) -> State:
 
 
 def prefix_of(state: Mapping[str, Tensor], expected: Collection[str], path: Path) -> str:
-    """What stands before the names of a network in a file: ``"module."``, ``"generator."``, mostly nothing.
+    """The prefix of a network's names in a file: ``"module."``, ``"generator."``, mostly none.
 
     Args:
         expected: names of the network's weights.

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from basicsr.archs.base import Network, adopt_facts, facts_of, recognize
-from basicsr.checkpoints.recognise import recognise_below
+from basicsr.checkpoints.recognize import recognize_below
 from basicsr.checkpoints.seal import is_damaged, seal_zip
 from basicsr.checkpoints.unwrap import below, find_entry, prefix_of, the_only_prefix
 from basicsr.layers.weights_facts import WeightsFacts
@@ -32,7 +32,7 @@ from basicsr.utils.npz import Npz
 from basicsr.utils.plugins import plugins_of
 
 _OWN = "basicsr"
-# Weights hardly become smaller by packing, but for zeros among them; ours are not packed at all.
+# Weights hardly compress, except for zeros; ours are stored uncompressed.
 _MOST_OF_ONE_BYTE = 16
 _MOST_SHOWN = 4  # tensors may share their values, e.g. those of a network and its average
 _ROOM = 1 << 26
@@ -59,7 +59,7 @@ def save_network(
 
 
 def own_entry(net: nn.Module, description: Mapping[str, Any]) -> dict[str, Any]:
-    """What a weight file says of ``net``: how to build it, facts of its weights, plugins that it needs."""
+    """What a weight file states about ``net``: how to build it, facts of its weights, needed plugins."""
     facts = facts_of(net).to_builtins() if isinstance(net, Network) else {}
     entry: dict[str, Any] = {"network": dict(description), "facts": facts}
     plugins = plugins_of(net.modules())
@@ -77,13 +77,13 @@ def load_contents(path: Path) -> dict[str, Any]:
     """Read a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU, or the arrays of an ``.npz``.
 
     Raises:
-        UserError: missing, cut short, damaged, no checkpoint, or with Python objects inside (they could run
-            code).
+        UserError: missing, cut short, damaged, not a checkpoint, or with Python objects inside (they
+            could run code).
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     if is_damaged(path):
-        what = "damaged, its content is not what its checksum says"
+        what = "damaged, its content does not match its checksum"
         raise UserError(f"{path}: {what}; fetch it again, or take an earlier checkpoint")
     try:
         if path.suffix == ".safetensors":
@@ -151,8 +151,8 @@ def read_weights(path: Path, param_key: str | None = None) -> Weights:
         param_key: see `basicsr.checkpoints.unwrap.find_entry`.
 
     Raises:
-        UserError: one line, as `load_contents`; or there are no weights in the file, or several that could
-            be meant; or the facts are damaged.
+        UserError: one line, as `load_contents`; or there are no weights in the file, or several candidates;
+            or the facts are damaged.
     """
     contents = load_contents(path)
     entry, state = find_entry(contents, path, param_key)
@@ -217,17 +217,17 @@ def put_weights(net: nn.Module, weights: Weights, hint: str | None) -> str:
 
 
 def _prefix(net: nn.Module, weights: Weights) -> str:
-    """What stands before the names of ``net`` in a file, or before the published names that it adapts."""
+    """The prefix of the names of ``net`` in a file, or of the published names that it adapts."""
     names = net.state_dict().keys()
     prefix = prefix_of(weights.state, names, weights.path)
     if prefix or names & weights.state.keys():
         return prefix
-    found = recognise_below(weights.state)
+    found = recognize_below(weights.state)
     return the_only_prefix(list(found), weights.state, weights.path) if found else ""
 
 
 def _is_tar(path: Path) -> bool:
-    """Whether `torch.load` would unpack it as a tar file, into a folder of its own outside."""
+    """Whether `torch.load` would unpack it as a tar file, into a folder outside of it."""
     try:
         with tarfile.open(path, "r:"):
             return True
@@ -236,14 +236,14 @@ def _is_tar(path: Path) -> bool:
 
 
 def _require_room(unpacked: int, packed: int, path: Path) -> None:
-    """Check what an archive says that it becomes."""
+    """Check the unpacked size that an archive states."""
     if unpacked > _MOST_OF_ONE_BYTE * packed + _ROOM:
-        what = f"has {packed:,} bytes that become {unpacked:,}, which no weights do"
+        what = f"has {packed:,} bytes that unpack to {unpacked:,}, which is too much for weights"
         raise UserError(f"{path}: {what}; fetch it again")
 
 
 def _require_own_values(contents: Any, unpacked: int, path: Path) -> None:
-    """Check that tensors are no larger than the file: views can show one value as often as they like."""
+    """Check that tensors are no larger than the file: views can repeat one value any number of times."""
     shown = 0
     waiting, seen = [contents], set()
     while waiting:
@@ -254,7 +254,7 @@ def _require_own_values(contents: Any, unpacked: int, path: Path) -> None:
             seen.add(id(item))
             waiting += item.values() if isinstance(item, Mapping) else item
     if shown > _MOST_SHOWN * unpacked + _ROOM:
-        raise UserError(f"{path}: shows {shown:,} bytes of weights and has {unpacked:,}; fetch it again")
+        raise UserError(f"{path}: states {shown:,} bytes of weights and has {unpacked:,}; fetch it again")
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def _load_npz(path: Path) -> dict[str, Any]:
 def _read_own(own: Any, path: Path) -> tuple[dict[str, Any], WeightsFacts]:
     """Description and facts of a file that was written here."""
     if not isinstance(own, dict) or not all(isinstance(own.get(key), dict) for key in ("network", "facts")):
-        raise UserError(f"{path}: entry '{_OWN}' is not as it is written here; fetch or save the file again")
+        raise UserError(f"{path}: entry '{_OWN}' has an unexpected form; fetch or save the file again")
     try:
         return own["network"], WeightsFacts.from_builtins(own["facts"])
     except ValueError as error:
@@ -317,11 +317,11 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tup
 
 
 def _told_network(weights: Weights) -> str:
-    """The ``network_g`` block that a file describes or that its shapes tell; empty where neither does."""
+    """The ``network_g`` block that a file describes or that its shapes determine; else empty."""
     block = weights.network or recognize(weights.state)
     if block is None:
         return ""
-    how = "describes" if weights.network else "was recognised as"
+    how = "describes" if weights.network else "was recognized as"
     return f". The file {how} network_g: {json.dumps(block, default=str)}"
 
 

@@ -1,6 +1,6 @@
 """One file per verb of ``sam-deblur``; the files under ``scripts/`` and the entry files call the same `main`.
 
-Each reads its words and calls the package; nothing heavy is imported before that.
+Each parses its arguments and calls the package; nothing heavy is imported before that.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur app") -> N
         "--weights", type=WeightsName, nargs="+", action="extend", default=[], metavar="FILE",
         help="weight files to choose from, beside those that are bundled or were fetched",
     )  # fmt: skip
-    add_segmenter_arguments(parser.add_argument_group("masks to choose from, beside the classical ones"))
+    add_segmenter_arguments(parser.add_argument_group("masks to choose from, besides the classical ones"))
     how = parser.add_argument_group("how a photo runs through the network, as in 'sam-deblur restore'")
     how.add_argument(
         "--tile", default="auto", metavar="N", type=tile_side,
@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur app") -> N
     add_max_pixels_argument(how)
     page = parser.add_argument_group("the page")
     page.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
-    page.add_argument("--port", type=int, help="default: the first that is free from 7860 on")
+    page.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     page.add_argument(
         "--share", action="store_true",
-        help="a public address, by a tunnel of Gradio's servers; photos pass through them",
+        help="a public address, through a tunnel of Gradio's servers; photos pass through them",
     )  # fmt: skip
-    page.add_argument("--max_upload", type=int, default=500, metavar="MB", help="of a file; default: 500")
+    page.add_argument("--max_upload", type=int, default=500, metavar="MB", help="per file; default: 500")
     add_plugin_argument(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)

@@ -1,7 +1,7 @@
-"""Print the script by which a shell completes this program.
+"""Print the completion script of this program for a shell.
 
 It completes verbs, flags, and their values: choices, bundled option files and short names
-of weights by name, and files. It is made from the commands as they are; write it again after an update.
+of weights by name, and files. It is generated from the current commands; write it again after an update.
 """
 
 from __future__ import annotations

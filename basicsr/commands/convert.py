@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur convert") 
     )  # fmt: skip
     add_weights_arguments(parser)
     add_plugin_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     typed = parser.parse_args(argv)
     run_command(lambda: command(typed), debug=False)
 
 
 def command(typed: argparse.Namespace) -> None:
-    """Convert, and say what it was."""
+    """Convert, and print what it was."""
     from basicsr.checkpoints.convert import convert_checkpoint
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.plugins import load_plugins

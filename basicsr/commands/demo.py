@@ -31,14 +31,14 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur demo") -> 
     )
     parser.add_argument(
         "--labels", type=typed_path, metavar="FILE",
-        help="masks of the photo (label map, grey PNG or npz) for a network that wants them; else found",
+        help="masks of the photo (label map, gray PNG or npz) for networks that take them; default: computed",
     )  # fmt: skip
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override options, e.g. --set path.pretrain_network_g=NAFNet-REDS-width64.pth",
     )  # fmt: skip
     add_plugin_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     typed = parser.parse_args(argv)
     typed.opt = option_file_of(typed, parser)
@@ -67,9 +67,9 @@ def demo(typed: argparse.Namespace) -> None:
         raise OptionError("path", [f"path.pretrain_network_g: not given; {hint}"])
     net = start_network(config, "g", choose_device("cpu" if config.num_gpu == 0 else "auto"))
     if net.normalization is None:
-        said = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))
+        given = [Normalization.of(*(item.options.get(name) for name in ("mean", "std", "gamma")))
                 for item in config.tested().values()]  # fmt: skip
-        net.normalization = next(filter(None, said), None)
+        net.normalization = next(filter(None, given), None)
     options = RestoreOptions(
         tile=config.val.tile or "auto",
         overlap=config.val.tile_overlap,

@@ -19,13 +19,13 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur doctor") -> None:
     """Entry point."""
     parser = command_parser(called, __doc__, EXAMPLES)
-    parser.add_argument("--no_test", action="store_true", help="leave the test out")
+    parser.add_argument("--no_test", action="store_true", help="skip the test")
     typed = parser.parse_args(argv)
     run_command(lambda: command(typed), debug=False)
 
 
 def command(typed: argparse.Namespace) -> None:
-    """Print line by line, so that a test that hangs is seen."""
+    """Print line by line, so that a hanging test is visible."""
     from basicsr.diagnosis import facts
     from basicsr.diagnosis.finding import Finding
     from basicsr.utils.errors import UserError

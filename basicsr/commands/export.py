@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur export") -
     parser.add_argument("output", type=typed_path, metavar="OUT.onnx")
     parser.add_argument(
         "--local", action=argparse.BooleanOptionalAction,
-        help="pool locally (TLC) or globally (default: what the weights say; published ones globally)",
+        help="pool locally (TLC) or globally (default: as stored in the weights; published ones globally)",
     )  # fmt: skip
     add_weights_arguments(parser)
     add_plugin_argument(parser)

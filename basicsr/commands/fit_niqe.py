@@ -1,7 +1,7 @@
 """Fit the parameters of the metric NIQE to a folder of pristine photos.
 
-Scores of two fits do not compare with each other, nor with published ones, for which the published parameter
-file is needed.
+Scores of two fits are not comparable to each other, nor to published ones, which need the published
+parameter file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur fit-niqe")
     parser = command_parser(called, __doc__, EXAMPLE)
     parser.add_argument("photos", type=typed_path, metavar="DIR", help="folder of sharp, noise-free photos")
     parser.add_argument("output", type=typed_path, metavar="FILE", help=".npz to write")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     typed = parser.parse_args(argv)
 

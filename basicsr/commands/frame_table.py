@@ -1,4 +1,4 @@
-"""Tabulate what runs get for each frame of their clips, from the metrics.json of their tests, as Markdown."""
+"""Tabulate results of runs per frame of their clips, from the metrics.json of their tests, as Markdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur frame-tabl
         "--metric",
         default="ppsnr",
         metavar="NAME",
-        help="of val.metrics; a value a frame (default: ppsnr)",
+        help="of val.metrics; one value per frame (default: ppsnr)",
     )
     parser.add_argument(
         "--over_seeds", action="store_true", help="combine runs named ..-seed0, ..-seed1: mean ± deviation"

@@ -33,12 +33,12 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur masks") ->
     add_plugin_argument(parser)
     parser.add_argument(
         "--gray", type=typed_path, metavar="FOLDER",
-        help="also write SAM-Deblur's grey mask images there, for networks with a mask channel",
+        help="also write SAM-Deblur's gray mask images there, for networks with a mask channel",
     )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="make only part I (from 1) of N")
     parser.add_argument(
         "--workers", type=int, metavar="N",
-        help="processes (default: one a core for graph, else 1)",
+        help="processes (default: one per core for graph, else 1)",
     )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="make all masks again, also with other parameters"

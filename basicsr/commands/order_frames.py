@@ -1,6 +1,6 @@
 """Bring the frames of clips into one direction of time, by a trained ordering network.
 
-Each clip gets the order keep, reverse, or ignore where its pairs of frames do not agree. It is decided on the
+Each clip gets the order keep, reverse, or ignore if its pairs of frames do not agree. It is decided on the
 stored frames, so running it twice changes nothing; the scores are written beside OUT.
 """
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur order-fram
     """Entry point."""
     parser = command_parser(called, __doc__, EXAMPLE)
     parser.add_argument("metadata", type=typed_path, metavar="META", help="metadata.json of clips")
-    parser.add_argument("output", type=typed_path, metavar="OUT", help="the same with orders")
+    parser.add_argument("output", type=typed_path, metavar="OUT", help="the same, with orders")
     parser.add_argument(
         "--weights", type=typed_path, required=True, metavar="FILE", help="of an ordering network"
     )
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur order-fram
     parser.add_argument(
         "--device", default="auto", help="auto (default: a GPU where there is one), cpu, cuda"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say how many of each order there would be")
+    parser.add_argument("--dry-run", action="store_true", help="print how many clips would get each order")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT")
     typed = parser.parse_args(argv)
 

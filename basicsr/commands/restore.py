@@ -1,7 +1,7 @@
 """Restore photos, videos and folders of both.
 
-Masks are made on the way when the network wants them. Photos keep their type, depth, alpha, orientation, EXIF
-and colour profile; videos their sound and their frame rate.
+Masks are made on the fly if the network takes them. Photos keep their type, depth, alpha, orientation, EXIF
+and color profile; videos their sound and their frame rate.
 """
 
 from __future__ import annotations
@@ -61,23 +61,21 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
         "'sam-deblur weights get'; other short names: 'sam-deblur weights list'; or a file: own checkpoint, "
         "published weights of a known network, .onnx",
     )  # fmt: skip
-    masks = parser.add_argument_group("masks, for networks that want them")
+    masks = parser.add_argument_group("masks, for networks that take them")
     add_segmenter_arguments(masks)
     masks.add_argument(
         "--labels", type=typed_path, metavar="FOLDER",
         help="masks that were made before, named like the photos; short for --segmenter precomputed",
     )  # fmt: skip
-    masks.add_argument(
-        "--no_masks", action="store_true", help="give the network none, as if nothing had been found"
-    )
+    masks.add_argument("--no_masks", action="store_true", help="use no masks, as if nothing had been found")
     masks.add_argument(
         "--only", type=_place, nargs="+", action="extend", default=[], metavar="X,Y",
         help="restore only the regions at these pixels, counted from the upper left corner",
     )  # fmt: skip
     masks.add_argument(
-        "--save_masks", type=typed_path, metavar="FOLDER", help="keep label maps and overlays there"
+        "--save_masks", type=typed_path, metavar="FOLDER", help="write label maps and overlays there"
     )
-    masks.add_argument("--no_cache", action="store_true", help="find masks anew, and do not keep them")
+    masks.add_argument("--no_cache", action="store_true", help="find masks again, and do not cache them")
     how = parser.add_argument_group("how a photo runs through the network")
     how.add_argument(
         "--tile", default="auto", metavar="N", type=tile_side,
@@ -86,7 +84,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     how.add_argument("--overlap", type=int, default=64, metavar="N", help="of tiles, in pixels; default: 64")
     how.add_argument(
         "--local", action=argparse.BooleanOptionalAction, default=None,
-        help="local pooling (TLC), or none; default: what the weights say",
+        help="local pooling (TLC), or none; default: as stored in the weights",
     )  # fmt: skip
     add_weights_arguments(how)
     how.add_argument(
@@ -94,7 +92,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     )
     how.add_argument(
         "--guard", default="retry", choices=["off", "keep", "input", "retry"],
-        help="where the result departs from the photo: report it (keep), restore the input (input), or try "
+        help="where the result collapsed: report it (keep), put the input back (input), or try "
         "another way first (retry, default)",
     )  # fmt: skip
     how.add_argument(
@@ -117,19 +115,19 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     clips = parser.add_argument_group("clips, of networks that make several frames of a photo")
     clips.add_argument(
         "--frames", type=int, metavar="N",
-        help="of a photo, or of each frame of a video; default: all that the network makes",
+        help="per photo or video frame; default: all that the network makes",
     )  # fmt: skip
     clips.add_argument("--fps", type=float, default=10, help="of a clip of a photo; default: 10")
     clips.add_argument(
         "--order_weights", type=typed_path, metavar="FILE",
         help="an ordering network, which decides the direction of time within each frame of a video; without "
-        "it neighbours are matched",
+        "it neighbors are matched",
     )  # fmt: skip
     parser.add_argument(
         "--crf", type=int, default=16, help="of video, 0 to 51, smaller is better; default: 16"
     )
     add_plugin_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--debug", action="store_true", help="stop at the first error, with a traceback")
     return parser.parse_args(argv)
 

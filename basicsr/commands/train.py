@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur train") ->
     def command() -> None:
         try:
             train(arguments)
-        except Interrupted as interrupted:  # a start that is cut off can be started again as well
+        except Interrupted as interrupted:  # an interrupted start can be repeated as well
             raise Interrupted(interrupted.number, is_saved=True) from None
 
     run_command(command, arguments.debug)
@@ -42,7 +42,7 @@ def train(arguments: Arguments) -> None:
                 trainer.run(config.train.total_iter)
         except Interrupted as asked:
             interrupted = asked
-        finally:  # an interrupted run has its curves as well
+        finally:  # an interrupted run gets its curves as well
             if run.ranks.is_main:
                 draw_curves(run.paths, describe(config.val.judged_by))
         wait_for_all()

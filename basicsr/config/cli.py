@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NewType, NoReturn
 
 from basicsr.utils.display import shown
-from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.errors import OptionError, ReportedError, UserError
 from basicsr.utils.interruption import Interrupted, Interruption, end_workers, explaining_workers
 from basicsr.utils.pixel_limit import LARGEST_MAX_PIXELS, MAX_PIXELS
 
@@ -111,10 +111,10 @@ def parse_arguments(
         help="pytorch: started by torchrun; slurm: started by srun",
     )  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--local_rank", "--local-rank", type=int, help="ignored; the environment says it")
+    parser.add_argument("--local_rank", "--local-rank", type=int, help="ignored; read from the environment")
     if command == "train":
         parser.add_argument(
-            "--auto_resume", action="store_true", help="go on from the newest state of this experiment"
+            "--auto_resume", action="store_true", help="resume from the newest state of this experiment"
         )
     add_plugin_argument(parser)
     typed = parser.parse_args(argv)
@@ -130,7 +130,7 @@ def add_option_file_arguments(parser: argparse.ArgumentParser) -> None:
         help="option file (YAML), or the name of a bundled one, e.g. GoPro/SegNAFNet",
     )  # fmt: skip
     parser.add_argument(
-        "-opt", "--opt", type=OptionFileName, metavar="FILE", help="the same, as published commands have it"
+        "-opt", "--opt", type=OptionFileName, metavar="FILE", help="the same, as in published commands"
     )
 
 
@@ -151,16 +151,16 @@ def add_plugin_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
-    """What a weight file may leave open, or say otherwise than its user wants."""
+    """What a weight file may leave open, or a user may want to override."""
     parser.add_argument(
         "--padding", choices=["edge", "zeros", "reflect"],
         help="of images whose sides do not fit the network: last row and column repeated, black or mirrored; "
-        "default: what the weights say, and what each published network was judged with",
+        "default: as stored in the weights, or as each published network was evaluated",
     )  # fmt: skip
     parser.add_argument(
         "--param_key", "--param-key", metavar="NAME",
-        help="entry of the weight file, or what stands before the names of the network's weights in it; "
-        "default: what is unambiguous",
+        help="entry of the weight file, or the prefix of the names of the network's weights in it; "
+        "default: the unambiguous one",
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _max_pixels(typed: str) -> int:
 def run_command(command: Callable[[], None], debug: bool) -> None:
     """Run ``command``; a mistake of the user ends in a clear message and exit code 1 (options: 2).
 
-    A signal that asks to leave ends in that of `basicsr.utils.interruption.Interrupted`.
+    A signal that asks to exit ends in that of `basicsr.utils.interruption.Interrupted`.
     """
     try:
         with Interruption().raised(), _named_disk_errors(), explaining_workers():
@@ -196,8 +196,8 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
             raise
         sys.stdout.flush()
         # a mistake that every process finds is printed once per machine
-        is_said = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
-        if not is_said and not isinstance(error, SaidError):
+        is_reported = isinstance(error, OptionError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        if not is_reported and not isinstance(error, ReportedError):
             print(f"error: {error.shown}", file=sys.stderr)  # noqa: T201
         _leave(error.exit_code)
     except Interrupted as interrupted:
@@ -211,7 +211,7 @@ def run_command(command: Callable[[], None], debug: bool) -> None:
 
 @contextmanager
 def _named_disk_errors() -> Iterator[None]:
-    """A full, read-only or missing place on disk is the user's to mend: say which file and why."""
+    """A full, read-only or missing place on disk is for the user to fix: name the file and the cause."""
     try:
         yield
     except OSError as error:

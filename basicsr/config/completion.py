@@ -1,4 +1,4 @@
-"""Scripts by which shells complete a command line, made from its parsers."""
+"""Completion scripts for the command line in shells, made from its parsers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Verb:
 
 
 def describe_verb(name: str, about: str, parser: argparse.ArgumentParser) -> Verb:
-    """What a shell has to know of a verb."""
+    """What a shell has to know about a verb."""
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     operands = [_values(action, name) for action in actions if not action.option_strings]
     flags = [
@@ -208,7 +208,7 @@ def _first_of_two(verbs: Iterable[Verb]) -> list[str]:
 
 
 def _words_after(typed: tuple[str, ...], verbs: Iterable[Verb]) -> list[str]:
-    """The words by which verbs go on from ``typed``."""
+    """The words that continue ``typed`` to a verb."""
     count = len(typed)
     named = [verb.name.split() for verb in verbs]
     return list(

@@ -1,7 +1,7 @@
 """JSON schema of option files for editors, made from the types and signatures of the checks here.
 
 Nothing is required in it, since a file may inherit what it lacks from its ``base:``, and everything may be
-null, which takes away what is inherited.
+null, which removes what is inherited.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from basicsr.utils.registry import MODELS
 from basicsr.utils.typed_path import typed_path
 
 _MOST_BASES = 32
-# Blocks whose names a file chooses, and which of those may be taken away without being there.
+# Blocks whose names a file chooses, and which of those may be removed without being there.
 _NAMED = {"datasets": ("train", "val", "test"), "networks": (), "train.losses": (), "val.metrics": ()}
 
 
@@ -34,9 +34,9 @@ def load_config(
     Args:
         path: YAML file, or the name of a bundled one, see `find_option_file`. Its
             ``base:`` (one path or a list, see `find_base`) is read first; the file's own keys win,
-            blocks are merged key by key, a list replaces a list, and null takes away what is inherited.
-        overrides: ``dotted.key=value`` strings; the value is read as YAML, and null takes away what the
-            file says.
+            blocks are merged key by key, a list replaces a list, and null removes what is inherited.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML, and null removes the
+            value of the file.
         plugins: files or modules that are loaded beside those that the option file names; they become part
             of the options.
         command: paths of data sets that the command does not use need not exist; ``demo`` uses none, and no
@@ -95,7 +95,7 @@ def _used_blocks(command: Command, datasets: Any) -> tuple[str, ...]:
 def dump_config(config: Config) -> str:
     """The effective options as YAML; `load_config` reads them back to an equal run.
 
-    Comments at the end say which versions of the plugins there were.
+    Comments at the end list the versions of the plugins.
     """
     options = yaml.safe_dump(effective_options(config), sort_keys=False, allow_unicode=True)
     return options + "".join(f"# {plugin.summary}\n" for plugin in load_plugins(config.plugins, "plugins"))
@@ -129,7 +129,7 @@ class _OptionFiles:
         if place in readers:
             raise OptionError(str(path), ["base: option files inherit from each other in a circle"])
         if len(readers) > _MOST_BASES:
-            raise OptionError(str(path), [f"base: more than {_MOST_BASES} option files follow each other"])
+            raise OptionError(str(path), [f"base: more than {_MOST_BASES} option files inherit in a row"])
         if place not in self._read:
             self._read[place] = self._merged(path, (*readers, place))
         return dict(self._read[place])
@@ -176,7 +176,7 @@ def _nearest_file(path: Path) -> str:
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Block by block, key by key; a list replaces a list, and null takes away what is inherited."""
+    """Block by block, key by key; a list replaces a list, and null removes what is inherited."""
     merged = dict(under)
     for key, value in over.items():
         inherited = merged.get(key)
@@ -210,7 +210,7 @@ def _apply_override(options: dict[str, Any], override: str) -> None:
     elif value is None and name not in _NAMED.get(".".join(blocks), (name,)):
         mistakes = Mistakes()
         known = dict.fromkeys([*map(str, place), *_NAMED[".".join(blocks)]])
-        mistakes.unknown(key, "nothing of this name is there to be taken away", name, known)
+        mistakes.unknown(key, "there is nothing of this name to remove", name, known)
         raise OptionError("--set", mistakes.lines)
     else:
         place[name] = value

@@ -9,7 +9,7 @@ from basicsr.utils.convert import Mistakes
 from basicsr.utils.errors import OptionError
 from basicsr.utils.typed_path import expand, typed_path
 
-# a link to the folder options/ of the checkout; a folder of its own where the package is installed
+# a link to the folder options/ of the checkout; a real folder where the package is installed
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
 
 
@@ -38,14 +38,14 @@ def find_option_file(named: str | Path, command: Command) -> Path:
     if name in shipped:
         return shipped[name]
     if path.suffix or path.is_dir():
-        return path  # reading says what is wrong with it
+        return path  # reading it reports what is wrong
     mistakes = Mistakes()
     mistakes.unknown(str(named), "no such option file", name, shipped)
     raise OptionError(str(named), mistakes.lines)
 
 
 def find_base(named: str, folder: Path) -> Path:
-    """The option file that ``base:`` means: relative to ``folder``, where the file lies that says it.
+    """The option file that ``base:`` means: relative to ``folder``, that of the file with the key.
 
     Where there is no such file, a path below the folder ``options`` is taken from the package.
     """

@@ -27,12 +27,12 @@ class ExperimentPaths:
 
     @property
     def lock(self) -> Path:
-        """Says which process writes; beside the folder, which may be put aside."""
+        """Names the process that writes; beside the folder, which may be put aside."""
         return _lock_beside(self.root)
 
     @property
     def launch(self) -> Path:
-        """What started the run, so that its restarts go on with it."""
+        """What started the run, so that its restarts resume it."""
         return self.root / "launch.json"
 
     @property
@@ -81,7 +81,7 @@ class ExperimentPaths:
         return self.root / ("record.json" if iteration == 0 else f"record_from_{iteration}.json")
 
     def recorded(self) -> list[int]:
-        """The iterations that there is a `record` of."""
+        """The iterations that have a `record`."""
         names = re.compile(r"record(?:_from_([0-9]+))?\.json")
         found = [names.fullmatch(path.name) for path in self.root.glob("record*.json")]
         return sorted(int(match.group(1) or 0) for match in found if match is not None)
@@ -94,7 +94,7 @@ class ExperimentPaths:
         return self.root / "training_states" / f"{iteration}.state"
 
     def checkpoint(self, iteration: int, networks: Sequence[str] = ("g",)) -> list[Path]:
-        """All files of a checkpoint, the state first; without it the others are not gone on from."""
+        """All files of a checkpoint, the state first; without it the others are not resumed from."""
         return [self.state(iteration), *(self.network(iteration, name) for name in networks)]
 
     @property
@@ -127,7 +127,7 @@ class ExperimentPaths:
             OptionError: the folder exists and is not empty.
         """
         if self.root.is_dir() and any(self.root.iterdir()):
-            hint = "Add --auto_resume to go on with it, or choose another name: --set name=..."
+            hint = "Add --auto_resume to resume it, or choose another name: --set name=..."
             raise OptionError("name", [f"name: the experiment {self.root} exists already. {hint}"])
 
 
@@ -157,7 +157,7 @@ class ResultPaths:
 
     @property
     def lock(self) -> Path:
-        """Says which process writes; beside the folder, which may be put aside."""
+        """Names the process that writes; beside the folder, which may be put aside."""
         return _lock_beside(self.root)
 
     @property

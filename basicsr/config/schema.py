@@ -1,6 +1,6 @@
 """Every key of an option file: its type, its default, its meaning and its unit.
 
-Blocks with a ``type:`` (networks, datasets, losses, metrics, optimisers, schedulers) hold further keys, which
+Blocks with a ``type:`` (networks, datasets, losses, metrics, optimizers, schedulers) hold further keys, which
 are the arguments of the class or function of that name; see `basicsr.utils.registry`.
 """
 
@@ -68,7 +68,7 @@ class NetworkOptions(Component, frozen=True, kw_only=True):
     """A network and what it starts from.
 
     ``weights``: a file, or the name of a network whose weights are bundled. Without a ``type`` the
-    network is the one that the file describes, with those options changed that are given beside it.
+    network is the one that the file describes, with the options given beside it changed.
     ``frozen``: it is neither trained nor saved, and runs in evaluation mode. ``strict``: every weight of the
     file must fit. ``param_key``: see ``path``.
     """
@@ -84,7 +84,7 @@ class NetworkOptions(Component, frozen=True, kw_only=True):
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any], where: str, mistakes: Mistakes) -> Component | None:
         if "type" not in value and value.get("weights") is None:
-            mistakes.add(join(where, "type"), "required, but not given (or weights, whose file says it)")
+            mistakes.add(join(where, "type"), "required, but not given (or weights, whose file describes it)")
             return None
         return super().from_mapping(value, where, mistakes)
 
@@ -109,16 +109,16 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     """A data set and how its samples are loaded.
 
     ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores.
-    ``batch_size_total``: samples an optimiser step in training, over all processes and accumulated batches,
+    ``batch_size_total``: samples per optimizer step, over all processes and accumulated batches,
     of which each process loads its even share; ``batch_size_per_gpu`` (null is 1) instead fixes one batch of
-    one process, so that a step sees more with every process. Testing takes images one at a time.
-    ``dataset_enlarge_ratio`` shows every image that many times an epoch, each time with other random numbers.
-    With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and copying them to the GPU
-    does not stop it; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
-    ``unreadable``: a training sample that cannot be read ends the run (``stop``), or another one takes its
-    place (``skip``), and the file is listed at the end.
-    ``worker_timeout``: seconds without a batch until the processes that load data are taken for stuck, which
-    ends the run.
+    one process, so a step sees more samples with more processes. Testing takes images one at a time.
+    ``dataset_enlarge_ratio`` shows each image that many times per epoch, with other random numbers each time.
+    With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and are copied to the GPU
+    asynchronously; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.
+    ``unreadable``: a training sample that cannot be read ends the run (``stop``) or is replaced by another
+    one (``skip``), and the file is listed at the end.
+    ``worker_timeout``: seconds without a batch until the processes that load data count as stuck, which ends
+    the run.
     """
 
     registry = DATASETS
@@ -139,8 +139,8 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
 class PathOptions(Options, frozen=True, kw_only=True):
     """Weights to start from. ``pretrain_network_g``: a file, or the name of a network whose weights are
     bundled. ``param_key``: entry of the file, or the beginning of the names of its weights; null takes
-    ``params_ema``, then ``params``, then what is unambiguous. Both belong to ``network_g``, and are another
-    place for its ``weights``.
+    ``params_ema``, then ``params``, then what is unambiguous. Both belong to ``network_g``, and are an
+    alternative to its ``weights``.
     """
 
     pretrain_network_g: WeightFile | None = None
@@ -150,11 +150,11 @@ class PathOptions(Options, frozen=True, kw_only=True):
 
 
 class TrainOptions(Options, frozen=True, kw_only=True):
-    """How the network is trained; one iteration is one optimiser step.
+    """How the network is trained; one iteration is one optimizer step.
 
     ``warmup_iter``: iterations in which the learning rate rises from 0; -1 is none. ``use_grad_clip`` clips
-    the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches an
-    optimiser step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
+    the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches per
+    optimizer step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
     type of the forward pass. ``losses``: any number, by the name that the log shows; ``pixel_opt`` and
     ``perceptual_opt`` are two more, ``l_pix`` and ``l_percep``. ``compile`` compiles the whole step.
     """
@@ -187,10 +187,10 @@ class ValOptions(Options, frozen=True, kw_only=True):
 
     ``grids`` cuts windows of ``crop_size_h`` x ``crop_size_w`` pixels (at most ``max_minibatch`` at once) and
     averages where they overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of
-    which are blended with the neighbour. ``use_image``: metrics see 8-bit images; false: unrounded values in
+    which are blended with the neighbor. ``use_image``: metrics see 8-bit images; false: unrounded values in
     [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
-    ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page to look at the
-    results with. ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``
+    ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page that shows the
+    results. ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``
     (calculate_ssim).
     """
 
@@ -244,7 +244,7 @@ class DistOptions(Options, frozen=True, kw_only=True):
     """``backend`` null: nccl on GPUs, gloo on CPU. ``port`` serves slurm; torchrun sets its own.
 
     Times are in seconds. ``join_timeout``: until all processes have come together at the start.
-    ``heartbeat_timeout``: without a sign of life of one, which is stopped, dead or cut off; that ends the
+    ``heartbeat_timeout``: without a sign of life from one (stopped, dead or cut off), which ends the
     run. ``warn_after``: until the process that the others wait for is named; ``timeout``: until that ends the
     run.
     """
@@ -258,7 +258,7 @@ class DistOptions(Options, frozen=True, kw_only=True):
 
 
 class Config(Options, frozen=True, kw_only=True):
-    """A whole option file. ``num_gpu``: 0 is CPU; the number of processes is the launcher's business.
+    """A whole option file. ``num_gpu``: 0 is CPU; the launcher sets the number of processes.
 
     ``model_opt`` are options of the model. ``networks``: those that it works with beside ``network_g``.
     ``plugins``: own Python files, relative to this file, or modules, that register networks, losses and the
@@ -301,7 +301,7 @@ class Config(Options, frozen=True, kw_only=True):
 
 
 def network_place(name: str) -> str:
-    """Where the block of a network stands in an option file."""
+    """The place of a network's block in an option file."""
     return "network_g" if name == "g" else f"networks.{name}"
 
 
@@ -334,7 +334,7 @@ def effective_options(options: Any) -> Any:
 
 
 def semantic_mistakes(config: Config, command: Command) -> list[str]:
-    """Mistakes that only show when several keys are seen together, a line each."""
+    """Mistakes that only show when several keys are seen together, one line each."""
     mistakes = Mistakes()
     for key, dataset in config.datasets.items():
         if not key.startswith(("train", "val", "test")) or (key.startswith("train") and key != "train"):
@@ -382,15 +382,13 @@ def _check_networks(config: Config, mistakes: Mistakes) -> None:
     if config.network_g.weights is not None and config.path.pretrain_network_g is not None:
         mistakes.add("network_g.weights", "cannot be combined with path.pretrain_network_g; keep one of them")
     if config.model_type not in MODELS.names():
-        return  # told elsewhere
+        return  # reported elsewhere
     model: Any = MODELS[config.model_type]
     names, further = model.network_names, model.further_networks
     for name in config.networks:
         if name not in names and name != "g" and not (further and name.startswith(further)):
             known = ", ".join([*names, *([f"{further}.."] if further else [])])
-            mistakes.add(
-                f"networks.{name}", f"{config.model_type} works with no such network, but with {known}"
-            )
+            mistakes.add(f"networks.{name}", f"{config.model_type} has no network of this name, but {known}")
     for name in names:
         if name not in config.all_networks:
             mistakes.add(f"networks.{name}", f"required by {config.model_type}, but not given")
@@ -437,7 +435,7 @@ def _check_transforms(train: DatasetOptions, several: bool, mistakes: Mistakes) 
 
 
 def _check_schedule(train: TrainOptions, mistakes: Mistakes) -> None:
-    """The schedule has to say a rate for every step of the run."""
+    """The schedule has to define a rate for every step of the run."""
     base_lr = float(effective_options(train.optim_g)["lr"])
     schedule = train.scheduler.build()
     try:

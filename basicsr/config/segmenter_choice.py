@@ -43,7 +43,7 @@ def add_segmenter_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--rule", default="exact", choices=["exact", "smallest_on_top", "published"],
         help="what a pixel under several masks belongs to: a region for each combination of masks (default), "
-        "the smallest mask, or SAM-Deblur's grey values, on masks of the photo as BGR",
+        "the smallest mask, or SAM-Deblur's gray values, on masks of the photo as BGR",
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def read_segmenter(typed: argparse.Namespace) -> SegmenterChoice:
 
 
 def find_segmenter(typed: str) -> str:
-    """The registered name that equals ``typed`` but for upper and lower case.
+    """The registered name that equals ``typed`` except for upper and lower case.
 
     Raises:
         OptionError: there is none.

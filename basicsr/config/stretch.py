@@ -11,10 +11,10 @@ from basicsr.utils.registry import SCHEDULES
 
 
 def stretched(train: TrainOptions, iterations: int) -> list[str]:
-    """``key=value`` overrides with which a training lasts so many iterations.
+    """``key=value`` overrides that make a training last this many iterations.
 
     Warm-up and all whole numbers of the schedule, which are steps, change in proportion and are rounded up:
-    so a schedule that lasts as long as the run does so still.
+    so a schedule that lasts as long as the run still does.
 
     Args:
         train: the recipe.

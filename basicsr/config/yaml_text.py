@@ -1,4 +1,4 @@
-"""YAML as option files and overrides use it: safe, and one line for whatever a parser can find wrong."""
+"""YAML for option files and overrides: safe, and one line for every error that a parser can find."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 LARGEST = 1 << 18
-"""Bytes of an option file, which is some ten times the largest of the package."""
+"""Bytes of an option file, about ten times the largest of the package."""
 _SHOWN = 60  # characters of a value in an error
 _DEEPEST = 32
 _MOST_NODES = 20_000
@@ -16,9 +16,9 @@ _LONGEST_NUMBER = 4_000  # characters; those of base 60 take time that grows wit
 
 
 def read_yaml(text: str) -> tuple[Any, list[str]]:
-    """Plain values, and a line for each thing that is odd but means one thing only.
+    """Plain values, and a line for each oddity that is unambiguous.
 
-    A key that is given twice in one block is such a thing where both values are equal (the later one is
+    A key that is given twice in one block is such an oddity where both values are equal (the later one is
     taken); with two values it is a mistake. So is a block or list that contains itself.
 
     Raises:
@@ -44,7 +44,7 @@ def read_yaml(text: str) -> tuple[Any, list[str]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader; keeps in ``odd`` what is only odd."""
+    """PyYAML's safe loader; keeps mere oddities in ``odd``."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -96,13 +96,13 @@ class _Loader(yaml.SafeLoader):
         self.odd.append(f"{what}, with the same value{_place(key.start_mark)}")
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """As PyYAML; what its constructors let through (``!!bool maybe``) has its place, too."""
+        """As PyYAML; errors that its constructors miss (``!!bool maybe``) get a position, too."""
         try:
             if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT and len(node.value) > _LONGEST_NUMBER:
                 raise ValueError(f"more than {_LONGEST_NUMBER:,} characters")
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                str(value)  # Python refuses to write numbers of thousands of digits, so to name them
+                str(value)  # Python refuses to print numbers with thousands of digits
             return value
         except yaml.YAMLError:
             raise

@@ -15,7 +15,7 @@ from basicsr.diagnosis.finding import Finding
 from basicsr.utils.cores import usable_cores
 from basicsr.utils.extras import EXTRAS
 from basicsr.utils.fetchable import FETCHABLE
-from basicsr.utils.neighbours import neighbours
+from basicsr.utils.neighbors import neighbors
 from basicsr.utils.shipped import shipped_weights
 from basicsr.utils.user_cache import user_cache
 
@@ -30,8 +30,8 @@ def versions() -> Iterator[Finding]:
     """Of the package, its commit in a checkout, and what computes."""
     root = Path(basicsr.__file__).resolve().parents[1]
     yield Finding("sam-deblur", f"{basicsr.__version__}, in {root}")
-    for other in neighbours():
-        hint = "give sam-deblur a virtual environment of its own"
+    for other in neighbors():
+        hint = "give sam-deblur its own virtual environment"
         yield Finding("", f"{other} has an import package basicsr as well", hint)
     yield Finding("Python", platform.python_version())
     modules = {"torch": "torch", "torchvision": "torchvision", "OpenCV": "cv2", "numpy": "numpy"}
@@ -48,7 +48,7 @@ def versions() -> Iterator[Finding]:
 def _commit(root: Path) -> Iterator[Finding]:
     try:
         from basicsr.engine.record import code
-    except Exception:  # told by the lines before
+    except Exception:  # reported by the lines before
         return
     found = code(root)
     if found["commit"] is not None:

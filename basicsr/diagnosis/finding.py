@@ -13,13 +13,13 @@ _NAME = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One item that was checked.
 
     Args:
-        name: of the thing.
-        what: was found.
+        name: of the item.
+        what: what was found.
         hint: what to do; empty where there is nothing to do.
-        fails: whether the program cannot do its work this way.
+        fails: whether the program cannot work this way.
     """
 
     name: str

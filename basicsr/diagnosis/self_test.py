@@ -1,4 +1,4 @@
-"""Whether it works: small tasks of seconds, a line each."""
+"""Whether it works: small tasks that take seconds, one line each."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def self_test() -> Iterator[Finding]:
 
 
 def _tried(name: str, test: Callable[[], str], hint: str) -> Finding:
-    """What a test says; it raises where something is wrong, whatever the exception."""
+    """The result of a test, which raises any exception if something is wrong."""
     try:
         return Finding(name, f"ok{test()}")
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Finding(name, f"failed: {said}", hint, fails=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Finding(name, f"failed: {reason}", hint, fails=True)
 
 
 def restores(device: str) -> str:
@@ -65,7 +65,7 @@ def restores(device: str) -> str:
 
 
 def trains(device: str) -> str:
-    """One step of a tiny network; loss and weights have to be finite, and the weights others than before."""
+    """One step of a tiny network; loss and weights have to be finite, and the weights changed."""
     net = ARCHS.build(
         "NAFNet", {"width": 4, "enc_blk_nums": [1], "middle_blk_num": 1, "dec_blk_nums": [1]}
     ).to(device)
@@ -101,7 +101,7 @@ def keeps_lmdb(folder: Path) -> str:
 
 def _require_same(read: Array) -> None:
     if not np.array_equal(read, picture()):
-        raise RuntimeError("other pixels are read than were written")
+        raise RuntimeError("the pixels read differ from those written")
 
 
 def picture() -> Array:

@@ -23,7 +23,7 @@ def agree(watch: Watch, facts: Mapping[str, Any]) -> None:
     """Compare what this process knows with what the others do.
 
     Args:
-        facts: of which JSON has words for every value.
+        facts: with values that JSON can express.
 
     Raises:
         OptionError: on all processes, naming the first difference from the first process.
@@ -42,7 +42,7 @@ def agree(watch: Watch, facts: Mapping[str, Any]) -> None:
 def code_and_options(config: Config) -> dict[str, Any]:
     """The options by their names in the option file, and ``code``: what interprets them.
 
-    Not in it is what may differ: the machine with its cores and devices, and the current folder with
+    It leaves out what may differ: the machine with its cores and devices, and the current folder with
     ``experiments/`` and ``results/``, which only the first process writes.
     """
     sources = (part for path in sorted(_PACKAGE.rglob("*.py")) for part in _named_content(path))

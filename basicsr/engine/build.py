@@ -76,24 +76,24 @@ def build_dataset(options: DatasetOptions, config: Config, model: Model, phase: 
     _agree_on_normalization(dataset, model, where)
     has_labels = "labels" in dataset.delivers
     if config.grouped_masks is not None and config.grouped_masks != has_labels:
-        said = f"grouped_masks is {str(config.grouped_masks).lower()}"
-        what = f"{said}, but {options.type} delivers {'label maps' if has_labels else 'none'}"
+        given = f"grouped_masks is {str(config.grouped_masks).lower()}"
+        what = f"{given}, but {options.type} delivers {'label maps' if has_labels else 'none'}"
         raise OptionError("grouped_masks", [f"{where}.type: {what}; remove grouped_masks or change the type"])
     logger().info(f"{where}: {options.name}, {len(dataset)} images, {', '.join(dataset.delivers)}")
     return dataset
 
 
 def _agree_on_normalization(dataset: ImageDataset, model: Model, where: str) -> None:
-    """``mean``, ``std`` and ``gamma`` belong to weights: training says them; what is left open, they say."""
+    """``mean``, ``std`` and ``gamma`` belong to weights: training sets them; else the weights do."""
     net = model.networks[model.predicts_with]
     assert isinstance(net, Network)
-    said, known = dataset.normalization, net.normalization
-    if said is None and known is not None and not known.changes_nothing:
+    given, known = dataset.normalization, net.normalization
+    if given is None and known is not None and not known.changes_nothing:
         logger().info(f"{where}: {known}, as the weights were trained")
-    if said is not None and known is not None and said != known:
-        hint = "leave mean, std and gamma out to do as the weights say"
-        logger().warning(f"{where}: {said}, but the weights were trained with {known}; {hint}")
-    dataset.normalization = said or known
+    if given is not None and known is not None and given != known:
+        hint = "omit mean, std and gamma to follow the weights"
+        logger().warning(f"{where}: {given}, but the weights were trained with {known}; {hint}")
+    dataset.normalization = given or known
     if dataset.train:
         for trained in model.trained.values():
             trained.normalization = dataset.normalization or IDENTITY
@@ -205,7 +205,7 @@ def with_epochs(
         batches: of this process.
         begin: takes the epoch, and whether the first batch lies in the middle of it.
         samples: of a batch, over all processes.
-        epoch_size: samples an epoch.
+        epoch_size: samples per epoch.
         start: position of the first batch in the stream of all samples.
     """
     begun, position = start // epoch_size - 1, start
@@ -223,7 +223,7 @@ def with_epochs(
 
 
 def _restored(model: Model, apply: Apply, device: torch.device, image: Tensor) -> Tensor:
-    """What ``model`` makes of one image (3, H, W) as it is now, on the CPU."""
+    """What ``model`` makes of one image (3, H, W) in its present state, on the CPU."""
     training = model.training
     with torch.no_grad():
         restored = model.eval().predict({"lq": image[None].to(device)}, apply)[0]
@@ -320,7 +320,7 @@ def _resume(
     else:
         was = len(state["random"])
         logger().warning(
-            f"resumed with {run.ranks.world_size} processes, saved with {was}: random numbers start anew"
+            f"resumed with {run.ranks.world_size} processes, saved with {was}: random numbers restart"
         )
 
 

@@ -37,7 +37,7 @@ class EvaluationStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Judged:
-    """One restored image or clip with what it was made from and what is wanted.
+    """One restored image or clip with its input and its reference.
 
     Args:
         key: of the sample.
@@ -61,7 +61,7 @@ class Judged:
 
     @staticmethod
     def middle(picture: Image) -> Image:
-        """(H, W, 3) as it is; of (T, H, W, 3) the frame that stands for the clip."""
+        """(H, W, 3) unchanged; of (T, H, W, 3) the frame that represents the clip."""
         return picture if picture.ndim == 3 else picture[len(picture) // 2]
 
 
@@ -72,8 +72,8 @@ class Evaluation:
     Args:
         name: of the data set.
         rows: ``{"key": ..., metric: value}`` of each image, in the order of the data set. The value is a
-            number, of a clip perhaps a list with one a frame; it is missing where a metric has none.
-        summaries: what each metric says of the set.
+            number, for a clip possibly a list with one per frame; it is missing where a metric has none.
+        summaries: the figure of each metric for the set.
         kept: what `evaluate` was asked to keep of each image, in the same order.
     """
 
@@ -151,7 +151,7 @@ def evaluate(
         UserError: a metric cannot judge an image, e.g. one smaller than its window, or needs what the data
             set does not deliver; both are named.
         OSError: a picture cannot be written.
-        EvaluationStoppedError: in every process, when ``stop`` said so in one.
+        EvaluationStoppedError: in every process, when ``stop`` was true in one.
     """
     dataset = loader.dataset
     assert isinstance(dataset, ImageDataset)
@@ -267,7 +267,7 @@ def _judge(name: str, metric: Metric, of: str, offered: Mapping[str, Any]) -> An
 
 @contextmanager
 def _named(metric: str, of: str, hint: str) -> Iterator[None]:
-    """A complaint of a metric becomes one line that says what it was about."""
+    """An error of a metric becomes one line that names what it was about."""
     try:
         yield
     except ValueError as error:

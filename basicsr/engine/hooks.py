@@ -70,10 +70,10 @@ class Ema(Hook):
 
 
 class Log(Hook):
-    """Says every ``every`` iterations how training goes; losses are means since then, without skipped steps.
+    """Logs progress every ``every`` iterations; losses are means since then, without skipped steps.
 
     Args:
-        epoch_size: samples an epoch.
+        epoch_size: samples per epoch.
         events: where numbers go; None on processes other than the main one.
     """
 
@@ -160,8 +160,8 @@ class SaveCheckpoint(Hook):
 
     It comes before `Validate`, which may fail. Before a validation at another iteration the weights alone are
     saved, as the latest. While there is trouble, the latest stay those from before, if there are any. Where
-    the disk takes none, training goes on; after the third time in a row it ends, and so it does after the
-    last iteration.
+    the disk takes none, training continues; it ends after the third failure in a row, or one after the last
+    iteration.
 
     Args:
         paths: of the experiment.
@@ -202,7 +202,7 @@ class SaveCheckpoint(Hook):
         if trainer.is_due(self.every):
             self.save(trainer)
         elif self.ranks.is_main and self.validated_every and trainer.is_due(self.validated_every):
-            with suppress(OSError):  # told by the next checkpoint
+            with suppress(OSError):  # reported by the next checkpoint
                 self._save_latest(trainer)
 
     def save(self, trainer: Trainer) -> bool:
@@ -235,9 +235,9 @@ class SaveCheckpoint(Hook):
         return True
 
     def _fail(self, trainer: Trainer, error: OSError) -> None:
-        """Warn, or end the run where nothing is to be hoped for."""
+        """Warn, or end the run where retrying is hopeless."""
         what = f"{error.filename}: {error.strerror}; the checkpoint of {trainer.iteration} is not written"
-        hint = "mend that, and go on with --auto_resume"
+        hint = "fix that, and resume with --auto_resume"
         if self._failed_in_a_row == _MOST_FAILED_IN_A_ROW:
             raise UserError(f"{what}, {_MOST_FAILED_IN_A_ROW} times in a row; {hint}") from error
         if trainer.iteration == trainer.total_iter:
@@ -271,7 +271,7 @@ class SaveCheckpoint(Hook):
             self.save_networks(trainer, "latest")
         else:
             what = f"there is trouble since iteration {since}"
-            logger().warning(f"{self.paths.network('latest')} is not written anew: {what}")
+            logger().warning(f"{self.paths.network('latest')} is not replaced: {what}")
 
     def save_networks(self, trainer: Trainer, iteration: int | str) -> None:
         """Write the weights alone, under that name."""
@@ -326,7 +326,7 @@ class Validate(Hook):
         events: where numbers go; None on processes other than the main one.
         interruption: what ends a validation before its end.
         is_made_up: whether a validation that is due before the first step, and is not among the events, is
-            made up: the run goes on from where another one was cut off.
+            made up: the run continues from where another one was cut off.
         best: what keeps the best weights; None keeps none.
         is_pictured: whether ``events`` take pictures of the first images of each set.
     """
@@ -443,8 +443,9 @@ class SaveAndLeave(Hook):
     def _leave(self, is_saved: bool) -> None:
         wait_for_all()  # or a launcher that sees the others leave would end the one that saves
         asked = Interrupted(self.interruption.number or signal.SIGTERM, is_saved=True)
-        saved = "saved, --auto_resume goes on from here"
-        logger().info(f"{asked}: {saved if is_saved else '--auto_resume goes on from an earlier checkpoint'}")
+        saved = "saved, --auto_resume continues from here"
+        saved = saved if is_saved else "--auto_resume continues from an earlier checkpoint"
+        logger().info(f"{asked}: {saved}")
         raise asked
 
 

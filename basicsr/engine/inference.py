@@ -26,7 +26,7 @@ class Windows:
     Args:
         height: of a window in pixels; a smaller image is one window.
         width: of a window in pixels.
-        overlap: least number of pixels that neighbours share. They are blended by a linear ramp of that
+        overlap: least number of pixels that neighbors share. They are blended by a linear ramp of that
             length; with 0 the windows are spread evenly and the pixels that they share all the same are
             averaged ("grids", as published).
         max_batch: windows in one forward pass; None is all.
@@ -108,7 +108,7 @@ def image_means(
 
 
 def windows_of(options: ValOptions) -> Apply:
-    """How ``val.grids``, ``val.tile`` and their companions ask for a network to be run."""
+    """How ``val.grids``, ``val.tile`` and related options ask for a network to be run."""
     if options.grids:
         assert options.crop_size_h is not None and options.crop_size_w is not None
         return Windows(options.crop_size_h, options.crop_size_w, 0, options.max_minibatch)

@@ -31,13 +31,13 @@ def start_network(
     resumed: Path | None = None,
     is_trained: bool = False,
 ) -> Network:
-    """Build a network and load what it starts from, on the CPU; the log says what.
+    """Build a network and load what it starts from, on the CPU; it is logged.
 
     Args:
         name: of the network; ``g`` is ``network_g``.
         device: where it is going to run, for the log.
-        resumed: training state that a run goes on from; the weights beside it are loaded.
-        is_trained: whether random weights are as it should be.
+        resumed: training state that a run continues from; the weights beside it are loaded.
+        is_trained: whether random weights are expected.
 
     Raises:
         OptionError: the options are not possible.

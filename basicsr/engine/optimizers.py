@@ -1,4 +1,4 @@
-"""Optimisers by their names in option files. Arguments are PyTorch's; defaults too."""
+"""Optimizers by their names in option files. Arguments are PyTorch's; defaults too."""
 
 from __future__ import annotations
 

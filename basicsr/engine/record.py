@@ -34,7 +34,7 @@ class Record(Hook):
 
     Args:
         paths: of the experiment.
-        resumed: the experiment whose state the run goes on from; None begins anew.
+        resumed: the experiment whose state the run continues from; None starts a new run.
         seed: of the run.
         data: fingerprints of the data sets, by their names in the option file.
         ranks: the main process writes.
@@ -85,12 +85,12 @@ def read_record(paths: ExperimentPaths, iteration: int) -> dict[str, Any] | None
     try:
         return without_checksum(parse_json(file.read_bytes()))
     except (OSError, ValueError, AttributeError) as error:
-        logger().warning(f"{file}: damaged ({error}); what has changed since cannot be told")
+        logger().warning(f"{file}: damaged ({error}); what has changed since is unknown")
         return None
 
 
 def versions() -> dict[str, str | None]:
-    """Of what computes."""
+    """Versions of what computes."""
     return {
         "basicsr": basicsr.__version__,
         "python": platform.python_version(),
@@ -103,7 +103,7 @@ def versions() -> dict[str, str | None]:
 
 
 def code(root: Path) -> dict[str, Any]:
-    """The git commit of the code and whether files differ from it; nothing where it is no checkout."""
+    """The git commit of the code and whether files differ from it; nothing where it is not a checkout."""
     top = _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
         return {"commit": None, "is_dirty": None}

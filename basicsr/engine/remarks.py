@@ -1,4 +1,4 @@
-"""Says what was odd of training samples, so that nothing is trained on, or left out, without a word."""
+"""Reports oddities of training samples, so that nothing is silently trained on or left out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from basicsr.utils.dist import Ranks, gather_objects
 from basicsr.utils.log import logger
 
 _SHOWN = 20  # files of a kind that were trained on
-_SAID = {
-    "unreadable": "files that cannot be read, in whose place others were taken",
+_TEXTS = {
+    "unreadable": "files that cannot be read, replaced by others",
     "small": "photos smaller than the crop, extended by reflection",
     "empty": "masks without a region",
 }
@@ -23,7 +23,7 @@ _SAID = {
 class Remarks(Hook):
     """Warns of each file once when it comes, and lists all of them after the last iteration.
 
-    Of files that were trained on the first are named; those that could not be read, all.
+    Of files that were trained on, only the first are named; of those that could not be read, all.
 
     Args:
         ranks: the main process lists.
@@ -47,7 +47,7 @@ class Remarks(Hook):
         return sum(gather_objects(self._times), self._before)
 
     def state_dict(self) -> list[tuple[str, str, int]]:
-        """What `gathered` says, as plain values."""
+        """`gathered` as plain values."""
         return [(remark.kind, remark.text, times) for remark, times in self.gathered().items()]
 
     def load_state_dict(self, state: Sequence[tuple[str, str, int]]) -> None:
@@ -58,7 +58,7 @@ class Remarks(Hook):
         if trainer.iteration == trainer.total_iter:
             gathered = self.gathered()
             if self.ranks.is_main:
-                for kind in _SAID:
+                for kind in _TEXTS:
                     _list(kind, {remark.text: gathered[remark] for remark in gathered if remark.kind == kind})
 
     def _warn(self, remark: Remark) -> None:
@@ -66,7 +66,7 @@ class Remarks(Hook):
         if remark in self._times or (remark.kind != "unreadable" and named > _SHOWN):
             return
         if remark.kind != "unreadable" and named == _SHOWN:
-            logger().warning(f"{_SAID[remark.kind]}: more than {_SHOWN}; further ones are counted")
+            logger().warning(f"{_TEXTS[remark.kind]}: more than {_SHOWN}; further ones are counted")
         else:
             logger().warning(remark.text + ("; skipped" if remark.kind == "unreadable" else ""))
 
@@ -75,7 +75,7 @@ def _list(kind: str, times: dict[str, int]) -> None:
     if not times:
         return
     named = sorted(times) if kind == "unreadable" else sorted(times)[:_SHOWN]
-    lines = [f"{_SAID[kind]}: {len(times)}, in {sum(times.values())} samples"]
+    lines = [f"{_TEXTS[kind]}: {len(times)}, in {sum(times.values())} samples"]
     lines += [f"{text} ({times[text]}x)" for text in named]
     if len(times) > len(named):
         lines.append(f".. and {len(times) - len(named)} more")

@@ -16,13 +16,13 @@ from basicsr.utils.log import json_safe, logger
 
 
 def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None:
-    """Write ``metrics.json`` and ``metrics.csv`` (a row an image, infinite values are ``inf``).
+    """Write ``metrics.json`` and ``metrics.csv`` (a row per image, infinite values are ``inf``).
 
     In the JSON a data set has the ``mean`` of each metric over the finite values, the ``images``, where
     others are null, and by metric how many were ``left_out``: ``{"psnr": {"infinite": 1}}``; ``undefined``
     is not a number.
     """
-    content = {item.name: _summarised(item) for item in evaluations}
+    content = {item.name: _summarized(item) for item in evaluations}
     write_bytes(paths.metrics_json, (json.dumps(json_safe(content), indent=2) + "\n").encode())
     buffer = io.StringIO()
     names = list(dict.fromkeys(name for item in evaluations for row in item.rows for name in row))
@@ -33,7 +33,7 @@ def write_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> None
     write_bytes(paths.metrics_csv, buffer.getvalue().encode(errors=ESCAPED))
 
 
-def _summarised(evaluation: Evaluation) -> dict[str, Any]:
+def _summarized(evaluation: Evaluation) -> dict[str, Any]:
     left_out = {name: item.left_out for name, item in evaluation.summaries.items()}
     return {
         "mean": evaluation.mean,
@@ -52,7 +52,7 @@ def publish_results(paths: ResultPaths, evaluations: Sequence[Evaluation]) -> No
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """A line a data set: its number of images and the summary of each metric."""
+    """A line per data set: its number of images and the summary of each metric."""
     names = list(dict.fromkeys(name for item in evaluations for name in item.summaries))
     cells = [["dataset", "images", *names]]
     for item in evaluations:

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from: the newest that is whole and older than any trouble."""
+"""Which checkpoint a run continues from: the newest that is whole and older than any trouble."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Resumable:
     """What was found in the folder of an experiment.
 
     Args:
-        state: to go on from; None where there is none.
+        state: to continue from; None where there is none.
         damaged: files of newer checkpoints that cannot be read, and why.
         diverged: files of checkpoints that are younger than the trouble.
         trouble: first iteration of the trouble that the run ended in; None without.
@@ -31,7 +31,7 @@ class Resumable:
     diverged: tuple[Path, ...] = ()
     trouble: int | None = None
 
-    def say(self) -> None:
+    def warn(self) -> None:
         """Warn of what is passed over."""
         for _, why in self.damaged:
             logger().warning(f"{why}; put aside, resuming from an earlier checkpoint")
@@ -42,7 +42,7 @@ class Resumable:
             logger().warning(f"training was out of its usual range from iteration {self.trouble} on: {way}")
 
     def put_aside(self) -> None:
-        """Rename what is not gone on from, so that no later start takes it for good."""
+        """Rename what is not resumed from, so that no later start uses it."""
         for path, _ in self.damaged:
             logger().info(f"{path} is now {set_file_aside(path, 'damaged')}")
         for path in self.diverged:
@@ -72,7 +72,7 @@ def find_resumable(paths: ExperimentPaths, networks: Sequence[str]) -> Resumable
         damaged += found
     if damaged:
         what = f"no checkpoint is left that can be read: {damaged[0][1]}"
-        raise UserError(f"{paths.root}: {what}; or begin anew under another name: --set name=...")
+        raise UserError(f"{paths.root}: {what}; or start again under another name: --set name=...")
     return Resumable(None, (), tuple(diverged), trouble)
 
 

@@ -52,7 +52,7 @@ class Run:
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """Inside, an error ends all processes with the line of its cause, and lets others have the folder."""
+        """Inside, an error ends all processes with the line of its cause, and releases the folder."""
         try:
             with self.watch.explaining(), explaining_workers():
                 yield
@@ -169,7 +169,7 @@ def open_training(config: Config, launcher: Launcher, auto_resume: bool) -> Trai
             raise OptionError("--auto_resume", [f"--auto_resume: {what}; {hint}"])
         _start(config, opened, config.manual_seed + ranks.rank)
     if ranks.is_main:
-        found.say()
+        found.warn()
     torch.backends.cudnn.benchmark = not config.deterministic  # crops have one size
     events = _event_log(config, paths) if ranks.is_main else None
     return TrainingRun(
@@ -202,7 +202,7 @@ def device_of_process(num_gpu: int | Literal["auto"], ranks: Ranks) -> torch.dev
 
 @dataclass
 class _Opened:
-    """What a run has before it is one."""
+    """The parts of a run that exist before it starts."""
 
     ranks: Ranks
     device: torch.device
@@ -232,7 +232,7 @@ def _opening(config: Config, ranks: Ranks, lock: Path, folder: Path) -> Iterator
 
 
 def _start(config: Config, opened: _Opened, seed: int) -> None:
-    patience = timedelta(seconds=config.dist_params.timeout + 60)  # the watch comes first, and says why
+    patience = timedelta(seconds=config.dist_params.timeout + 60)  # the watch ends first, with the cause
     start_process_group(opened.ranks, opened.device, config.dist_params.backend, opened.store, patience)
     seed_everything(seed)
     if config.deterministic:

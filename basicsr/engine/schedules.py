@@ -1,7 +1,7 @@
 """Learning rates as functions of the step alone, so that there is no state to save or to lose.
 
 ``step`` counts finished iterations: the first iteration runs at ``step`` 0. ``base_lr`` is the rate given to
-the optimiser. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from
+the optimizer. A schedule of N steps is defined from step 0 to step N; beyond, and where it would climb from
 its first rate to its last, it raises `ValueError`.
 """
 
@@ -38,7 +38,7 @@ def CosineAnnealingRestartLR(  # noqa: N802
     restart_weights: Sequence[float] = (1.0,),
     eta_min: float = 0.0,
 ) -> float:
-    """A cosine a period, which falls to ``eta_min``; ``restart_weights`` scale how far above each begins."""
+    """A cosine per period, falling to ``eta_min``; ``restart_weights`` scale how far above each begins."""
     ends = list(itertools.accumulate(periods))
     if len(restart_weights) != len(periods):
         raise ValueError(

@@ -33,10 +33,10 @@ _MOST_SKIPPED_IN_A_ROW = 100
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How one optimiser step is made.
+    """How one optimizer step is made.
 
     Args:
-        accumulate: batches a step.
+        accumulate: batches per step.
         amp: autocast type of the forward pass.
         clip_norm: largest gradient norm; None does not clip.
         channels_last: memory layout of images.
@@ -77,7 +77,7 @@ class Trainer:
         skipped_steps: iterations whose loss or gradients were not finite and therefore changed nothing.
         last_losses: the scalars of the last iteration (means over accumulated batches), on the device; empty
             when it was skipped.
-        last_loss: the one that is minimised, of this process, also when the iteration was skipped.
+        last_loss: the one that is minimized, of this process, also when the iteration was skipped.
         last_norm: of the gradient, before it is clipped.
         broken_inputs: fields of samples, of all processes, that were not finite in the last iteration, if it
             was skipped: ``lq of photo_3``.
@@ -174,7 +174,7 @@ class Trainer:
         """Continue after the iteration in which `state_dict` was called. The batches are not part of it.
 
         Raises:
-            ValueError: it is the state of another optimiser or of other weights, or damaged.
+            ValueError: it is the state of another optimizer or of other weights, or damaged.
         """
         if state["optimizer_type"] != type(self.optimizer).__name__:
             raise ValueError(f"it belongs to {state['optimizer_type']}, not {type(self.optimizer).__name__}")
@@ -226,7 +226,7 @@ class Trainer:
         return losses
 
     def _settle_buckets(self) -> None:
-        """A backward pass that does not count: after its first one, DDP sorts gradients into buckets anew.
+        """A backward pass that does not count: after its first one, DDP sorts gradients into new buckets.
 
         Without it a resumed run would add up the gradients of the processes in another order than the run
         that it continues, and differ in the last bits.
@@ -240,7 +240,7 @@ class Trainer:
         restore_random_state(before)
 
     def _copied_buffers(self) -> list[Tensor]:
-        """What forward passes may change, such as the running means of batch normalisation."""
+        """What forward passes may change, such as the running means of batch normalization."""
         return [buffer.clone() for buffer in self._buffers]
 
     def _restore_buffers(self, copies: list[Tensor]) -> None:
@@ -282,7 +282,7 @@ class Trainer:
             hint = "Lower train.optim_g.lr or set train.amp=off"
             if self.broken_inputs:
                 what += f", the last one because of {self.broken_inputs[0]}"
-                hint = "Mend the data"
+                hint = "Fix the data"
             back = "--auto_resume then goes back to before"
             raise UserError(f"iteration {self.iteration + 1}: {what}. {hint}; {back}")
 

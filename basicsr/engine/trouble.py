@@ -29,7 +29,7 @@ class Trouble(Hook):
     usual steps by five times their spread, or whose gradient norm exceeds theirs ten times. Trouble lasts
     until a step is usual again. While it lasts the experiment has a note of when it began, for resuming
     (`basicsr.engine.resume`). A step that is skipped because of an input, which is named, or because a
-    scaler looks for its scale, is no trouble.
+    scaler looks for its scale, does not count.
 
     Args:
         ranks: the main process keeps the note.
@@ -51,7 +51,7 @@ class Trouble(Hook):
         if trainer.was_skipped and trainer.broken_inputs:
             shown = ", ".join(trainer.broken_inputs[:_SHOWN])
             more = ", .." if len(trainer.broken_inputs) > _SHOWN else ""
-            logger().warning(f"iteration {trainer.iteration} is skipped: not finite is {shown}{more}")
+            logger().warning(f"iteration {trainer.iteration} is skipped; not finite: {shown}{more}")
             return
         if trainer.was_skipped and self._looks_for_scale(trainer):
             return
@@ -83,7 +83,7 @@ class Trouble(Hook):
             write_trouble(self.paths, self.since)
 
     def _out_of_range(self, trainer: Trainer) -> str | None:
-        """What is not as usual, in words."""
+        """What is unusual, in words."""
         loss, norm = trainer.last_loss, trainer.last_norm
         if trainer.was_skipped:
             return f"the step is skipped, as {', '.join(trainer.broken_terms) or 'a gradient'} is not finite"

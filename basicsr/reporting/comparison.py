@@ -44,7 +44,7 @@ def compare(results: Sequence[Path], output: Path) -> list[str]:
 
 
 def join(documents: Sequence[Document], names: Sequence[str]) -> Document:
-    """Documents of one run each -> one document with a result a run for every image that all runs have.
+    """Documents of one run each -> one document with a result per run for every image that all runs have.
 
     Input, ground truth and label map of an image are those of the first run.
 
@@ -86,7 +86,7 @@ def _images(document: Document, name: str) -> dict[str, Document]:
 
 
 def _summaries(document: Document, name: str, count: int) -> Document:
-    """What a run says of the set, where the comparison has all ``count`` images of it."""
+    """A run's summaries of the set, where the comparison has all ``count`` images of it."""
     (found,) = [item for item in document["sets"] if item["name"] == name]
     whole: Document = found["summaries"][0] if len(found["images"]) == count else {}
     return whole
@@ -99,7 +99,7 @@ def _joined(images: Sequence[Document]) -> Document:
 def _differences(
     name: str, runs: Sequence[dict[str, Document]], common: set[str], names: Sequence[str]
 ) -> list[str]:
-    """What does not fit together in the data set ``name``, a sentence each."""
+    """What does not fit together in the data set ``name``, one sentence each."""
     notes = []
     for run, images in zip(names, runs, strict=True):
         left_out = len(images) - len(common)
@@ -108,7 +108,7 @@ def _differences(
     for run, images in list(zip(names, runs, strict=True))[1:]:
         other = [key for key in common if _input_differs(runs[0][key], images[key])]
         if other:
-            what = f"{len(other)} images have another input than with {names[0]}, e.g. {min(other)}"
+            what = f"{len(other)} images have a different input than in {names[0]}, e.g. {min(other)}"
             notes.append(f"{name}: {what}; their differences are not those of the networks ({run})")
     return notes
 

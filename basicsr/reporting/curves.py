@@ -16,7 +16,7 @@ Event = dict[str, Any]
 
 
 def draw_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> None:
-    """`write_curves`, and a line of the log; a full disk is a warning, as the run is not about its curves."""
+    """`write_curves`, and a line for the log; a full disk only causes a warning."""
     with unwritten_is_told("the curves are not drawn"):
         drawn = write_curves(paths, metrics)
         if drawn:
@@ -44,8 +44,8 @@ def write_curves(paths: ExperimentPaths, metrics: Mapping[str, MetricFacts]) -> 
 def panels_of(events: list[Event], metrics: Mapping[str, MetricFacts]) -> list[Panel]:
     """Loss, learning rate, and a metric with a line for each validation set; no panel without numbers.
 
-    The metric is the headline (PSNR), or the first. Its title says so where images with an infinite value are
-    left out of it.
+    The metric is the headline (PSNR), or the first. Its title notes where images with an infinite value are
+    left out.
     """
     train = [event for event in events if event["kind"] == "train"]
     validation = [event for event in events if event["kind"] == "val"]
@@ -68,6 +68,6 @@ def _validation(events: list[Event], name: str, facts: MetricFacts) -> Panel:
 
 
 def _points(events: list[Event], name: str) -> list[tuple[float, float]]:
-    """(iteration, value); of equal iterations the later line holds, null (infinite) is left out."""
+    """(iteration, value); of equal iterations the later line counts, null (infinite) is left out."""
     values = {event["iter"]: event.get(name) for event in events}
     return [(iteration, value) for iteration, value in sorted(values.items()) if value is not None]

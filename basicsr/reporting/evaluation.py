@@ -30,8 +30,8 @@ _SHOWN_BY_BROWSERS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 def image_maker(options: ValOptions) -> Callable[[Judged], ReportImage]:
     """What `basicsr.engine.evaluator.evaluate` keeps of each image for `evaluation_report`.
 
-    Values of the input are those of the metrics of ``val.metrics`` that measure it. The first headline (PSNR)
-    is measured of the input as it is of the result where none does; without one the report shows no gain.
+    Values of the input are those of the metrics of ``val.metrics`` that measure it. Where none does, the
+    first headline (PSNR) is measured on the input as on the result; without one the report shows no gain.
     """
     return functools.partial(_image, build_metrics(options.judged_by))
 
@@ -85,7 +85,7 @@ def _input_values(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, Nu
 
 
 def _unchanged(judged: Judged) -> Image:
-    """What a network that changes nothing would restore; of a photo, each frame of a clip is the photo."""
+    """The output of a network that changes nothing; in a clip from a photo, each frame is the photo."""
     shape = judged.restored.shape
     return judged.lq if judged.lq.shape == shape else np.broadcast_to(Judged.middle(judged.lq), shape)
 

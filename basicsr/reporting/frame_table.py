@@ -1,4 +1,4 @@
-"""What runs get for each frame of their clips, as HyperCUT tabulates it, from their ``metrics.json``."""
+"""Results of runs for each frame of their clips, as HyperCUT tabulates them, from their ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frame_table(results: Sequence[Path], metric: str, over_seeds: bool = False) 
             writes them: the mean over the seeds ± the sample standard deviation.
 
     Raises:
-        UserError: a file cannot be read, or has no value a frame of that metric; or runs have clips of
+        UserError: a file cannot be read, or has no values per frame of that metric; or runs have clips of
             different lengths.
     """
     paths = [path / METRICS if path.is_dir() else path for path in results]

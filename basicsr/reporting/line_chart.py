@@ -16,7 +16,7 @@ import numpy as np
 from basicsr.utils.image import encode_png
 
 Point = tuple[float, float]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 WIDTH = 860
 _PANEL = 210  # height of the plot itself
@@ -25,11 +25,11 @@ _TOP = 64  # above the first panel
 _GAP = 62  # between panels, for the name of the next one
 _BOTTOM = 58
 
-_PAPER: Colour = (255, 255, 255)
-_INK: Colour = (29, 32, 36)
-_QUIET: Colour = (98, 104, 111)
-_GRID: Colour = (227, 228, 225)
-_LINES: tuple[Colour, ...] = ((15, 107, 117), (179, 64, 46), (122, 98, 170), (150, 118, 30), (70, 120, 60))
+_PAPER: Color = (255, 255, 255)
+_INK: Color = (29, 32, 36)
+_QUIET: Color = (98, 104, 111)
+_GRID: Color = (227, 228, 225)
+_LINES: tuple[Color, ...] = ((15, 107, 117), (179, 64, 46), (122, 98, 170), (150, 118, 30), (70, 120, 60))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Line:
     """A polyline in pixels."""
 
     points: Sequence[Point]
-    colour: Colour
+    color: Color
     width: float
 
 
@@ -61,7 +61,7 @@ class Text:
     x: float
     y: float
     text: str
-    colour: Colour
+    color: Color
     size: int = 13
     anchor: Literal["start", "middle", "end"] = "start"
 
@@ -84,7 +84,7 @@ def to_svg(panels: Sequence[Panel], title: str) -> str:
 
 
 def to_png(panels: Sequence[Panel], title: str, scale: int = 2) -> bytes:
-    """The charts as PNG bytes, ``scale`` pixels for one of the SVG."""
+    """The charts as PNG bytes, ``scale`` pixels per pixel of the SVG."""
     canvas = np.full((_height(panels) * scale, WIDTH * scale, 3), _PAPER, np.uint8)
     for shape in _shapes(panels, title):
         _paint(canvas, shape, scale)
@@ -132,13 +132,13 @@ def _panel(panel: Panel, top: int, across: Point) -> list[Shape]:
     shapes.append(Line([(left, bottom), (right, bottom)], _QUIET, 1))
     end = right
     for number, (name, line) in enumerate(panel.lines.items()):
-        colour = _LINES[number % len(_LINES)]
+        color = _LINES[number % len(_LINES)]
         places = [(_place(x, across, left, right), _place(y, along, bottom, top)) for x, y in line]
         if len(places) == 1:
             places = [(places[0][0] - 3, places[0][1]), (places[0][0] + 3, places[0][1])]
-        shapes.append(Line(_thinned(places), colour, 1.8))
+        shapes.append(Line(_thinned(places), color, 1.8))
         if len(panel.lines) > 1:
-            shapes.append(Text(end, top - 10, name, colour, 13, "end"))
+            shapes.append(Text(end, top - 10, name, color, 13, "end"))
             end -= 9 * len(name) + 16
     return shapes
 
@@ -171,20 +171,20 @@ def _height(panels: Sequence[Panel]) -> int:
     return _TOP + len(panels) * (_PANEL + _GAP) - _GAP + _BOTTOM
 
 
-def _hex(colour: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _svg(shape: Shape) -> str:
     if isinstance(shape, Line):
         places = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
         return (
-            f'<polyline points="{places}" fill="none" stroke="{_hex(shape.colour)}" '
+            f'<polyline points="{places}" fill="none" stroke="{_hex(shape.color)}" '
             f'stroke-width="{shape.width}" stroke-linejoin="round"/>'
         )
     return (
         f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" font-size="{shape.size}" text-anchor="{shape.anchor}" '
-        f'fill="{_hex(shape.colour)}">{html.escape(shape.text)}</text>'
+        f'fill="{_hex(shape.color)}">{html.escape(shape.text)}</text>'
     )
 
 
@@ -192,11 +192,11 @@ def _paint(canvas: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], shape: Shape
     if isinstance(shape, Line):
         # OpenCV takes fixed-point places: 4 binary digits after the point.
         places = np.round(np.array(shape.points) * scale * 16).astype(np.int32)
-        cv2.polylines(canvas, [places], False, shape.colour, round(shape.width * scale), cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, [places], False, shape.color, round(shape.width * scale), cv2.LINE_AA, shift=4)
         return
     font, size = cv2.FONT_HERSHEY_SIMPLEX, shape.size * scale / 33  # its capitals are 22 pixels high
     text = shape.text.replace("\u2212", "-")
     width = cv2.getTextSize(text, font, size, 1)[0][0]
     left = shape.x * scale - {"start": 0, "middle": width / 2, "end": width}[shape.anchor]
     place = (round(left), round(shape.y * scale))
-    cv2.putText(canvas, text, place, font, size, shape.colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, place, font, size, shape.color, 1, cv2.LINE_AA)

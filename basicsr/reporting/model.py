@@ -1,4 +1,4 @@
-"""What a report says, and how it is written as JSON.
+"""The content of a report, and its form as JSON.
 
 The JSON document is what the page shows and what a comparison is made of::
 
@@ -14,10 +14,10 @@ The JSON document is what the page shows and what a comparison is made of::
      }]}]}
 
 ``results`` and ``summaries`` have an entry for each of ``runs``: one in a report, several in a comparison.
-``frames`` and ``gt_frames`` are of clips alone. ``summaries`` are of the metrics that are not ``averaged``;
-of others the page makes the mean of the images that it has. ``numbers`` are a number, or of a clip a list
-with one a frame. Pictures are WebP.
-Numbers that JSON has no word for are the strings "Infinity", "-Infinity" and "NaN".
+``frames`` and ``gt_frames`` are only for clips. ``summaries`` are of the metrics that are not ``averaged``;
+of others the page computes the mean of its images. ``numbers`` are a number, or for a clip a list with one
+per frame. Pictures are WebP.
+Numbers that JSON cannot express are the strings "Infinity", "-Infinity" and "NaN".
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReportImage:
     Args:
         key: name of the image, unique in its set; ``/`` between folders.
         thumbnails: from `make_thumbnails`.
-        values: metrics of the result by name, of a clip perhaps with one a frame; empty without ground truth.
+        values: metrics of the result by name, for a clip possibly one per frame; empty without ground truth.
         input: the same metrics of the input, as far as they are known.
         notes: short remarks, e.g. ``"4000 x 3000, 12.3 s"``.
         full: links to the full pictures ``lq``, ``restored``, ``gt`` from the folder of the report, as far as
@@ -79,8 +79,8 @@ class Report:
         title: of the page, and name of the run in comparisons.
         facts: (what, value) lines about the run, e.g. ``("Weights", "net_g_latest.pth")``.
         sets: at least one.
-        metrics: what those in ``values`` and ``summaries`` say of themselves. The first ``headline`` among
-            them is the one whose difference to the input is the gain.
+        metrics: facts of those in ``values`` and ``summaries``. The gain is the difference of the first
+            ``headline`` among them to the input.
     """
 
     title: str

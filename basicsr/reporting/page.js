@@ -3,7 +3,7 @@
 
 const report = JSON.parse(document.getElementById("report").textContent);
 const COLLAPSE = -3; // dB of PSNR against the input; beyond it an image counts as collapsed
-const ERROR_WHITE = 40; // difference in grey values at which the error map is brightest
+const ERROR_WHITE = 40; // difference in gray values at which the error map is brightest
 const FRAME_TIME = 150; // milliseconds of a frame of a clip that plays
 const EXTREMES = 4; // images shown as best and as worst
 const NEAR = "1200px"; // pictures this far outside of the window are kept decoded
@@ -402,7 +402,7 @@ async function paintError(canvas, shown, truth) {
   put(canvas, map);
 }
 
-/** Regions in colours whose hues keep apart; what no region covers stays clear. */
+/** Regions in colors whose hues keep apart; what no region covers stays clear. */
 async function paintRegions(canvas, labels) {
   const map = await pixelsOf(labels);
   for (let i = 0; i < map.data.length; i += 4) {

@@ -36,10 +36,10 @@ def write_page(path: Path, document: Document) -> None:
         "style": _asset("page.css"),
         "data": f"{_BEGIN}{_script_safe(document)}{_END}",
         "script": script,
-        # The only script that the policy of the page lets run; what names put into it would be another.
+        # The only script that the policy of the page allows; one injected by a name would be another.
         "script_hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     }
-    # In one pass: what is put in is not searched for further names.
+    # In one pass: inserted text is not searched for further names.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
     write_bytes(path, page.encode())
 
@@ -48,7 +48,7 @@ def read_page(path: Path) -> Document:
     """The document inside a page that `write_page` wrote.
 
     Raises:
-        UserError: it cannot be read or is no such page.
+        UserError: it cannot be read or is not such a page.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def read_page(path: Path) -> Document:
 def link(file: Path, folder: Path) -> str:
     """Where ``file`` is, for a page in ``folder``: a relative URL, ``#`` and spaces escaped.
 
-    Names that are no UTF-8 are escaped byte by byte, as browsers find them.
+    Names that are not UTF-8 are escaped byte by byte, as browsers find them.
     """
     return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))
 

@@ -30,7 +30,7 @@ class Thumbnails:
         lq: the input.
         restored: the result.
         gt: ground truth, where there is one.
-        labels: label map, lossless grey; 0 is uncovered, the regions that are left at this size are numbered
+        labels: label map, lossless gray; 0 is uncovered, the regions that are left at this size are numbered
             from 1 and begin again after 255.
         frames: of a result that is a clip; ``restored`` is the one in the middle.
         gt_frames: of a ground truth that is a clip; ``gt`` is the one in the middle.
@@ -98,8 +98,8 @@ def _encode_labels(labels: Image) -> bytes:
     small = _shrink(labels.astype(np.int32), _LABEL_SIDE, cv2.INTER_NEAREST)
     ids, places = np.unique(small, return_inverse=True)
     numbers = places.reshape(small.shape) + (0 if ids[0] == 0 else 1)
-    grey = np.where(numbers > 0, (numbers - 1) % _IDS + 1, 0).astype(np.uint8)
-    return _webp(np.repeat(grey[..., None], 3, axis=2), _LOSSLESS)
+    gray = np.where(numbers > 0, (numbers - 1) % _IDS + 1, 0).astype(np.uint8)
+    return _webp(np.repeat(gray[..., None], 3, axis=2), _LOSSLESS)
 
 
 def _shrink(picture: Image, side: int, interpolation: int) -> Image:

@@ -1,4 +1,4 @@
-"""Restored regions in a photo that stays as it is elsewhere."""
+"""Restored regions in an otherwise unchanged photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clip as one file: a video, or a picture that moves and begins again."""
+"""A clip as one file: a video, or a looping animated picture."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
     Args:
         path: ``.gif``, ``.webp``, or a video as in `basicsr.restoration.video.write_video`.
         frames: uint8 (T, H, W, 3) RGB.
-        fps: frames a second.
+        fps: frames per second.
         crf: of video.
         quality: of WebP, 0 to 100.
 
     Returns:
-        What is not as in the frames, for notes.
+        What differs from the frames, for notes.
 
     Raises:
-        UserError: a rate that is not possible, PyAV is missing, or another suffix.
+        UserError: a rate that is not possible, PyAV is missing, or an unknown suffix.
     """
     if not 0 < fps <= _MOST_RATE:
         raise OptionError("--fps", [f"--fps: expected above 0, at most {_MOST_RATE} (got {fps:g})"])
@@ -57,7 +57,7 @@ def write_clip(path: Path, frames: Array, fps: float, crf: int = 16, quality: in
 
 
 def chosen_frames(frames: Array, count: int | None) -> Array:
-    """As many frames as are wanted, evenly, the first and the last among them; of one the middle.
+    """``count`` evenly spaced frames, including the first and the last; a single one is the middle.
 
     Args:
         frames: (T, H, W, 3).

@@ -17,13 +17,13 @@ _SIDE = 160  # longest side of what is compared
 
 
 class Continuity:
-    """Turns clips round so that each goes on where the last one ended.
+    """Reverses clips so that each continues where the last one ended.
 
     An ordering network decides where all its mirror pairs agree. Else, and without one, the end of the last
     clip is compared with both ends of this one; the first is compared with the second.
 
     Args:
-        ordering: on its device; None matches neighbours alone.
+        ordering: on its device; None only matches neighbors.
     """
 
     def __init__(self, ordering: OrderingNetwork | None = None) -> None:
@@ -52,7 +52,7 @@ class Continuity:
     @property
     def summary(self) -> str:
         """What was done, for notes."""
-        how = "neighbours matched" if self._ordering is None else "ordered by the network"
+        how = "neighbors matched" if self._ordering is None else "ordered by the network"
         return f"{self._turned} turned round, {how}"
 
     def _runs_backwards(self, clip: Array) -> bool:

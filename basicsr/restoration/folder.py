@@ -51,11 +51,11 @@ class RestoreJob:
         save_masks: folder for label maps and overlays; None writes none.
         quality: of JPEG and WebP, 0 to 100.
         crf: of video, 0 to 51; smaller is better and larger.
-        frames: of a clip that a network makes of a photo, or of a frame of a video; None is all of them.
-        fps: of such a clip of a photo, where it is one file.
+        frames: of a clip that a network makes of a photo or a video frame; None is all of them.
+        fps: of such a clip of a photo, if it is one file.
         facts: (what, value) lines for the report.
         debug: stop at the first file that fails, with a traceback.
-        limit: of the pixels of a photo, or of a frame of a video.
+        limit: on the pixels of a photo or video frame.
         only: (x, y) of pixels; where there are any, only the regions that they lie in are restored.
     """
 
@@ -80,15 +80,15 @@ def restore_all(
     finder: RegionFinder | None,
     ordering: OrderingNetwork | None = None,
 ) -> list[ReportImage]:
-    """Restore every file, go on after one that is broken, and write the report of a folder.
+    """Restore every file, continue after a broken one, and write the report of a folder.
 
-    Of a network that makes a clip of a photo, a single output may be a video or a moving picture; else each
+    If the network makes a clip of a photo, a single output may be a video or an animated picture; else each
     photo gets a folder with the frames as PNG files. A video becomes one with more frames.
 
     Args:
         items: from `basicsr.restoration.items.find_items`.
-        finder: of masks, where the network wants them or ``job.only`` means some.
-        ordering: says in which direction a clip of a frame of a video stands; see `Continuity`.
+        finder: of masks, if the network takes them or ``job.only`` selects some.
+        ordering: determines the direction of time of the clip of a video frame; see `Continuity`.
 
     Returns:
         What a report shows of each file, with notes.
@@ -106,9 +106,7 @@ def restore_all(
     missing = [item for item in items if job.overwrite or not item.target.exists()]
     if len(missing) < len(items):
         kept = len(items) - len(missing)
-        logger().warning(
-            f"{job.output}: {kept} files are there already and are kept; --overwrite makes them anew"
-        )
+        logger().warning(f"{job.output}: {kept} files exist already and are kept; --overwrite replaces them")
     images: list[ReportImage] = []
     broken: list[str] = []
     try:
@@ -123,7 +121,7 @@ def restore_all(
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
         logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
-    finally:  # a run that is interrupted has a report as well
+    finally:  # an interrupted run gets a report as well
         if job.is_folder:
             images += _not_yet_shown(sorted({*items} - {*missing}), job)
             order = {item.key: number for number, item in enumerate(items)}
@@ -131,7 +129,7 @@ def restore_all(
         if job.is_folder and images:
             facts = [*job.facts, *circumstances(restorer.device)]
             report = Report("Restored photos", facts, [ReportSet("photos", images)])
-            with suppress(OSError):  # what has kept the photos from being written is told by them
+            with suppress(OSError):  # the cause was reported with the photos
                 _write_report(job.output / REPORT, report)
     if broken:
         if len(items) == 1:
@@ -141,7 +139,7 @@ def restore_all(
 
 
 def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None:
-    """Check that nobody wants clips of a network that gives images."""
+    """Check that no clips are requested of a network that gives images."""
     if job.frames is not None:
         raise UserError(f"--frames {job.frames}: {name} makes one frame of a photo; leave it out")
     for item in items:
@@ -197,7 +195,7 @@ def _not_yet_shown(kept: Sequence[Item], job: RestoreJob) -> list[ReportImage]:
 
 
 def _shown_keys(place: Path) -> set[str] | None:
-    """Keys of the images of a report; None where it is no report of ours."""
+    """Keys of the images of a report; None where it is not one of our reports."""
     if not place.exists():
         return set()
     try:
@@ -213,7 +211,7 @@ def _write_report(place: Path, report: Report) -> None:
         try:
             earlier = read_page(place)
         except UserError as error:
-            logger().warning(f"{error}; left as it is, no report is written")
+            logger().warning(f"{error}; left unchanged, no report is written")
             return
         shown = {
             image["key"]: image for item in (*earlier["sets"], *document["sets"]) for image in item["images"]
@@ -269,7 +267,7 @@ def _write_frames(folder: Path, file: PhotoFile, restored: Restored) -> tuple[Pa
     for index in reversed(range(len(restored.frames))):
         dropped = write_photo_file(frame_path(folder, index), file, restored.frames[index])
     if (beyond := frame_path(folder, len(restored.frames))).exists():
-        dropped = [*dropped, f"{beyond} and what follows it were there before and are not of this clip"]
+        dropped = [*dropped, f"{beyond} and the following files are older and not part of this clip"]
     return frame_path(folder, len(restored.frames) // 2), dropped
 
 
@@ -280,7 +278,7 @@ def _save_masks(job: RestoreJob, key: str, photo: Array, labels: LabelMap) -> li
     places = [job.save_masks / f"{key}.png", job.save_masks / "overlays" / f"{key}.png"]
     taken = next((place for place in places if place.exists() and not job.overwrite), None)
     if taken is not None:
-        return [f"masks not saved: {taken} is there already"]
+        return [f"masks not saved: {taken} exists already"]
     write_label_map(places[0], labels)
     write_png(places[1], overlay(photo, labels))
     return []
@@ -342,7 +340,7 @@ def _restore_with_masks(
     photo = to_8_bit(image)
     labels = finder.labels(photo, key) if restorer.wants_labels or job.only else None
     share = share_of_regions(labels, job.only) if labels is not None and job.only else None
-    mask = finder.grey(photo, key) if restorer.wants_mask else None
+    mask = finder.gray(photo, key) if restorer.wants_mask else None
     restored = restorer.run(image, labels, mask)
     if share is None:
         return restored

@@ -53,7 +53,7 @@ def extract_frames(job: FrameExtraction) -> dict[Path, int]:
     A folder appears when all its frames are written.
 
     Raises:
-        UserError: no video, two that want one folder, or one that is broken.
+        UserError: no video, two with the same folder, or a broken one.
     """
     folders: dict[Path, Path] = {}
     for video in _videos(job.videos):
@@ -64,7 +64,7 @@ def extract_frames(job: FrameExtraction) -> dict[Path, int]:
     counts = {}
     for folder, video in folders.items():
         if folder.exists():
-            logger().info(f"{folder}: exists, left as it is")
+            logger().info(f"{folder}: exists, left unchanged")
             continue
         write_atomically(folder, partial(_extract, job, video))
         counts[folder] = len(visible_files(folder, [".png"]))

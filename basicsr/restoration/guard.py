@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 Policy = Literal["off", "keep", "input", "retry"]
 
-# Signs are looked for in blocks of this many pixels: larger than the blur, which moves light about inside.
+# Signs are looked for in blocks of this many pixels: larger than the blur, which moves light within them.
 BLOCK = 64
 # Limits on what removing blur does to a block. In real blurry and sharp pairs (GoPro, REDS) no block crosses
 # them; docs/restoring.md has the figures. All in units of the image's range [0, 1].
@@ -22,27 +22,27 @@ CHROMA = 0.12
 OUTSIDE = 0.25
 # How far beyond [0, 1] a value is before clamping to count as outside.
 _MARGIN = 0.1
-# Pixels over which a replaced block fades into its neighbours.
+# Pixels over which a replaced block fades into its neighbors.
 _FADE = 32
 
 
 @dataclass
 class Findings:
-    """What the guard saw in one photo, in pixels.
+    """What the guard found in one photo, in pixels.
 
     Args:
-        pixels: looked at; where tiles overlap, several times.
-        signs: pixels of blocks by sign: ``not finite``, ``drift``, ``contrast``, ``colour``, ``range``.
+        pixels: checked; where tiles overlap, several times.
+        signs: pixels of blocks by sign: ``not finite``, ``drift``, ``contrast``, ``color``, ``range``.
         bad: pixels of blocks with any sign.
         replaced: of those, pixels of blocks where the input was put back.
-        mended: of those, pixels of blocks that were good on the second try.
+        recovered: of those, pixels of blocks that were good on the second try.
     """
 
     pixels: int = 0
     signs: Counter[str] = field(default_factory=Counter)
     bad: int = 0
     replaced: int = 0
-    mended: int = 0
+    recovered: int = 0
 
     def add(self, more: Findings) -> None:
         """Add those of another image."""
@@ -50,7 +50,7 @@ class Findings:
         self.signs.update(more.signs)
         self.bad += more.bad
         self.replaced += more.replaced
-        self.mended += more.mended
+        self.recovered += more.recovered
 
     def notes(self) -> list[str]:
         """What a user should know, in words; nothing when all was well."""
@@ -58,8 +58,8 @@ class Findings:
             return []
         signs = ", ".join(f"{name} {count / self.pixels:.2%}" for name, count in self.signs.most_common())
         lines = [f"guard: {self.bad / self.pixels:.2%} of the area collapsed ({signs})"]
-        if self.mended:
-            lines.append(f"guard: {self.mended / self.pixels:.2%} was good on the second try")
+        if self.recovered:
+            lines.append(f"guard: {self.recovered / self.pixels:.2%} was good on the second try")
         if self.replaced:
             lines.append(f"guard: {self.replaced / self.pixels:.2%} was replaced by the input")
         return lines
@@ -70,7 +70,7 @@ def find_collapse(lq: Tensor, restored: Tensor) -> dict[str, Tensor]:
 
     ``not finite``: a value is NaN or infinite. ``drift``: the mean of a channel moved by more than `DRIFT`;
     removing blur moves light by pixels, not by blocks. ``contrast``: the standard deviation of a channel rose
-    by more than `CONTRAST`; ``colour``: that of the difference to grey, by more than `CHROMA`. ``range``:
+    by more than `CONTRAST`; ``color``: that of the difference to gray, by more than `CHROMA`. ``range``:
     more than the share `OUTSIDE` of the values lies well outside [0, 1].
 
     Args:
@@ -88,7 +88,7 @@ def find_collapse(lq: Tensor, restored: Tensor) -> dict[str, Tensor]:
         "not finite": _blocks((~finite).float()) > 0,
         "drift": (_blocks(clamped) - _blocks(lq)).abs() > DRIFT,
         "contrast": _deviation(clamped) - _deviation(lq) > CONTRAST,
-        "colour": _deviation(_chroma(clamped)) - _deviation(_chroma(lq)) > CHROMA,
+        "color": _deviation(_chroma(clamped)) - _deviation(_chroma(lq)) > CHROMA,
         "range": _blocks(outside) > OUTSIDE,
     }
     return {name: found.any(1)[0] for name, found in signs.items()}
@@ -115,12 +115,12 @@ def put_back(lq: Tensor, restored: Tensor, bad: Tensor) -> Tensor:
 
 
 class Guard:
-    """Looks at each restored tile and acts by ``policy``.
+    """Checks each restored tile and acts by ``policy``.
 
     Args:
-        policy: ``off`` does not look. ``keep`` only reports. ``input`` puts the input back in bad blocks.
+        policy: ``off`` does not check. ``keep`` only reports. ``input`` puts the input back in bad blocks.
             ``retry`` restores the tile once more in another way, then puts the input back where that is bad,
-            too. Values that are not finite are never kept: the input stands there.
+            too. Values that are not finite are never kept: the input replaces them.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -144,10 +144,10 @@ class Guard:
         if self.policy == "retry" and again is not None:
             second = again()
             still_bad = torch.stack(list(find_collapse(lq, second).values())).any(0)
-            mended = bad & ~still_bad
-            findings.mended += _area(mended, lq)
+            recovered = bad & ~still_bad
+            findings.recovered += _area(recovered, lq)
             # the second try where the first was bad, faded like the input
-            safe = put_back(torch.where(second.isfinite(), second, lq), safe, mended)
+            safe = put_back(torch.where(second.isfinite(), second, lq), safe, recovered)
             bad = bad & still_bad
         findings.replaced += _area(bad, lq)
         return put_back(lq, safe, bad)

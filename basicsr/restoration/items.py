@@ -50,7 +50,7 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
         sources: photos, videos, and folders of both.
         output: file, or folder.
         is_folder: whether ``output`` is a folder.
-        overwrite: the result of a single file may be there already; those of several are the caller's matter.
+        overwrite: the result of a single file may be there already; those of several are up to the caller.
 
     Raises:
         UserError: nothing to restore, two results of one name, an output that lies in an input folder or is
@@ -81,13 +81,13 @@ def find_items(sources: Sequence[Path], output: Path, is_folder: bool, overwrite
 
 
 def as_clips(items: Sequence[Item], is_folder: bool) -> list[Item]:
-    """The same files, with what a network makes of them that gives clips.
+    """The same files, with the results of a network that gives clips.
 
     Videos stay videos. Of a photo a single output can hold the clip (`holds_clip`); else the first frame is
     the result, ``photo/0001.png`` instead of ``photo.jpg``.
 
     Args:
-        is_folder: as of `find_items`.
+        is_folder: as for `find_items`.
 
     Raises:
         UserError: two folders of one name, or a frame that is an input.
@@ -114,7 +114,7 @@ def frame_path(folder: Path, index: int) -> Path:
 
 
 def require_own_masks(items: Sequence[Item], folder: Path, sources: Iterable[Path]) -> None:
-    """Check that each photo can have a mask file of its own in ``folder``; masks of videos are not kept.
+    """Check that each photo can have its own mask file in ``folder``; masks of videos are not kept.
 
     Raises:
         UserError: two photos would share one, a result has that name, or ``folder`` lies in one of
@@ -141,21 +141,21 @@ def _files(source: Path, output: Path, alone: bool) -> list[tuple[Path, Path]]:
         raise UserError(f"{source}: no such file or folder")
     if not source.is_dir():
         if source.suffix.lower() not in KNOWN:
-            raise UserError(f"{source}: not a photo or video; readable are {', '.join(KNOWN)}")
+            raise UserError(f"{source}: not a photo or video; readable: {', '.join(KNOWN)}")
         return [(source, Path(source.name))]
     require_outside(output, source)
     paths = find_files(source, KNOWN)
     if not paths:
-        raise UserError(f"{source}: no photo or video in it; readable are {', '.join(KNOWN)}")
+        raise UserError(f"{source}: no photo or video in it; readable: {', '.join(KNOWN)}")
     below = Path() if alone else Path(os.path.abspath(source)).name
     return [(path, below / path.relative_to(source)) for path in paths]
 
 
 def _size_in_header(photo: Path) -> tuple[int, int]:
-    """Height and width without decoding, 0 where that does not tell; reading the photo will."""
+    """Height and width without decoding, 0 if unknown until the photo is read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large photo is no attack
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large photo is not an attack
             with Image.open(photo) as picture:
                 return picture.height, picture.width
     except Exception:  # Pillow's readers raise errors of any kind for a damaged file
@@ -168,7 +168,7 @@ def _suffix_of_result(name: Path) -> str:
 
 
 def _require_places(items: Sequence[Item]) -> None:
-    """Check that each result has a place of its own, with a name that a file can have."""
+    """Check that each result has its own place, with a name that a file can have."""
     _require_distinct(items)
     require_short_names(item.target for item in items)
     inputs = {item.source.resolve() for item in items}

@@ -1,4 +1,4 @@
-"""Trained networks as ONNX files: any size, checked against PyTorch before they stand under their name."""
+"""Trained networks as ONNX files: any size, checked against PyTorch before they get their name."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def export_onnx(
         A line for the user.
 
     Raises:
-        UserError: no known network, packages missing, an opset that is not possible, or other numbers.
+        UserError: no known network, packages missing, an opset that is not possible, or numbers that differ.
     """
     if output.suffix != ".onnx":
         raise UserError(f"{output}: the name of an ONNX file ends in .onnx")
     if opset is not None and opset < _LEAST_OPSET:
         raise UserError(
-            f"--opset {opset}: PyTorch writes {_LEAST_OPSET} and later; leave it out for a good choice"
+            f"--opset {opset}: PyTorch writes {_LEAST_OPSET} and later; omit it to use the default"
         )
     optional_import("onnxruntime", "checking an ONNX file", INSTALL)
     rebuilt = rebuild_network(weights, local, padding, param_key)
@@ -75,7 +75,7 @@ def export_onnx(
         nonlocal difference
         program.save(str(temporary))
         difference = largest_difference(net, OnnxNetwork(temporary, providers=["CPUExecutionProvider"]))
-        if not difference <= TOLERANCE:  # said this way round, not-a-number is a mistake too
+        if not difference <= TOLERANCE:  # written this way around, NaN is a mistake too
             raise UserError(
                 f"{output}: not written: onnxruntime differs from PyTorch by {difference:.3g}, more than "
                 f"{TOLERANCE:g}; try another --opset"
@@ -136,7 +136,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
     names = ("lq", "labels")[: len(example)]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of PyTorch about its own parts
+            warnings.simplefilter("ignore")  # PyTorch warns about its own parts
             program = torch.onnx.export(
                 net,
                 example,
@@ -145,7 +145,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
                 input_names=names,
                 output_names=["restored"],
                 dynamic_shapes=tuple({x.ndim - 2: "height", x.ndim - 1: "width"} for x in example),
-                # The optimiser takes the 1e-8 of mask average pooling for a zero and leaves 0 / 0 behind.
+                # The optimizer takes the 1e-8 of mask average pooling for a zero and leaves 0 / 0 behind.
                 optimize=False,
                 verbose=False,
             )
@@ -160,7 +160,7 @@ def _trace(net: RestorationNetwork, opset: int | None, weights: Path) -> Any:
     written = program.model.opset_imports[""]
     if opset is not None and written != opset:
         raise UserError(f"--opset {opset}: this network can be written with opset {written}; leave it out")
-    # PyTorch names these by the arithmetic of padding and cropping, which says the same.
+    # PyTorch names these by the arithmetic of padding and cropping, which amounts to the same.
     shape = program.model.graph.outputs[0].shape
     assert shape is not None
     shape[len(shape) - 2], shape[len(shape) - 1] = "height", "width"

@@ -24,7 +24,7 @@ _DTYPES = {
 }
 _IMAGE_INPUTS = {3: ("lq",), 4: ("lq", "mask")}
 _RANK_OF_CLIPS = 5  # (1, T, C, H, W)
-_NO_LOG = 4  # what fails is raised as well
+_NO_LOG = 4  # failures are raised as well
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc")
 
 
@@ -39,7 +39,7 @@ class OnnxNetwork(RestorationNetwork):
         providers: of onnxruntime; None takes CUDA where onnxruntime offers it, and the CPU.
 
     Raises:
-        UserError: onnxruntime is not installed, the file cannot be run, or its inputs are others.
+        UserError: onnxruntime is not installed, the file cannot be run, or its inputs are unexpected.
     """
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
@@ -55,7 +55,7 @@ class OnnxNetwork(RestorationNetwork):
             self.session = runtime.InferenceSession(str(path), options, providers=providers or wanted)
             self._metadata = dict(self.session.get_modelmeta().custom_metadata_map)
             for item in (*self.session.get_inputs(), *self.session.get_outputs()):
-                _ = item.name, item.shape  # which raise where they are no text
+                _ = item.name, item.shape  # these raise where they are not text
         except Exception as error:
             raise UserError(f"{path}: onnxruntime cannot run it ({_first_line(error)})") from error
         self.path = path
@@ -77,7 +77,7 @@ class OnnxNetwork(RestorationNetwork):
         self.gives = "clip" if len(outputs[0].shape) == _RANK_OF_CLIPS else "image"
 
     def metadata(self) -> dict[str, str]:
-        """What the file says about itself; see `basicsr.restoration.onnx_export.export_onnx`."""
+        """The metadata of the file; see `basicsr.restoration.onnx_export.export_onnx`."""
         return self._metadata
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

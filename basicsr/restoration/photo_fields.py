@@ -1,4 +1,4 @@
-"""A photo of any size as the fields that a network takes, cut lazily, and the eight ways to lay it down."""
+"""A photo of any size as the fields that a network takes, cut lazily, and its eight orientations."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ DELIVERS = ("lq", "mask", "labels")
 
 
 class Turn(NamedTuple):
-    """One of the eight ways to lay a square down: mirrored or not, then turned by quarters."""
+    """One of the eight orientations of a square: mirrored or not, then turned by quarters."""
 
     mirrored: bool = False
     quarters: int = 0
 
     def view(self, x: Array) -> Array:
-        """An array (.., H, W) laid down this way, without copying."""
+        """An array (.., H, W) in this orientation, without copying."""
         return np.rot90(x[..., ::-1] if self.mirrored else x, self.quarters, (-2, -1))
 
     def there(self, x: Tensor) -> Tensor:
-        """A tensor (.., H, W) laid down this way."""
+        """A tensor (.., H, W) in this orientation."""
         return torch.rot90(x.flip(-1) if self.mirrored else x, self.quarters, (-2, -1))
 
     def back(self, x: Tensor) -> Tensor:
-        """What undoes `there`."""
+        """The inverse of `there`."""
         turned = torch.rot90(x, -self.quarters, (-2, -1))
         return turned.flip(-1) if self.mirrored else turned
 

@@ -1,4 +1,4 @@
-"""Masks of a photo for the network that wants them: found by a segmenter, and kept for the next time."""
+"""Masks of a photo for networks that take them: found by a segmenter, and cached."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from basicsr.utils.image import decode_single, encode_png
 from basicsr.utils.log import logger
 from basicsr.utils.user_cache import user_cache
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Found = TypeVar("Found", bound=NDArray[Any])
 
 
 def default_cache() -> Path:
-    """The user's folder for masks that can be made again."""
+    """The user's folder for cached masks."""
     return user_cache("masks")
 
 
@@ -41,8 +41,8 @@ class RegionFinder:
     Args:
         segmenter: finds the masks.
         rule: what a pixel under several masks belongs to; see `basicsr.masks.from_stack`.
-        cache: folder of the masks that were found before; None keeps none. Masks that were made elsewhere
-            are read anew each time.
+        cache: folder of the masks that were found before; None caches none. Masks that were made elsewhere
+            are read each time.
     """
 
     def __init__(self, segmenter: Segmenter, rule: Overlap = "exact", cache: Path | None = None) -> None:
@@ -65,13 +65,13 @@ class RegionFinder:
 
         return self._remembered(photo, self.rule, find, encode_label_map, decode_label_map)
 
-    def grey(self, photo: Photo, key: str) -> Grey:
-        """SAM-Deblur's grey mask image uint8 (H, W), for networks with a mask channel."""
+    def gray(self, photo: Photo, key: str) -> Gray:
+        """SAM-Deblur's gray mask image uint8 (H, W), for networks with a mask channel."""
 
-        def find() -> Grey:
+        def find() -> Gray:
             return published_gray(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
 
-        return self._remembered(photo, "grey", find, encode_png, decode_single)
+        return self._remembered(photo, "gray", find, encode_png, decode_single)
 
     def _remembered(
         self,
@@ -93,5 +93,5 @@ class RegionFinder:
         try:
             write_bytes(place, encode(found))
         except OSError as error:
-            logger().warning(f"{place}: the masks are not kept for the next time ({error.strerror})")
+            logger().warning(f"{place}: the masks are not cached ({error.strerror})")
         return found

@@ -36,7 +36,7 @@ OnTile = Callable[[int, int], None]
 _LARGEST_SHARE = 0.5  # of the free memory that a whole photo may take
 _TILE = 768
 _SMALLEST_TILE = 64
-# The window of local pooling where a network says none: crops of the published recipe.
+# The window of local pooling where a network states none: crops of the published recipe.
 _TRAIN_SIZE = (1, 3, 256, 256)
 
 
@@ -46,8 +46,8 @@ class RestoreOptions:
 
     Args:
         tile: side of the tiles in pixels; 0 is the whole photo, ``auto`` the whole photo where it fits into
-            half of the free memory, else tiles of 768 pixels. Tiles halve when memory runs out all the same.
-        overlap: pixels that neighbouring tiles share at least.
+            half of the free memory, else tiles of 768 pixels. Tiles are halved if memory still runs out.
+        overlap: least number of pixels that neighboring tiles share.
         ensemble: average over the eight mirrored and turned copies; eight times slower.
         guard: what to do where the result collapsed; see `basicsr.restoration.guard.Guard`.
         amp: ``bf16`` or ``fp16`` runs the network under autocast.
@@ -71,7 +71,7 @@ class RestoreOptions:
         if self.overlap < 0:
             raise UserError(f"overlap: {self.overlap} pixels; take 0 or more")
         if not 0 <= self.strength <= 1:
-            raise UserError(f"strength: {self.strength:g}; take 0 (the photo as it is) to 1 (restored)")
+            raise UserError(f"strength: {self.strength:g}; take 0 (the unchanged photo) to 1 (restored)")
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Restorer:
     >>> sharp = restorer.restore(photo)  # RGB (H, W, 3), uint8 or uint16
 
     Args:
-        net: image in, image or clip out. Photos are normalized as its ``normalization`` says.
+        net: image in, image or clip out. Photos are normalized by its ``normalization``.
         options: how photos are run through it.
-        on_tile: called with the number of tiles that are done and that of all, before the first and after
+        on_tile: called with the numbers of finished and of all tiles, before the first and after
             each. What it raises ends the run.
 
     Raises:
@@ -146,8 +146,8 @@ class Restorer:
         Args:
             path: own checkpoint (``.pth``, ``.safetensors``), published weights of NAFNet or SegNAFNet, or
                 ``.onnx``.
-            local: run with local pooling (TLC), or without; None is what the file says.
-            padding: of photos whose sides do not fit the network; None is what the weights say.
+            local: run with local pooling (TLC), or without; None follows the file.
+            padding: of photos whose sides do not fit the network; None follows the weights.
             param_key: entry of the file; None takes what is unambiguous.
 
         Raises:
@@ -166,7 +166,7 @@ class Restorer:
 
     @property
     def wants_mask(self) -> bool:
-        """Whether the network takes a grey mask channel."""
+        """Whether the network takes a gray mask channel."""
         return "mask" in self.net.image_inputs
 
     @property
@@ -179,19 +179,19 @@ class Restorer:
 
         Args:
             image: (H, W, 3) RGB, uint8 or uint16, of any size from 1x1.
-            labels: label map (H, W), 0 = uncovered. A network that wants one and is given none gets the
+            labels: label map (H, W), 0 = uncovered. A network that takes one and is given none gets the
                 regions of `basicsr.segmenters.graph_regions`. Ignored by networks that take none.
-            mask: grey mask image uint8 (H, W), likewise; without one it is made from the label map.
+            mask: gray mask image uint8 (H, W), likewise; without one it is made from the label map.
 
         Raises:
-            UserError: another shape or type, masks of another size, or too little memory for the smallest
+            UserError: wrong shape or type, masks of another size, or too little memory for the smallest
                 tile.
         """
         restored = self.run(image, labels, mask)
         return restored.frames if self.gives_clip else restored.image
 
     def run(self, image: Array, labels: LabelMap | None = None, mask: Array | None = None) -> Restored:
-        """`restore`, with what happened on the way."""
+        """`restore`, with its findings."""
         photo = self._prepare(image, labels, mask)
         tile = self._first_tile(photo)
         while True:
@@ -220,7 +220,7 @@ class Restorer:
             labels = graph_regions(to_8_bit(image))
         if self.wants_mask and mask is None:
             assert labels is not None
-            mask = _grey_of(labels)
+            mask = _gray_of(labels)
         if labels is not None:
             labels = check_label_map(labels, "label map")
         return PhotoFields(image, labels if self.wants_labels else None, mask if self.wants_mask else None)
@@ -244,7 +244,7 @@ class Restorer:
             )
         self._most = max(_SMALLEST_TILE, used // 2)
         logger().warning(f"out of memory with {f'tiles of {used} pixels' if tile else 'the whole photo'}; "
-                         f"going on with tiles of {self._most}")  # fmt: skip
+                         f"continuing with tiles of {self._most}")  # fmt: skip
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._most
@@ -348,10 +348,10 @@ def _to_frames(bands: Iterable[Tensor], photo: PhotoFields) -> Array:
     return frames
 
 
-def _grey_of(labels: LabelMap) -> Array:
+def _gray_of(labels: LabelMap) -> Array:
     """`published_gray` of the regions of a label map; not from their stack, which may be far larger."""
     ids, places = np.unique(labels, return_inverse=True)
     regions = np.eye(int(np.count_nonzero(ids)), dtype=np.bool_)
     values = published_gray(regions[:, None])[0] if len(regions) else np.zeros(0, np.uint8)
-    grey: Array = np.concatenate([np.zeros(len(ids) - len(values), np.uint8), values])[places]
-    return grey.reshape(labels.shape)
+    gray: Array = np.concatenate([np.zeros(len(ids) - len(values), np.uint8), values])[places]
+    return gray.reshape(labels.shape)

@@ -1,4 +1,4 @@
-"""Restoring a video frame by frame: pictures are encoded anew, sound and subtitles copied as they are."""
+"""Restoring a video frame by frame: pictures are encoded again, sound and subtitles are copied."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv", ".flv",
 )  # fmt: skip
-"""What is read. The first five are written; the others hold neither any frame rate nor any sound."""
+"""What is read. The first five are written; the others cannot hold every frame rate and sound."""
 
 _H264 = ("libx264", {"preset": "medium"})
 _VP9 = ("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"})
@@ -38,7 +38,7 @@ _LIMITED = 1  # range of values, as in ITU-T H.273
 _CLOCK = 1_000_000  # containers count their length in millionths of a second
 _MISSING = 0.5  # seconds without packets at the end that make a file count as cut short
 _GUESSED_RATE = Fraction(25)
-# What is meant where a file, such as many an AVI, does not say which channel is which.
+# The default where a file, such as many AVIs, does not name its audio channels.
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 # Tags that describe the old file, not what it shows.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
@@ -46,11 +46,11 @@ _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "du
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video says of itself.
+    """What a video states about itself.
 
     Attributes:
         width, height: of the upright picture.
-        rate: average frames a second, None if unknown.
+        rate: average frames per second, None if unknown.
         frames: count, from the container or from length and rate; None if unknown.
         seconds: length, None if unknown.
         has_audio: there is a sound track.
@@ -100,7 +100,7 @@ def restore_video(
     """Restore each frame of a video; memory does not grow with its length.
 
     Frames keep their time stamps, also at a varying rate. Pictures become H.264 (VP9 in .webm) with 8 bits
-    and 4:2:0 colours in the matrix and range of the source, upright; sound and subtitles are copied packet
+    and 4:2:0 colors in the matrix and range of the source, upright; sound and subtitles are copied packet
     by packet. The file is written beside ``target`` and renamed at the end.
 
     Args:
@@ -117,8 +117,8 @@ def restore_video(
         What could not be kept, a phrase each.
 
     Raises:
-        UserError: PyAV is missing, ``source`` is no video, broken or cut short, or ``target`` exists or has
-            another suffix. Nothing is left under the name of ``target``.
+        UserError: PyAV is missing, ``source`` is not a video, broken or cut short, or ``target`` exists or
+            has an unknown suffix. Nothing is left under the name of ``target``.
     """
     av = _import_av()
     require_video_suffix(target)
@@ -176,14 +176,14 @@ def write_video(path: Path, frames: Picture, fps: Fraction, crf: int = 16) -> li
     Args:
         path: its suffix chooses the container, as in `restore_video`.
         frames: uint8 (T, H, W, 3) RGB; odd sides repeat their last row or column.
-        fps: frames a second.
+        fps: frames per second.
         crf: as in `restore_video`.
 
     Returns:
         What is not as in the frames, for notes.
 
     Raises:
-        UserError: PyAV is missing, or another suffix.
+        UserError: PyAV is missing, or an unknown suffix.
     """
     av = _import_av()
     require_video_suffix(path)
@@ -225,7 +225,7 @@ def require_video_suffix(target: Path) -> None:
     """
     if target.suffix.lower() not in _ENCODERS:
         raise UserError(
-            f"{target}: no video is written as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
+            f"{target}: cannot write a video as '{target.suffix}'; use one of {', '.join(_ENCODERS)}"
         )
 
 
@@ -235,7 +235,7 @@ def written_video_suffix(suffix: str) -> str:
 
 
 class _FrameEncoder:
-    """The video stream of the new file; ``notes`` say what it changes."""
+    """The video stream of the new file; its changes are added to ``notes``."""
 
     def __init__(
         self,
@@ -264,7 +264,7 @@ class _FrameEncoder:
         except ValueError as error:
             raise UserError(f"{target}: this PyAV has no encoder {name}; write another container") from error
         width, height = self._conversion.width, self._conversion.height
-        # H.264 with 4:2:0 colours has no odd sides, and other colours few players show.
+        # H.264 with 4:2:0 colors has no odd sides, and few players show other colors.
         self._pad = (height % 2, width % 2) if name == "libx264" else (0, 0)
         stream.width, stream.height = width + self._pad[1], height + self._pad[0]
         stream.pix_fmt = "yuv420p"
@@ -312,7 +312,7 @@ class _FrameEncoder:
         self._output.mux(self._stream.encode())
 
     def _time_behind_last(self, wanted: int | None) -> int:
-        """The time stamp; where it is missing or does not grow, behind the last one."""
+        """The time stamp; where it is missing or does not grow, after the last one."""
         if self._last is None:
             return wanted or 0
         return max(self._last + self._step if wanted is None else wanted, self._last + 1)
@@ -339,14 +339,14 @@ def _decoded(
                 yield None, packet
     except av.FFmpegError as error:
         raise UserError(
-            f"{source}: broken behind frame {count} ({error.strerror}); replace the file"
+            f"{source}: broken after frame {count} ({error.strerror}); replace the file"
         ) from error
     begin, length = (container.start_time or 0) / _CLOCK, (container.duration or 0) / _CLOCK
     # Matroska may count its length from 0, also where its time stamps begin later.
     reached = end if "matroska" in container.format.name else end - begin
     if reached < length - _MISSING:
         raise UserError(
-            f"{source}: cut short behind frame {count}, at {reached:.1f} of {length:.1f} seconds;"
+            f"{source}: cut short after frame {count}, at {reached:.1f} of {length:.1f} seconds;"
             " replace the file"
         )
 
@@ -369,7 +369,7 @@ def _copied_streams(
             dropped.append(f"{stream.type} in {stream.codec_context.name}")
             continue
         if isinstance(copy, av.AudioStream) and copy.layout.name.endswith(" channels"):
-            copy.layout = _USUAL_LAYOUTS.get(copy.layout.nb_channels, copy.layout)  # .mp4 wants to know
+            copy.layout = _USUAL_LAYOUTS.get(copy.layout.nb_channels, copy.layout)  # .mp4 requires it
         copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
         copy.disposition = cast("Disposition", stream.disposition.value)  # PyAV 17 takes only the number
         copies[stream.index] = copy
@@ -385,10 +385,10 @@ def _copy_tags(container: InputContainer, output: OutputContainer) -> None:
 @contextmanager
 def _opened(av: ModuleType, path: Path, limit: PixelLimit) -> Iterator[InputContainer]:
     try:
-        # tags that are no text stop no video
+        # tags that are not text are ignored
         container = av.open(str(path), options=_most_pixels(limit), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: no video, or cut short ({error.strerror}); check path and file") from error
+        raise UserError(f"{path}: not a video, or cut short ({error.strerror}); check the path") from error
     with container:
         yield container
 
@@ -396,9 +396,9 @@ def _opened(av: ModuleType, path: Path, limit: PixelLimit) -> Iterator[InputCont
 def _video_stream(container: InputContainer, path: Path, limit: PixelLimit) -> VideoStream:
     """The first stream of moving pictures; covers are streams too."""
     for stream in container.streams.video:
-        has_decoder = stream.codec_context is not None  # its type says otherwise
+        has_decoder = stream.codec_context is not None  # its type hint is wrong
         if has_decoder and not stream.disposition & stream.disposition.attached_pic:
-            limit.check(stream.width or 1, stream.height or 1, str(path))  # 0 is not known
+            limit.check(stream.width or 1, stream.height or 1, str(path))  # 0 is unknown
             stream.thread_type = "AUTO"
             stream.codec_context.options = _most_pixels(limit)  # sizes may change within the stream
             return stream
@@ -406,7 +406,7 @@ def _video_stream(container: InputContainer, path: Path, limit: PixelLimit) -> V
 
 
 def _most_pixels(limit: PixelLimit) -> dict[str, str]:
-    """The option by which decoders of FFmpeg refuse larger frames."""
+    """The option that makes decoders of FFmpeg refuse larger frames."""
     return {"max_pixels": str(limit.most)}
 
 

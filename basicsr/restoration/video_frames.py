@@ -1,4 +1,4 @@
-"""Frames of a video as upright RGB arrays and back, in the colour matrix and range they came in."""
+"""Frames of a video as upright RGB arrays and back, in the color matrix and range they came in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BT709, BT601, SMPTE170M = 1, 5, 6
 _MATRICES = {BT709, 4, BT601, 7, 9}
 _LIMITED, _FULL = 1, 2
 _HIGH_DYNAMIC_RANGE = {16, 18}  # transfer curves PQ and HLG
-# swscale: bicubic, exact rounding, colours at full resolution; its default darkens by one level.
+# swscale: bicubic, exact rounding, colors at full resolution; its default darkens by one level.
 _SCALING = 0x4 | 0x40000 | 0x2000 | 0x4000
 _LARGEST_BT601 = 576  # lines of standard definition
 
@@ -70,7 +70,7 @@ class FrameConversion:
         return np.ascontiguousarray(np.rot90(stored, self._turns), np.uint8)
 
     def to_frame(self, picture: Picture) -> VideoFrame:
-        """A frame with 4:2:0 colours of an upright picture of any size; it stays upright."""
+        """A frame with 4:2:0 colors of an upright picture of any size; it stays upright."""
         frame: VideoFrame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         return frame.reformat(
             format="yuv420p",

@@ -24,14 +24,14 @@ def load_any(
 ) -> RestorationNetwork:
     """The network of a weight file, rebuilt from the file alone, or of an ``.onnx`` file.
 
-    Weights that no network here recognises are tried with `basicsr.archs.spandrel_network.Spandrel`.
+    Weights that no network here recognizes are tried with `basicsr.archs.spandrel_network.Spandrel`.
 
     Args:
         local: see `basicsr.checkpoints.rebuild.rebuild_network`, as for the others.
 
     Raises:
-        UserError: no such file, damaged, or of no known network, or of one that takes other channels than
-            photos have.
+        UserError: no such file, damaged, or of no known network, or of one with other channels than
+            photos.
     """
     if path.suffix.lower() == ".onnx":
         from basicsr.restoration.onnx_network import OnnxNetwork
@@ -39,7 +39,7 @@ def load_any(
         fixed = {"pooling": local, "padding": padding, "the entry": param_key}
         chosen = next((what for what, value in fixed.items() if value is not None), None)
         if chosen is not None:
-            raise UserError(f"{path}: {chosen} is fixed in an .onnx file; export it anew with the other kind")
+            raise UserError(f"{path}: {chosen} is fixed in an .onnx file; export it with the other kind")
         return OnnxNetwork(path)
     try:
         rebuilt = rebuild_network(path, local, padding, param_key)
@@ -60,7 +60,7 @@ def load_ordering(path: Path, device: torch.device) -> OrderingNetwork:
     """
     rebuilt = rebuild_network(path)
     if not isinstance(rebuilt.net, OrderingNetwork):
-        what = f"{type(rebuilt.net).__name__} tells no order"
+        what = f"{type(rebuilt.net).__name__} does not predict an order"
         raise UserError(f"{path}: {what}; take the weights of an ordering network, such as HyperCUTNet")
     logger().info(rebuilt.summary)
     return rebuilt.net.to(device)
@@ -88,7 +88,7 @@ def find_weights(typed: str | None) -> Path:
 
     Args:
         typed: path of a file, or the name of weights that come with this package or were fetched; ``auto``
-            takes those of `DEFAULT`, and so does None, with a word on it.
+            takes those of `DEFAULT`, and so does None, with a log line.
 
     Raises:
         UserError: neither a file nor such a name.

@@ -14,7 +14,7 @@ from basicsr.utils.reading import LARGEST_IMAGE, read_file
 class DiskStorage:
     """Files below a folder; the key is the relative path without suffix, ``/`` between folders.
 
-    `basicsr.utils.folders` says which files that are. The folder is listed once, on construction.
+    `basicsr.utils.folders` defines which files these are. The folder is listed once, on construction.
 
     Args:
         folder: searched with its subfolders.
@@ -32,7 +32,7 @@ class DiskStorage:
             if key in self._paths:
                 same = as_key(str(path)) == as_key(str(self._paths[key]))
                 why = ", as they differ in their Unicode form alone" if same else ""
-                raise UserError(f"{self._paths[key]} and {path} have one key, '{key}'{why}; keep one of them")
+                raise UserError(f"{self._paths[key]} and {path} share the key '{key}'{why}; keep one of them")
             self._paths[key] = path
         if not self._paths:
             packed = is_lmdb(self.folder)

@@ -1,7 +1,7 @@
-"""The pages of an LMDB file, looked through before the library maps it.
+"""The pages of an LMDB file, checked before the library maps it.
 
 The library trusts what is in its file: damage can make it read beyond the end, which kills the process, or
-fail an assertion, which aborts it. So what it would follow is checked here first: both meta pages, and of the
+fail an assertion, which aborts it. So what it would follow is checked here first: both meta pages, and in the
 tree of keys each page, each node, and where each value lies. Values themselves are not read.
 
 The layout is that of LMDB 0.9 (``mdb.c``: MDB_meta, MDB_page, MDB_node) on 64-bit little-endian machines.
@@ -22,7 +22,7 @@ _NODE = struct.Struct("<HHHH")  # low and high half of the size or the page belo
 
 _BRANCH, _LEAF, _META_PAGE, _DIRTY = 0x01, 0x02, 0x08, 0x10
 _FREE_PAGES, _ONE_FILE = 0x08, 0x4000  # flags that the tree of free pages has, and may have
-_ELSEWHERE = 0x01  # flag of a node whose value lies on pages of its own
+_ELSEWHERE = 0x01  # flag of a node whose value lies on separate pages
 _NO_PAGE = 2**64 - 1
 _DEEPEST = 30
 
@@ -39,7 +39,7 @@ class _Meta(NamedTuple):
 
 
 def check_pages(path: Path) -> None:
-    """Look through the file ``data.mdb`` of an LMDB.
+    """Check the file ``data.mdb`` of an LMDB.
 
     Raises:
         DamagedPagesError: the library could not read it safely.
@@ -71,11 +71,11 @@ def _read_meta(file: BinaryIO, offset: int) -> _Meta:
     if kind != _META_PAGE or magic != _MAGIC:
         raise DamagedPagesError("its header is not that of an LMDB")
     if version != _VERSION:
-        raise DamagedPagesError(f"its header says version {version}, {_VERSION} is read")
+        raise DamagedPagesError(f"its header has version {version}, expected {_VERSION}")
     if not 256 <= page_size <= 65536 or page_size & (page_size - 1):
-        raise DamagedPagesError(f"its header says pages of {page_size} bytes")
+        raise DamagedPagesError(f"its header has pages of {page_size} bytes")
     if flags & ~_ONE_FILE != _FREE_PAGES or main_flags:
-        raise DamagedPagesError("its header says a layout that is not read here")
+        raise DamagedPagesError("its header has an unsupported layout")
     return _Meta(page_size, root, last_page, transaction)
 
 
@@ -99,7 +99,7 @@ def _check_page(page: bytes, number: int, meta: _Meta) -> list[int]:
     count = (lower - _HEADER.size) // 2
     fewest = 2 if kind == _BRANCH else 1
     if own != number or kind not in (_BRANCH, _LEAF):
-        raise DamagedPagesError(f"page {number} is none of its tree")
+        raise DamagedPagesError(f"page {number} is not part of its tree")
     if count < fewest or lower % 2 or not lower <= upper <= meta.page_size:
         raise DamagedPagesError(f"page {number} has {count} entries")
     below = []

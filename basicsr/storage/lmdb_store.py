@@ -1,8 +1,8 @@
 """An LMDB as a mapping from key to bytes, in the layout of BasicSR and SAM-Deblur.
 
 The folder holds ``data.mdb``, where the key is the file name without suffix and the value the encoded file,
-and ``meta_info.txt`` with a line ``stem.png (h,w,c) level`` an entry. Those written here have a third file,
-which others pass over: ``checksums.txt`` has a line ``<checksum of the value> <key>`` an entry, below the
+and ``meta_info.txt`` with a line ``stem.png (h,w,c) level`` per entry. Those written here have a third file,
+which others ignore: ``checksums.txt`` has a line ``<checksum of the value> <key>`` per entry, below the
 checksum of these lines.
 """
 
@@ -72,7 +72,7 @@ class LmdbStorage:
         if data is None:
             raise UserError(f"{self.path}: no entry '{key}'; make the LMDB again from the complete folder")
         if checksum(data) != self._checksums.get(name, checksum(data)):
-            what = "damaged, its content is not what its checksum says"
+            what = "damaged, its content does not match its checksum"
             raise UserError(f"{self.describe(key)}: {what}; copy or make the LMDB again")
         return data
 
@@ -104,12 +104,12 @@ def _value(path: Path, name: str) -> bytes | None:
 
 
 def _read_checksums(path: Path) -> dict[str, str]:
-    """Those of the values by key; none where the LMDB comes from elsewhere."""
+    """Checksums of the values by key; none where the LMDB comes from elsewhere."""
     file = path / CHECKSUMS
     if not file.is_file():
         return {}
-    said, _, lines = file.read_bytes().partition(b"\n")
-    if said.decode(errors="replace") != checksum(lines):
+    stated, _, lines = file.read_bytes().partition(b"\n")
+    if stated.decode(errors="replace") != checksum(lines):
         raise UserError(f"{file}: damaged; {_AGAIN}, or delete this file to read without checksums")
     pairs = (line.partition(" ") for line in lines.decode().splitlines())
     return {key: digits for digits, _, key in pairs}
@@ -122,7 +122,7 @@ def _environment(path: Path) -> lmdb.Environment:
     place = path.resolve()
     process, environment = _opened.get(place, (os.getpid(), None))
     if environment is not None and process != os.getpid():
-        environment.close()  # it came along with a fork; the parent keeps its own
+        environment.close()  # inherited by a fork; the parent keeps its own
         environment = None
     if environment is None:
         try:

@@ -35,7 +35,7 @@ def read_names(path: Path) -> list[str]:
 
 def meta_line(name: str, shape: tuple[int, int, int], level: int) -> str | None:
     """The line of an entry; None where it would not be read back as ``name``, as with a line break in it, or
-    bytes that are no UTF-8.
+    bytes that are not UTF-8.
 
     Args:
         shape: (h, w, c) of the image.
@@ -57,10 +57,10 @@ def listed_name(file_name: str) -> str | None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text that have something in them, stripped; a byte order mark is no part of them.
+    """The lines of a UTF-8 text that have something in them, stripped; without a byte order mark.
 
     Raises:
-        UserError: it cannot be read, or is no such text.
+        UserError: it cannot be read, or is not such a text.
     """
     try:
         text = read_file(path, LARGEST_TEXT).decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""One kind of checksum for all that is written to be read later."""
+"""One kind of checksum for everything that is written to be read later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def checksum(data: bytes) -> str:
 
 
 def checksum_of_parts(parts: Iterable[bytes]) -> str:
-    """That of all ``parts``, one after the other."""
+    """The checksum of all ``parts``, one after the other."""
     digest = hashlib.blake2b(digest_size=DIGITS // 2)
     for part in parts:
         digest.update(part)
@@ -31,14 +31,14 @@ def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `with_checksum`; content without an `ENTRY` is taken as it is.
+    """Undo `with_checksum`; content without an `ENTRY` is returned unchanged.
 
     Raises:
-        ValueError: the content is not what its checksum says.
+        ValueError: the content does not match its checksum.
     """
     rest = {key: value for key, value in content.items() if key != ENTRY}
     if ENTRY in content and content[ENTRY] != _of_content(rest):
-        raise ValueError("its content is not what its checksum says")
+        raise ValueError("its content does not match its checksum")
     return rest
 
 

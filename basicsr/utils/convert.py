@@ -27,7 +27,7 @@ class IsPath:
         """Anything may be a path."""
 
 
-# leaves room for what is appended when a run is put aside
+# leaves room for the suffix of a run that is put aside
 _LONGEST_FOLDER_NAME = 200
 
 
@@ -44,7 +44,7 @@ class MustExist(IsPath):
 
 
 class Rule(Protocol):
-    """What an annotation asks beyond its type: ``Annotated[kind, rule]``."""
+    """What an annotation requires beyond its type: ``Annotated[kind, rule]``."""
 
     def check(self, value: Any, where: str, mistakes: Mistakes) -> None:
         """Note what is wrong with ``value``."""
@@ -82,7 +82,7 @@ class IsWeights(IsPath):
 
 
 class FolderName:
-    """Marks an option that becomes the name of a folder of its own."""
+    """Marks an option that becomes the name of a folder."""
 
     def check(self, name: str, where: str, mistakes: Mistakes) -> None:
         if not name or name.startswith(".") or "/" in name or "\\" in name:
@@ -131,7 +131,7 @@ ExistingFolder = Annotated[str, MustExist("folder"), Advice(several=_ONE_FOLDER)
 
 @dataclass
 class Mistakes:
-    """The mistakes found so far, as lines; ``check_paths(where)`` says where paths have to exist."""
+    """The mistakes found so far, as lines; ``check_paths(where)`` decides where paths have to exist."""
 
     check_paths: Callable[[str], bool] = lambda where: True
     lines: list[str] = field(default_factory=list)
@@ -152,7 +152,7 @@ class Mistakes:
 
 
 def convert(value: Any, kind: Any, where: str, mistakes: Mistakes) -> Any:
-    """``value`` as an instance of ``kind``; a mistake is noted, and the result is then of no use.
+    """``value`` as an instance of ``kind``; a mistake is noted, and the result is then unusable.
 
     Structs (`msgspec.Struct`) are walked field by field. A struct class with a ``from_mapping(value, where,
     mistakes)`` class method converts itself.
@@ -234,7 +234,7 @@ class StructValues:
 def struct_values(
     kind: Any, value: Mapping[str, Any], where: str, mistakes: Mistakes, skip: tuple[str, ...] = ()
 ) -> StructValues:
-    """Convert those keys of ``value`` that are fields of the struct ``kind``, but for ``skip``."""
+    """Convert those keys of ``value`` that are fields of the struct ``kind``, except ``skip``."""
     hints = get_type_hints(kind, include_extras=True)
     fields = [item for item in msgspec.structs.fields(kind) if item.name not in skip]
     before = len(mistakes.lines)
@@ -282,7 +282,7 @@ def _convert_leaf(
 
 
 def _check_bounds(value: Any, rule: msgspec.Meta, where: str, mistakes: Mistakes) -> None:
-    # asked this way round, not-a-number is outside every bound
+    # written this way around, NaN is outside every bound
     if rule.ge is not None and not value >= rule.ge:
         mistakes.add(where, f"must be at least {rule.ge}", value)
     if rule.gt is not None and not value > rule.gt:

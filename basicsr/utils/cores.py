@@ -1,4 +1,4 @@
-"""How much of the machine is ours."""
+"""The cores that a process may use."""
 
 from __future__ import annotations
 

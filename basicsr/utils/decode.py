@@ -3,11 +3,11 @@
 * Of several pages, frames or pictures the first is taken; of a HEIC the one that it calls primary.
 * Pixels are upright: turned by EXIF, by the tag of a TIFF, by the boxes of AVIF and HEIC (whose EXIF does not
   turn, by their specifications).
-* Colours are those of the file, without its profile. Inks (CMYK) become RGB, palettes are looked up,
+* Colors are those of the file, without its profile. Inks (CMYK) become RGB, palettes are looked up,
   premultiplied alpha becomes straight.
 * 1 to 7 bits become 8, and 9 to 15 bits 16, so that the largest value stays the largest.
 
-OpenCV reads what it reads rightly, as it is fast and keeps 16 bits; simplejpeg reads JPEGs, as it tells of
+OpenCV reads what it reads correctly, as it is fast and keeps 16 bits; simplejpeg reads JPEGs, as it reports
 damage; Pillow reads the rest, and tifffile those few TIFFs that neither can.
 """
 
@@ -87,7 +87,7 @@ _limit_of_pillow = threading.Lock()
 
 
 class Decoded(NamedTuple):
-    """An image with all that its file says.
+    """An image with everything that its file states.
 
     Attributes:
         file_type: PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, JPEG 2000, AVIF or HEIC, by content.
@@ -104,9 +104,9 @@ class _Stored(NamedTuple):
     """Pixels as a decoder gives them.
 
     Attributes:
-        pixels: as in `Decoded`, but for the orientation.
-        orientation: the turn that is left to be done, 1 to 8 as in EXIF.
-        header: where the decoder of the pixels has read it, too.
+        pixels: as in `Decoded`, except for the orientation.
+        orientation: the remaining turn, 1 to 8 as in EXIF.
+        header: if the decoder of the pixels has read it, too.
         notes: what the pixels have lost.
     """
 
@@ -121,10 +121,10 @@ def decode(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
 
     Args:
         name: file or key, for the error.
-        limit: of what its header declares.
+        limit: on the pixels that its header declares.
 
     Raises:
-        UserError: no image of a type that is read here, damaged, cut short, neither 8 nor 16 bits a channel,
+        UserError: no image of a supported type, damaged, cut short, neither 8 nor 16 bits per channel,
             or larger than ``limit`` or memory; or a HEIC, for which the package pillow-heif is missing.
     """
     stored = _by_decoder(_DECODERS[_file_type(data, name)], data, name, limit)
@@ -147,7 +147,7 @@ def decode_indices(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Arr
 
 
 def decode_photo(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Decoded:
-    """`decode`, with all that the file says besides.
+    """`decode`, with everything else that the file states.
 
     Raises:
         UserError: as in `decode`.
@@ -160,7 +160,7 @@ def decode_photo(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Decod
 
 
 def upright(stored: Array, orientation: int) -> Array:
-    """Turn stored pixels (H, W, ..) as an EXIF orientation of 1 to 8 says."""
+    """Turn stored pixels (H, W, ..) by an EXIF orientation of 1 to 8."""
     transpose, rows, columns = _TURNS[orientation]
     turned = stored.swapaxes(0, 1) if transpose else stored
     return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
@@ -191,7 +191,7 @@ def _file_type(data: bytes, name: str) -> str:
     if data.startswith((_JPEG_2000, _CODESTREAM)):
         return "JPEG 2000"
     if data[4:8] == b"ftyp":
-        # Brands: the one that rules, a version, and those that hold as well.
+        # Brands: the major one, a version, and the compatible ones.
         brands = data[8 : int.from_bytes(data[:4], "big")]
         if b"avif" in brands or b"avis" in brands:
             return "AVIF"
@@ -224,16 +224,16 @@ def _decode_png_indices(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _pixel_chunks(data: bytes, name: str, limit: PixelLimit) -> bytes:
-    """A PNG without what is not of its pixels, as decoders take memory for what its chunks say.
+    """A PNG reduced to its pixels, as decoders take memory for what its chunks declare.
 
     OpenCV leaves out the picture before the frames of an animation that does not count it as one.
     """
-    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    width, height, depth, color_type = struct.unpack_from(">IIBB", data, 16)
     limit.check(width, height, name)
     chunks = list(png_chunks(data))
     if any(end > len(data) for _, _, end in chunks):
         raise ValueError("cut short")
-    _check_room(width * height * depth * _PNG_CHANNELS.get(colour_type, 1) // 8, data)
+    _check_room(width * height * depth * _PNG_CHANNELS.get(color_type, 1) // 8, data)
     pixels = [data[start - 8 : end + 4] for chunk, start, end in chunks if chunk in _PNG_PIXELS]
     return data[:8] + b"".join(pixels)
 
@@ -267,8 +267,8 @@ def _decode_webp(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _check_jpeg_end(data: bytes, name: str) -> None:
-    """OpenCV fills what is missing of a JPEG with grey and says nothing."""
-    # The end marker comes behind the start of the pixels; phones append films and depth maps to it.
+    """OpenCV silently fills the missing part of a JPEG with gray."""
+    # The end marker comes after the start of the pixels; phones append films and depth maps to it.
     scan = max((end for _, _, end in jpeg_segments(data)), default=0)
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise UserError(f"{name}: the JPEG is cut short; replace the file")
@@ -288,7 +288,7 @@ def _decode_bmp(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     except OSError as error:
         if "bitfields" not in str(error):
             raise
-        what = "its colors have a number of bits that is not read (5-5-5, 5-6-5 and 8-8-8 are)"
+        what = "its colors have an unsupported number of bits (5-5-5, 5-6-5 and 8-8-8 are read)"
         raise UserError(f"{name}: {what}; save it as PNG") from error
     return _Stored(_pixels_of(picture, name))
 
@@ -300,7 +300,7 @@ def _decode_gif(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _decode_pnm(data: bytes, name: str, limit: PixelLimit) -> _Stored:
-    """Pillow rounds colours of 16 bits to 8, OpenCV does not scale by the largest value."""
+    """Pillow rounds colors of 16 bits to 8, OpenCV does not scale by the largest value."""
     numbers = _PNM_NUMBERS.match(data)
     if numbers:
         width, height = int(numbers[1]), int(numbers[2])
@@ -313,7 +313,7 @@ def _decode_pnm(data: bytes, name: str, limit: PixelLimit) -> _Stored:
 
 
 def _decode_jpeg_2000(data: bytes, name: str, limit: PixelLimit) -> _Stored:
-    """Pillow rounds colours of more than 8 bits to 8; OpenCV reads 16 bits, but no grey with alpha."""
+    """Pillow rounds colors of more than 8 bits to 8; OpenCV reads 16 bits, but no gray with alpha."""
     size = data.find(_CODESTREAM)
     channels, bits = data[size + 41], (data[size + 42] & 0x7F) + 1
     picture = _by_pillow(Jpeg2KImageFile, data, name, limit)
@@ -343,20 +343,20 @@ def _decode_heic(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     header = read_from_pillow(
         picture.info,
         "HEIC",
-        is_grey=pixels.ndim == 2,
+        is_gray=pixels.ndim == 2,
         more="further pictures" if len(picture) > 1 else "",
     )
     return _Stored(pixels, header=header)
 
 
 def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
-    """The first page, by whom reads its kind rightly.
+    """The first page, by the decoder that reads its kind correctly.
 
     OpenCV reads 8-bit alpha premultiplied, inks as if they were alpha, planes of 16 bits wrongly and small
-    tiles not at all; Pillow rounds 16-bit colours to 8, and reads neither CIELAB nor big-endian BigTIFF.
+    tiles not at all; Pillow rounds 16-bit colors to 8, and reads neither CIELAB nor big-endian BigTIFF.
     """
     page = _tiff_page(data)
-    bits, channels, colours = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
+    bits, channels, colors = page.bitspersample, page.samplesperpixel, PHOTOMETRIC(page.photometric)
     if page.sampleformat not in (1, 4) or bits > 16:  # neither whole numbers nor untyped ones
         raise UserError(_unsupported(page.dtype, name))
     limit.check(page.imagewidth, page.imagelength, name)
@@ -364,18 +364,18 @@ def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
         decoded = page.imagewidth * page.imagelength * channels * bits // 8
         _check_room(decoded, data, _MOST_OF_TIFF[page.compression])
     in_planes = page.planarconfig == 2 and channels > 1
-    is_ink = colours == PHOTOMETRIC.SEPARATED
-    is_simple = colours in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+    is_ink = colors == PHOTOMETRIC.SEPARATED
+    is_simple = colors in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
     for_pillow = bits <= 8 or is_ink or (bits == 16 and channels == 1 and is_simple)
     pillow_opens = not data.startswith(b"MM\0+") and not (in_planes and channels == 2)
-    if for_pillow and pillow_opens and colours != PHOTOMETRIC.CIELAB:
+    if for_pillow and pillow_opens and colors != PHOTOMETRIC.CIELAB:
         pixels = _pixels_of(_by_pillow(TiffImageFile, data, name, limit), name)
-        if bits == 16 and colours == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
+        if bits == 16 and colors == PHOTOMETRIC.MINISWHITE:  # which Pillow does for 8 bits alone
             pixels = ~pixels
         return _Stored(pixels, notes=(_ROUNDED,) if is_ink and bits > 8 else ())
     if channels > 4 or not (is_simple or (bits <= 8 and channels == 3)):
-        kind = f"a {bits}-bit TIFF with {channels} channels of {colours.name} colours"
-        raise UserError(f"{name}: {kind} is not supported; save it as RGB or grey")
+        kind = f"a {bits}-bit TIFF with {channels} channels of {colors.name} colors"
+        raise UserError(f"{name}: {kind} is not supported; save it as RGB or gray")
     opencv_reads = (1, 3) if bits <= 8 else (1,) if in_planes else (1, 3, 4)
     if channels in opencv_reads and page.compression in (_RAW, _LZW, _PACKBITS, *_DEFLATE):
         stored = _Stored(_by_opencv(data, name))
@@ -384,9 +384,9 @@ def _decode_tiff(data: bytes, name: str, limit: PixelLimit) -> _Stored:
     pixels = stored.pixels
     if bits > 8:
         pixels = _from_shifted(pixels, bits)
-        pixels = ~pixels if colours == PHOTOMETRIC.MINISWHITE else pixels
+        pixels = ~pixels if colors == PHOTOMETRIC.MINISWHITE else pixels
     if pixels.ndim == 3 and pixels.shape[2] == 4 and page.extrasamples:
-        extra = int(page.extrasamples[0])  # 0: nobody knows what; 1: premultiplied alpha; 2: alpha
+        extra = int(page.extrasamples[0])  # 0: unspecified; 1: premultiplied alpha; 2: alpha
         pixels = pixels[..., :3] if extra == 0 else _straight(pixels) if extra == 1 else pixels
     return stored._replace(pixels=pixels)
 
@@ -419,20 +419,20 @@ def _by_opencv(data: bytes, name: str) -> Array:
 def _by_turbojpeg(data: bytes, name: str) -> Array | None:
     """The pixels of a JPEG as stored; None for inks, and for headers that it does not take.
 
-    It has the decoder of OpenCV, which gives the same pixels, but it hands on what the decoder warns of.
+    It has the decoder of OpenCV, which gives the same pixels, but it passes on the decoder's warnings.
 
     Raises:
         UserError: a part of the picture is damaged or missing.
     """
     try:
-        _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _, _, colors, _ = simplejpeg.decode_jpeg_header(data)
     except (ValueError, KeyError):
         return None
-    order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "RGB")
+    order = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colors, "RGB")
     try:
         pixels: Array = simplejpeg.decode_jpeg(_with_plain_scan(data), order)
     except ValueError as error:
-        hint = "if it looks right, save it anew, else replace the file"
+        hint = "if it looks right, save it again, else replace the file"
         raise UserError(f"{name}: the JPEG is damaged or cut short ({error}); {hint}") from error
     if order == "CMYK":
         return None
@@ -440,9 +440,9 @@ def _by_turbojpeg(data: bytes, name: str) -> Array | None:
 
 
 def _with_plain_scan(data: bytes) -> bytes:
-    """A sequential JPEG whose scan says that it has all coefficients, as T.81, B.2.3 asks.
+    """A sequential JPEG whose scan declares all coefficients, as T.81, B.2.3 requires.
 
-    Some cameras write something else. Decoders do not need it, but warn, and then of nothing that follows.
+    Some cameras write other values. Decoders do not need them, but warn, and then not of what follows.
     """
     segments = list(jpeg_segments(data))
     marker, _, scan = segments[-1]
@@ -535,7 +535,7 @@ def _by_tifffile(page: tifffile.TiffPage, in_planes: bool, name: str) -> _Stored
 
 
 def _check_room(decoded: int, data: bytes, most: int = _MOST_OF_DEFLATE) -> None:
-    """Tell a damaged size before memory is filled for it.
+    """Detect a damaged size before memory is filled for it.
 
     Args:
         decoded: bytes of all pixels.
@@ -546,7 +546,7 @@ def _check_room(decoded: int, data: bytes, most: int = _MOST_OF_DEFLATE) -> None
 
 
 def _unsupported(kind: object, name: str) -> str:
-    return f"{name}: pixels of type {kind} are not supported; save it with 8 or 16 bits a channel"
+    return f"{name}: pixels of type {kind} are not supported; save it with 8 or 16 bits per channel"
 
 
 def _from_shifted(pixels: Array, bits: int) -> Array:
@@ -561,8 +561,8 @@ def _full_range(pixels: Array, largest: int) -> Array:
 
 
 def _straight(pixels: Array) -> Array:
-    """RGBA with colours that are multiplied by alpha -> without, rounded; 0 where alpha is 0."""
+    """RGBA with colors that are multiplied by alpha -> without, rounded; 0 where alpha is 0."""
     largest = int(np.iinfo(pixels.dtype).max)
     alpha = pixels[..., 3:].astype(np.uint64)
-    colours = (pixels[..., :3].astype(np.uint64) * largest + alpha // 2) // np.maximum(alpha, 1)
-    return np.dstack([np.where(alpha > 0, colours.clip(0, largest), 0).astype(pixels.dtype), pixels[..., 3]])
+    colors = (pixels[..., :3].astype(np.uint64) * largest + alpha // 2) // np.maximum(alpha, 1)
+    return np.dstack([np.where(alpha > 0, colors.clip(0, largest), 0).astype(pixels.dtype), pixels[..., 3]])

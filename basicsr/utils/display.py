@@ -1,4 +1,4 @@
-"""Text of others on console and log: names of files can hold line breaks and commands of terminals."""
+"""Foreign text on console and log: file names can hold line breaks and terminal commands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import unicodedata
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 ESCAPED = "backslashreplace"
-"""How names with bytes that are no UTF-8 are encoded in JSON and CSV; JSON's own escapes look alike."""
+"""How names with bytes that are not UTF-8 are encoded in JSON and CSV; JSON's own escapes look alike."""
 
 
 def shown(text: str) -> str:
-    r"""One line, in which what is no visible character is escaped as in Python: ``\n``, ``\x1b``, ``\u202e``.
+    r"""One line, in which all but visible characters are escaped as in Python: ``\n``, ``\x1b``, ``\u202e``.
 
-    Bytes of a name that are no UTF-8 are ``\udc80`` to ``\udcff``.
+    Bytes of a name that are not UTF-8 are ``\udc80`` to ``\udcff``.
     """
     return "".join(_escaped(one) if unicodedata.category(one) in _UNSEEN else one for one in text)
 

@@ -30,7 +30,7 @@ class Ranks:
 
 
 def read_ranks(launcher: Literal["none", "pytorch", "slurm"], port: int) -> Ranks:
-    """Ranks from the environment of the launcher; torchrun is recognised without being named.
+    """Ranks from the environment of the launcher; torchrun is recognized without being named.
 
     Args:
         launcher: ``none`` is one process; ``pytorch`` is torchrun; ``slurm`` is srun, one task a GPU.
@@ -66,7 +66,7 @@ def _number(environment: Mapping[str, str], name: str, least: int, most: int | N
     """The value of a variable.
 
     Raises:
-        OptionError: it is no whole number from ``least`` to ``most``.
+        OptionError: it is not a whole number from ``least`` to ``most``.
     """
     text = environment[name]
     if re.fullmatch(r"[0-9]{1,9}", text) is None or not least <= int(text) <= (most or int(text)):
@@ -76,10 +76,10 @@ def _number(environment: Mapping[str, str], name: str, least: int, most: int | N
 
 
 def slurm_environment(environment: Mapping[str, str], port: int) -> dict[str, str]:
-    """torchrun's variables from slurm's. The node list is parsed here; no shell and no other program sees it.
+    """torchrun's variables from slurm's. The node list is parsed here; no other program sees it.
 
     Raises:
-        OptionError: not started by srun, numbers that are none, or a node list that is none.
+        OptionError: not started by srun, invalid numbers, or an invalid node list.
     """
     for name in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NODELIST"):
         if name not in environment:
@@ -114,7 +114,7 @@ def start_process_group(
     store: dist.Store | None = None,
     timeout: timedelta | None = None,
 ) -> None:
-    """Join the other processes, if there are any. On CPU the backend is gloo, whatever is asked.
+    """Join the other processes, if there are any. On CPU the backend is gloo, whatever is requested.
 
     Args:
         store: where they meet, from `basicsr.utils.rendezvous.join`.
@@ -157,7 +157,7 @@ def wait_for_all() -> None:
 
 
 def any_process(is_so: bool, device: torch.device) -> bool:
-    """Whether it is so in any process; a collective, on the device of the process."""
+    """Whether ``is_so`` holds in any process; a collective, on the device of the process."""
     if not dist.is_initialized():
         return is_so
     flag = torch.tensor(int(is_so), device=device)

@@ -32,7 +32,7 @@ class OptionError(UserError):
 
     Args:
         source: option file, or the option or flag that is wrong.
-        mistakes: a line each, ``<yaml path>: <what is wrong> (got <value>)``.
+        mistakes: one line each, ``<yaml path>: <what is wrong> (got <value>)``.
     """
 
     exit_code = 2
@@ -47,8 +47,8 @@ class OptionError(UserError):
             super().__init__(f"{source}: {len(mistakes)} mistakes", mistakes)
 
 
-class SaidError(UserError):
-    """What another process of the run says already. Commands exit without a word."""
+class ReportedError(UserError):
+    """What another process of the run already reports. Commands exit silently."""
 
 
 def require_choice(name: str, value: object, choices: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from basicsr.utils.errors import UserError
 
 
 def optional_import(module: str, purpose: str, install: str) -> ModuleType:
-    """Import ``module`` or raise a one-line `UserError` that says what it is for and how to install it.
+    """Import ``module`` or raise a one-line `UserError` that states what it is for and how to install it.
 
     Args:
         module: dotted module name.
@@ -40,7 +40,7 @@ class Extra:
 
     @property
     def install(self) -> str:
-        """What to type."""
+        """The install command."""
         return f"pip install 'sam-deblur[{self.name}]'"
 
     def missing(self) -> list[str]:

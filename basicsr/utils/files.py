@@ -27,8 +27,8 @@ _FORGOTTEN_AFTER = 24 * 3600.0  # seconds
 def temporary_beside(path: Path) -> Path:
     """A hidden name in the folder of ``path`` for this process to write to; the suffix is that of ``path``.
 
-    It is as short for a long name as for a short one, so that every name that can be stored can be written.
-    What dead processes left in the folder is removed, once a process.
+    Its length does not depend on that name, so every name that can be stored can be written.
+    Leftovers of dead processes in the folder are removed, once per process.
     """
     _remove_dead_once(path.parent)
     suffix = path.suffix if len(path.suffix) <= _LONGEST_SUFFIX else ""
@@ -38,9 +38,9 @@ def temporary_beside(path: Path) -> Path:
 
 
 def remove_dead(folder: Path) -> list[Path]:
-    """Remove from a folder what processes had begun to write that are dead; returns what is gone.
+    """Remove from a folder the unfinished files of dead processes; returns those.
 
-    Of another machine nobody knows: what it has begun is removed when it has not been written to for a day.
+    Processes of other machines cannot be checked: their files are removed after a day without a change.
     """
     if not folder.is_dir():
         return []
@@ -59,7 +59,7 @@ def _remove(path: Path) -> None:
 
 @functools.cache
 def _remove_dead_once(folder: Path) -> None:
-    with suppress(OSError):  # what cannot be listed or written to is told by who writes there
+    with suppress(OSError):  # writing there reports what cannot be listed or written to
         remove_dead(folder)
 
 
@@ -106,7 +106,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             write(temporary)
             os.replace(temporary, path)
     finally:
-        with suppress(OSError):  # a read-only disk refuses that, too, and has told already
+        with suppress(OSError):  # a read-only disk refuses that, too, and is reported already
             _remove(temporary)
 
 

@@ -1,9 +1,9 @@
-"""One run at a time in a folder, on whatever machine.
+"""One run at a time in a folder, on any machine.
 
 A lock is a file that names its owner and is touched every few seconds. On the owner's machine a dead owner is
-known at once. Seen from another machine it is dead when the file has not changed for a minute; that needs no
-clocks that agree, and no locks of the file system, which on shared disks are often missing or hold for one
-machine alone.
+known at once. Seen from another machine it is dead when the file has not changed for a minute; this needs
+neither synchronized clocks nor locks of the file system, which on shared disks are often missing or hold for
+one machine only.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class FolderLock:
 
     Args:
         file: of the lock; parent folders are made.
-        folder: that it stands for, as errors name it.
-        hint: what the user may do who is refused.
-        dead_after: seconds without a change until the owner on another machine is taken for dead.
-        touched_every: seconds between two changes of the own one.
+        folder: that it locks, as errors name it.
+        hint: what a refused user can do.
+        dead_after: seconds without a change until the owner on another machine counts as dead.
+        touched_every: seconds between two changes of its own file.
 
     Raises:
         UserError: another process holds it.
@@ -69,14 +69,14 @@ class FolderLock:
         threading.Thread(target=self._keep, name="lock", daemon=True).start()
 
     def release(self) -> None:
-        """Let others have the folder; the file goes."""
+        """Release the folder and remove the file."""
         if self._released.is_set():
             return
         self._released.set()
         if _read(self.file) == self._own:
             self.file.unlink(missing_ok=True)
             if self._made_parent:
-                with suppress(OSError):  # something is in there
+                with suppress(OSError):  # not empty
                     self.file.parent.rmdir()
 
     def _create(self) -> bool:
@@ -89,7 +89,7 @@ class FolderLock:
         return True
 
     def _clear(self, dead: bytes) -> None:
-        """Take away the lock of a dead owner, unless somebody else has done so and holds it now."""
+        """Remove the lock of a dead owner, unless another process has done so and holds it now."""
         aside = temporary_beside(self.file)
         with suppress(FileNotFoundError):
             self.file.rename(aside)
@@ -121,15 +121,15 @@ class FolderLock:
 
 
 def _living_owner(file: Path, dead_after: float) -> str | None:
-    """Who holds a lock; None where nobody does. An owner on another machine is waited for to touch it."""
+    """The owner of a lock, if any. For one on another machine, waits to see whether it touches the file."""
     found = _read(file)
     owner = None if found is None else _owner(found)
     if found is None:
         return None
     if owner is not None and owner.state != "unknown":
         return None if owner.state == "ended" else str(owner)
-    who = str(owner or "a process that has not yet said its name")
-    logger().info(f"{file}: of {who}; looking whether it lives")
+    who = str(owner or "a process that has not written its name yet")
+    logger().info(f"{file}: held by {who}; checking whether it is alive")
     touched, waited = _touched(file), 0.0
     while waited < dead_after:
         time.sleep(_LOOKED_EVERY)

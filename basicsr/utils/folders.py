@@ -1,8 +1,8 @@
-"""What is in a folder: the one rule by which every command and every data set reads folders of users.
+"""What is in a folder: the one rule for how all commands and data sets read folders of users.
 
-Names are sorted. Links to files and folders are followed, and only a link that leads back to a folder above
-it is not entered. Names that begin with a dot are hidden: files of programs, not of people. What is visible
-and of no use is counted in the log.
+Names are sorted. Links to files and folders are followed, except a link that leads back to a folder above it.
+Names that begin with a dot are hidden: files of programs, not of people. Visible files that are not used are
+counted in the log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from basicsr.utils.log import logger
 
 _Entry = os.DirEntry[str]
 
-# Notes about the other files, and what file managers leave: nobody expects them to be read as images.
+# Notes about the other files, and what file managers leave: they are not expected to be read as images.
 _NOTES = {
     ".csv", ".db", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".rst", ".tsv", ".txt", ".xml",
     ".xmp", ".yaml", ".yml",
@@ -53,7 +53,7 @@ def find_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """All visible files below ``folder``, sorted by the parts of their paths; a link to nowhere is one, too.
+    """All visible files below ``folder``, sorted by the parts of their paths; including broken links.
 
     Raises:
         UserError: no such folder, or it cannot be read; one below it is left out with a warning.
@@ -139,8 +139,8 @@ def _visible(folder: Path | _Entry) -> list[_Entry]:
         )
 
 
-# What scandir says of an entry without links costs no further look at the disk, which counts where that is
-# a network away.
+# Facts of scandir on an entry without links need no further access to the disk, which matters on network
+# disks.
 
 
 def _is_folder(entry: _Entry) -> bool:
@@ -151,7 +151,7 @@ def _is_folder(entry: _Entry) -> bool:
 
 
 def _is_file(entry: _Entry) -> bool:
-    """A file, or a link to nowhere; no socket and no pipe, which would be waited for."""
+    """A file or a broken link; not a socket or a pipe, which could block."""
     try:
         return entry.is_file() or not os.path.exists(entry)
     except OSError:

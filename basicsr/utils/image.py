@@ -1,6 +1,6 @@
 """Images between bytes, HWC RGB arrays and tensors.
 
-Nothing but this file and `basicsr.utils.decode` knows of BGR and of ranges.
+Only this file and `basicsr.utils.decode` deal with BGR and value ranges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ READABLE = (
 
 
 def decode_rgb(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
-    """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; grey as equal channels, without alpha.
+    """Encoded image -> (H, W, 3) RGB, uint8 or uint16, upright; gray as equal channels, without alpha.
 
     Args:
         name: file or key, for the error.
@@ -39,7 +39,7 @@ def decode_rgb(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Array:
 
 
 def as_rgb(pixels: Array) -> Array:
-    """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA -> (H, W, 3) RGB; grey becomes equal channels."""
+    """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA -> (H, W, 3) RGB; gray becomes equal channels."""
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return pixels if pixels.shape[2] == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
@@ -49,13 +49,13 @@ def decode_single(data: bytes, name: str, limit: PixelLimit = OF_PHOTOS) -> Arra
     """Encoded image with one channel -> (H, W), uint8 or uint16.
 
     Raises:
-        UserError: as in `decode`, or it has colours that differ.
+        UserError: as in `decode`, or it has colors that differ.
     """
     image = decode(data, name, limit)
     if image.ndim == 3:
         if not (image[..., :1] == image[..., :3]).all():
             raise UserError(
-                f"{name}: expected one channel, found {image.shape[2]} that differ; save it as a grey image"
+                f"{name}: expected one channel, found {image.shape[2]} that differ; save it as a gray image"
             )
         image = image[..., 0]
     return image

@@ -1,4 +1,4 @@
-"""What signals ask of a program: to leave, and in training to save first.
+"""Signals that ask a program to exit, and in training to save first.
 
 SIGTERM and SIGINT are those of schedulers and of Ctrl+C; SIGUSR1 is the one that Slurm sends ahead
 (``--signal=USR1@120``).
@@ -20,7 +20,7 @@ from types import FrameType
 from basicsr.utils.errors import UserError
 
 RESUME_ME = 75
-"""Exit code of a training run that was interrupted and goes on when it is started again (EX_TEMPFAIL)."""
+"""Exit code of a training run that was interrupted and continues when it is started again (EX_TEMPFAIL)."""
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)]
 # A signal may reach a process twice: by itself, and passed on by torchrun, by timeout or by Slurm.
@@ -29,11 +29,11 @@ _AGAIN_AFTER = 0.1
 
 
 class Interrupted(BaseException):
-    """A signal asks to leave; not an Exception, so that nothing takes it for a mistake.
+    """A signal asks to exit; not an Exception, so nothing handles it as an error.
 
     Args:
         number: of the signal.
-        is_saved: whether the program goes on from here when it is started again.
+        is_saved: whether the program continues from here when it is started again.
     """
 
     def __init__(self, number: int, is_saved: bool = False) -> None:
@@ -43,7 +43,7 @@ class Interrupted(BaseException):
 
 
 class Interruption:
-    """The first signal that asks to leave. A second one ends the program at once.
+    """The first signal that asks to exit. A second one ends the program at once.
 
     Attributes:
         number: of the signal; None until it comes.
@@ -61,13 +61,13 @@ class Interruption:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Inside, a signal is noted in ``number``, and the program leaves when it can."""
+        """Inside, a signal is noted in ``number``, and the program exits when it can."""
         with self._listening(raises=False):
             yield
 
     @contextmanager
     def raised(self) -> Iterator[None]:
-        """Inside, a signal raises `Interrupted`, so that what is half done is cleared away."""
+        """Inside, a signal raises `Interrupted`, so unfinished work is cleaned up."""
         with self._listening(raises=True):
             yield
 
@@ -75,7 +75,7 @@ class Interruption:
     def _listening(self, raises: bool) -> Iterator[None]:
         self._raises = raises
         if threading.current_thread() is not threading.main_thread():
-            yield  # Python hears signals in the main thread alone
+            yield  # Python handles signals in the main thread only
             return
         heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._hear) for number in heard}
@@ -87,7 +87,7 @@ class Interruption:
         try:
             yield
         finally:
-            if self.number is None or raises:  # the program that was asked to leave is about to
+            if self.number is None or raises:  # the program that was asked to exit is about to
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
@@ -115,7 +115,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def serve_parent() -> None:
-    """In a worker process: signals are the parent's business, and the end of the parent is the worker's."""
+    """In a worker process: the parent handles signals, and the worker ends with it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     for number in _SIGNALS:
@@ -129,7 +129,7 @@ def serve_parent() -> None:
 
 
 def end_workers() -> None:
-    """Kill the worker processes of this one before it ends, as a stopped one would be waited for."""
+    """Kill the worker processes of this one before it ends, as it would wait for a stopped one."""
     if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch raises an error there
     for child in multiprocessing.active_children():
@@ -150,7 +150,7 @@ def _end_with(parent: BaseProcess) -> None:
 
 @contextmanager
 def explaining_workers() -> Iterator[None]:
-    """Inside, a worker that is killed, which PyTorch tells at any moment, is an error of one line."""
+    """Inside, a killed worker, which PyTorch reports at any moment, is an error of one line."""
     try:
         yield
     except RuntimeError as error:
@@ -161,7 +161,7 @@ def explaining_workers() -> Iterator[None]:
 
 
 def worker_killed(memory: str = "memory") -> UserError:
-    """What is told of a process that loads data and is gone; ``memory``: which most likely ran out."""
-    what = f"a process that loads data was killed, most likely since {memory} ran out"
-    hint = "start again with a smaller num_worker_per_gpu; training goes on with --auto_resume"
+    """The error for a lost process that loads data; ``memory``: which kind most likely ran out."""
+    what = f"a process that loads data was killed, most likely because {memory} ran out"
+    hint = "start again with a smaller num_worker_per_gpu; training continues with --auto_resume"
     return UserError(f"{what}; {hint}")

@@ -11,7 +11,7 @@ _COUNTS = {"torchrun": "TORCHELASTIC_RESTART_COUNT", "slurm": "SLURM_RESTART_COU
 
 
 def launch_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """What has started this process, such that restarts have the same: torchrun's process, Slurm's job."""
+    """What has started this process, the same for restarts: torchrun's process, Slurm's job."""
     found = {}
     if "TORCHELASTIC_RUN_ID" in environment:
         launcher = Process.here(os.getppid())
@@ -22,7 +22,7 @@ def launch_of(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_restart(environment: Mapping[str, str], before: Mapping[str, str]) -> bool:
-    """Whether a run with the launch ``before`` is started again, by itself, by what started it first."""
+    """Whether this is an automatic restart of the run with the launch ``before``."""
     now = launch_of(environment)
     return any(
         environment.get(count, "0").strip() not in ("", "0") and name in now and now[name] == before.get(name)

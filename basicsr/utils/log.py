@@ -1,4 +1,4 @@
-"""What a run says: lines for people, and numbers for programs as JSON lines and in TensorBoard."""
+"""The output of a run: lines for people, and numbers for programs as JSON lines and in TensorBoard."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def logger() -> logging.Logger:
 
 
 def open_log(is_main: bool) -> None:
-    """Send the package's log to the console; only the main process says more than warnings."""
+    """Send the package's log to the console; other processes log warnings and errors only."""
     log = logger()
     close_log()
     log.setLevel(logging.INFO if is_main else logging.WARNING)
     log.propagate = False
     _add_handler(_ConsoleHandler(sys.stdout))
-    # Keeps what is said until there is a file for it.
+    # Keeps records until there is a file for them.
     _add_handler(logging.handlers.MemoryHandler(capacity=10_000, flushLevel=sys.maxsize, flushOnClose=False))
 
 
 def log_to_file(file: Path) -> None:
-    """From now on also log to ``file``, beginning with all that was said since `open_log`."""
+    """From now on also log to ``file``, beginning with all that was logged since `open_log`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = _FileHandler(file, encoding="utf-8")
     _add_handler(handler)
@@ -53,7 +53,7 @@ def log_to_file(file: Path) -> None:
 
 class _Silent:
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
-        """A full disk is said by what writes results; the log itself stays silent."""
+        """What writes results reports a full disk; the log itself stays silent."""
 
 
 class _ConsoleHandler(_Silent, logging.StreamHandler):  # type: ignore[type-arg]  # no generic in Python 3.10
@@ -121,7 +121,7 @@ class EventLog:
         self._purge_from: int | None = None
 
     def go_back(self, iteration: int) -> None:
-        """Before `open`: leave out what is there of later iterations, which a resumed run writes again."""
+        """Before `open`: drop lines of later iterations, which a resumed run writes again."""
         self._purge_from = iteration + 1
         if not self._path.is_file():
             return
@@ -195,7 +195,7 @@ class EventLog:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Events in the order of iterations, without those of an earlier run that a resumed one has gone back on.
+    """Events in the order of iterations, without those of an earlier run that a resumed one repeats.
 
     A line that was cut off when its run was killed is left out.
     """
@@ -210,7 +210,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def _iteration_of(line: bytes) -> int | None:
-    """That of a line of an event log; None where the line is not whole."""
+    """The event of a line of the log; None where the line is not whole."""
     try:
         return int(parse_json(line)["iter"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -218,7 +218,7 @@ def _iteration_of(line: bytes) -> int | None:
 
 
 def json_safe(value: Any) -> Any:
-    """Numbers that JSON has no word for (infinite, not a number) as null, at any depth."""
+    """Numbers that JSON cannot express (infinite, not a number) as null, at any depth."""
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return None
     if isinstance(value, Mapping):

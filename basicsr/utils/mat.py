@@ -1,6 +1,6 @@
 """Numeric arrays of ``.mat`` files of versions 5 to 7, as MathWorks describes them in "MAT-File Format".
 
-SciPy reads more kinds of variables, but a damaged file can end the interpreter in there.
+SciPy reads more kinds of variables, but a damaged file can crash the interpreter there.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_mat(data: bytes, most: int) -> dict[str, NDArray[Any]]:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[_Element]:
-    """The elements that lie one behind the other."""
+    """The consecutive elements."""
     while len(data) > 0:
         if len(data) < 8:
             raise ValueError("cut short")
@@ -82,7 +82,7 @@ def _elements(data: memoryview, order: str) -> Iterator[_Element]:
 
 
 def _unpacked(packed: memoryview, order: str, most: int) -> _Element:
-    """The one element in a compressed one; memory is taken for what it says, up to ``most``, and not more."""
+    """The one element in a compressed one; memory is taken for the size that it states, up to ``most``."""
     unpacker = zlib.decompressobj()
     try:
         tag = unpacker.decompress(packed, 8)

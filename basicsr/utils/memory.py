@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-# Where the system does not say.
+# Where the system does not report it.
 _GUESS = 4 << 30
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -22,8 +22,8 @@ def free_memory(device: torch.device) -> int:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether PyTorch or Python ran out of memory, on a GPU or on the CPU."""
     # On the CPU, PyTorch has no class for it.
-    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return said or isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    is_cpu_error = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return is_cpu_error or isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def _available() -> int:

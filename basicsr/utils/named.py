@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class Named(Generic[Result]):
-    """A callable that picks its arguments, by the names of its parameters, out of what is offered.
+    """A callable that picks its arguments, by the names of its parameters, from those offered.
 
     Args:
         function: a function, or an object with ``__call__`` or (a module) ``forward``.

@@ -1,4 +1,4 @@
-"""NumPy's files: what arrays are is compared with the file before memory is taken for them."""
+"""NumPy's files: headers of arrays are compared with the file before memory is taken for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 _LONGEST_HEADER = 1 << 16
-_MOST_OF_DEFLATE = 1032  # bytes that one can stand for (zlib)
+_MOST_OF_DEFLATE = 1032  # bytes that one byte can expand to (zlib)
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 class ArrayHeader(NamedTuple):
-    """What a file says of an array.
+    """The header of an array.
 
     Attributes:
         shape: of the array.
@@ -55,7 +55,7 @@ class Npz:
         return list(self._members)
 
     def header(self, key: str) -> ArrayHeader:
-        """What an array is.
+        """The header of an array.
 
         Raises:
             ValueError: it holds Python objects, or its header, the directory of the file and the length of
@@ -64,8 +64,8 @@ class Npz:
         info = self._members[key]
         with self._zip.open(info) as member:
             header = _read_header(member.read(_LONGEST_HEADER))
-        said = header.start + header.nbytes
-        if said != info.file_size or said > _MOST_OF_DEFLATE * info.compress_size:
+        stated = header.start + header.nbytes
+        if stated != info.file_size or stated > _MOST_OF_DEFLATE * info.compress_size:
             what = f"'{key}' is an array of {header.nbytes:,} bytes"
             raise ValueError(f"{what}, of which the file has {info.compress_size:,}, for {info.file_size:,}")
         return header
@@ -87,7 +87,7 @@ class Npz:
             return values
 
     def packed_bytes(self) -> int:
-        """Of all arrays, in the file."""
+        """Size of all arrays in the file."""
         return sum(info.compress_size for info in self._members.values())
 
 
@@ -95,7 +95,7 @@ def read_npy(data: bytes) -> NDArray[Any]:
     """The array of an ``.npy`` file.
 
     Raises:
-        ValueError: no such file, of Python objects, or of another length than its header says.
+        ValueError: no such file, of Python objects, or of another length than in its header.
     """
     header = _read_header(data[:_LONGEST_HEADER])
     if header.start + header.nbytes != len(data):

@@ -1,4 +1,4 @@
-"""The same work for many files on all cores: in order, with progress, going on after a broken file."""
+"""The same work for many files on all cores: in order, with progress, continuing after a broken file."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def in_parallel(
     Args:
         work: a function of a module, or a `functools.partial` of one, so that it can be pickled.
         title: in front of the bar.
-        workers: processes or threads; null is one a core; 1 works in this process.
-        start_method: of `multiprocessing`; null is forkserver where there is one, else spawn. Not fork: the
+        workers: processes or threads; None is one per core; 1 works in this process.
+        start_method: of `multiprocessing`; None is forkserver where there is one, else spawn. Not fork: the
             copy of a process in which OpenCV has threads can hang.
         progress: show the bar; of processes that share a terminal, one should.
         threads: for work that is nearly all in OpenCV, which lets other threads run: they need no start.
@@ -109,7 +109,7 @@ def _from_pool(
 
 
 def _prepare_worker(plugins: Sequence[str]) -> None:
-    """One thread a process; signals and the end are the parent's; registries as in the parent."""
+    """One thread per process; the parent handles signals and exit; registries as in the parent."""
     serve_parent()
     cv2.setNumThreads(1)
     load_plugins(plugins, "plugins")

@@ -1,4 +1,4 @@
-"""Photo files with everything they carry: depth, alpha, grey, orientation, and what they say of the photo."""
+"""Photo files with everything they carry: depth, alpha, gray, orientation, and metadata."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _DEFLATE, _DIFFERENCES = 8, 2  # TIFF compression and predictor
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo as people see it, with what its file carries besides.
+    """A photo as people see it, with everything else that its file carries.
 
     Attributes:
-        image: (H, W, 3) RGB, uint8 or uint16, upright; three equal channels where the file is grey.
+        image: (H, W, 3) RGB, uint8 or uint16, upright; three equal channels where the file is gray.
         alpha: (H, W) in the depth of ``image``, upright, or None.
-        is_grey: the file stores one colour channel.
+        is_gray: the file stores one color channel.
         file_type: by content, one of those of `basicsr.utils.decode.Decoded`.
         is_lossless: the file type or, for WebP, this file keeps pixels exactly.
-        metadata: EXIF (with the orientation of the stored pixels), colour profile, resolution and all else.
-        notes: what of the file is not in here.
+        metadata: EXIF (with the orientation of the stored pixels), color profile, resolution and all else.
+        notes: what of the file was left out.
     """
 
     image: Array
     alpha: Array | None
-    is_grey: bool
+    is_gray: bool
     file_type: str
     is_lossless: bool
     metadata: Metadata
@@ -71,7 +71,7 @@ def read_photo_file(path: Path, limit: PixelLimit = OF_PHOTOS) -> PhotoFile:
     """Read a photo of any type that `basicsr.utils.decode` reads; of an animation or several pages the first.
 
     Raises:
-        UserError: missing, no regular file, or as in `basicsr.utils.decode.decode`.
+        UserError: missing, not a regular file, or as in `basicsr.utils.decode.decode`.
     """
     try:
         data = read_file(path, LARGEST_IMAGE)
@@ -85,8 +85,8 @@ def read_photo_file(path: Path, limit: PixelLimit = OF_PHOTOS) -> PhotoFile:
     alpha = None
     if upright.ndim == 2:
         image = cv2.cvtColor(upright, cv2.COLOR_GRAY2RGB)
-        if header.grey_key is not None:
-            alpha = np.where(upright == header.grey_key, 0, np.iinfo(upright.dtype).max).astype(upright.dtype)
+        if header.gray_key is not None:
+            alpha = np.where(upright == header.gray_key, 0, np.iinfo(upright.dtype).max).astype(upright.dtype)
     elif upright.shape[2] == 4:
         image = cv2.cvtColor(upright, cv2.COLOR_RGBA2RGB)
         alpha = cv2.extractChannel(upright, 3)
@@ -95,7 +95,7 @@ def read_photo_file(path: Path, limit: PixelLimit = OF_PHOTOS) -> PhotoFile:
     return PhotoFile(
         image=image,
         alpha=alpha,
-        is_grey=upright.ndim == 2 or header.is_grey,
+        is_gray=upright.ndim == 2 or header.is_gray,
         file_type=file_type,
         is_lossless=header.is_lossless or file_type in ("PNG", "TIFF", "BMP", "GIF", "PNM"),
         metadata=header.metadata,
@@ -110,8 +110,8 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
 
     Args:
         image: (H, W, 3) RGB, in size and depth of ``like.image``, upright. Only its luma is kept where
-            ``like`` is grey.
-        quality: 0 to 100, of JPEG (with full colour resolution) and of WebP, unless both are lossless WebP.
+            ``like`` is gray.
+        quality: 0 to 100, of JPEG (with full color resolution) and of WebP, unless both are lossless WebP.
 
     Returns:
         What could not be kept, a phrase each.
@@ -125,7 +125,7 @@ def write_photo_file(path: Path, like: PhotoFile, image: Array, quality: int = 9
         )
     file_type = photo_file_type(path)
     pixels, notes = _pixels_for(file_type, like, image)
-    metadata, dropped = fitting(like.metadata, file_type, is_grey=pixels.ndim == 2)
+    metadata, dropped = fitting(like.metadata, file_type, is_gray=pixels.ndim == 2)
     notes += dropped
     if metadata.exif:
         pixels = as_stored(pixels, metadata.orientation)
@@ -145,13 +145,13 @@ def photo_file_type(path: Path) -> str:
     """PNG, JPEG, WebP, TIFF or BMP by the suffix of ``path``.
 
     Raises:
-        UserError: another suffix.
+        UserError: unknown suffix.
     """
     try:
         return _TYPE_OF[path.suffix.lower()]
     except KeyError:
         raise UserError(
-            f"{path}: no photos are written as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
+            f"{path}: cannot write photos as '{path.suffix}'; use one of {', '.join(_TYPE_OF)}"
         ) from None
 
 
@@ -165,7 +165,7 @@ def written_suffix(suffix: str) -> str:
 
 
 def require_size(path: Path, height: int, width: int) -> None:
-    """Check that the type of ``path``'s suffix can hold as many pixels a side.
+    """Check that the type of ``path``'s suffix can hold as many pixels per side.
 
     Raises:
         UserError: it cannot, or no photos are written with that suffix.
@@ -174,7 +174,7 @@ def require_size(path: Path, height: int, width: int) -> None:
     longest = _LONGEST_SIDE.get(file_type)
     if longest is not None and max(height, width) > longest:
         raise UserError(
-            f"{path}: {file_type} holds {longest} pixels a side, not {width} x {height}; write PNG or TIFF"
+            f"{path}: {file_type} holds {longest} pixels per side, not {width} x {height}; write PNG or TIFF"
         )
 
 
@@ -187,13 +187,13 @@ def _pixels_for(file_type: str, like: PhotoFile, image: Array) -> tuple[Array, l
     if alpha is not None and not holds(file_type, Kind.ALPHA):
         alpha = None
         notes.append(f"alpha dropped for {file_type}")
-    if not like.is_grey:
+    if not like.is_gray:
         return (image if alpha is None else np.dstack([image, alpha])), notes
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if holds(file_type, Kind.GREY if alpha is None else Kind.GREY_WITH_ALPHA):
-        return grey, notes
-    notes.append(f"grey{'' if alpha is None else ' with alpha'} stored as equal colours in {file_type}")
-    return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha]), notes
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if holds(file_type, Kind.GRAY if alpha is None else Kind.GRAY_WITH_ALPHA):
+        return gray, notes
+    notes.append(f"gray{'' if alpha is None else ' with alpha'} stored as equal colors in {file_type}")
+    return np.dstack([gray, gray, gray] if alpha is None else [gray, gray, gray, alpha]), notes
 
 
 def _encode(pixels: Array, file_type: str, quality: int, path: Path) -> memoryview:

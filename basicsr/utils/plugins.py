@@ -2,7 +2,7 @@
 
 A plugin is a Python module. Its file's folder is put at the end of ``sys.path`` and the file is imported by
 its name, so that worker processes, which get ``sys.path`` and import by name, find its classes. Users name
-plugins in option files or with ``--plugin``. A weight file only says which it needs; it never has one loaded.
+plugins in option files or with ``--plugin``. A weight file only names those that it needs, and loads none.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Plugin:
         write_bytes(folder / f"{self.file.stem}_{self.sha256[:8]}.py", self.source)
 
 
-_loaded: dict[str, Plugin] = {}  # a process imports a module once, whoever asks
+_loaded: dict[str, Plugin] = {}  # a process imports a module once
 
 
 def absolute(named: str, folder: Path) -> str:
-    """What `load_plugins` takes: a path that is relative to ``folder`` made absolute, a module as it is."""
+    """What `load_plugins` takes: a path that is relative to ``folder`` made absolute, a module unchanged."""
     return str((folder / typed_path(named)).resolve()) if _is_path(named) else named
 
 
@@ -87,7 +87,7 @@ def loaded_plugins() -> list[str]:
 
 
 def plugins_of(modules: Iterable[object]) -> list[dict[str, str]]:
-    """What a weight file says of the plugins that the parts of its network come from."""
+    """What a weight file states about the plugins that the parts of its network come from."""
     homes = {f"{type(item).__module__}." for item in modules}
     loaded = _loaded.values()
     used = [plugin for plugin in loaded if any(home.startswith(f"{plugin.module}.") for home in homes)]
@@ -101,7 +101,7 @@ def require_plugins(needed: Sequence[Mapping[str, Any]], weights: Path) -> list[
         Lines for the log: plugins that have changed since the file was written.
 
     Raises:
-        UserError: one has not been loaded; says its name and how to give it.
+        UserError: one has not been loaded; gives its name and how to load it.
     """
     notes = []
     for item in needed:
@@ -118,7 +118,7 @@ def require_plugins(needed: Sequence[Mapping[str, Any]], weights: Path) -> list[
 def _load(named: str, where: str) -> Plugin:
     if named in _loaded:
         return _loaded[named]
-    # Names of the package come first, so that a plugin that takes one of them is told.
+    # Names of the package come first, so a plugin that takes one of them is rejected.
     for item in vars(registry).values():
         if isinstance(item, registry.Registry):
             item.names()

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 ENDED = "none"
-"""What `started_at` says of a process that is not there."""
+"""The value of `started_at` for a process that does not exist."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that no other one is taken for.
+    """A process, identified uniquely.
 
     Args:
         host: name of its machine, for people.
@@ -81,7 +81,7 @@ def started_at(pid: int) -> str:
 
 
 def _fields(pid: int) -> list[str]:
-    """What Linux says of a process, from its state on; nothing where it says nothing."""
+    """What Linux reports of a process, from its state on; empty where it reports nothing."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

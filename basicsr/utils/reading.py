@@ -1,4 +1,4 @@
-"""Reading files of users: those that end, and no more of them than is expected."""
+"""Reading files of users: regular ones only, and no larger than expected."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def read_file(path: Path, most: int) -> bytes:
         OSError: it cannot be read.
     """
     found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # opening tells of a folder
-        raise UserError(f"{path}: no regular file, but a device, pipe or socket; save it as a file")
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # opening reports a folder
+        raise UserError(f"{path}: not a regular file, but a device, pipe or socket; save it as a file")
     with path.open("rb") as file:
         if found.st_size > most:
             raise UserError(f"{path}: more than the {most:,} bytes that such a file may have; check the file")

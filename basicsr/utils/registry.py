@@ -36,7 +36,7 @@ class Registry:
     """Names of one role.
 
     Args:
-        role: what the entries are, as users say it ("network", "loss").
+        role: what the entries are, in the words of users ("network", "loss").
         home: package whose ``__init__.py`` imports every entry; imported at the first look-up.
         runtime: parameter names that the program passes; they are not options.
         elsewhere: names that other toolkits have, and what does their work here.

@@ -13,12 +13,12 @@ from typing import TypeVar
 import torch.distributed as dist
 
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.errors import OptionError, ReportedError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.processes import Process
 from basicsr.utils.watch import Connection, Limits, Peer, Watch
 
-_SAID_AFTER = 10.0  # seconds: at a start somebody looks on
+_WARN_AFTER = 10.0  # seconds: short, as users watch a start
 _BETWEEN_TRIES = 0.2
 _HELLO_WITHIN = 10.0
 _KEY = "watch"
@@ -27,10 +27,10 @@ Found = TypeVar("Found")
 
 
 def join(ranks: Ranks, limits: Limits) -> tuple[Watch, dist.Store | None]:
-    """Meet the other processes, if there are any, where the launcher's variables say.
+    """Meet the other processes, if there are any, at the address in the launcher's variables.
 
     Returns:
-        Who watches over them, and the store for `basicsr.utils.dist.start_process_group`.
+        The watch over them, and the store for `basicsr.utils.dist.start_process_group`.
 
     Raises:
         OptionError: the port is taken.
@@ -45,7 +45,7 @@ def join(ranks: Ranks, limits: Limits) -> tuple[Watch, dist.Store | None]:
     patience = _Patience(limits)
     if hosts_store:
         _require_free(port)
-    else:  # PyTorch would wait without saying for whom
+    else:  # PyTorch would wait without naming for whom
         patience.wait(lambda: _answers(host, port), f"the first process, which should be at {host}:{port}")
     store = dist.TCPStore(
         host, port, None, hosts_store, timedelta(seconds=limits.join), wait_for_workers=False
@@ -56,20 +56,20 @@ def join(ranks: Ranks, limits: Limits) -> tuple[Watch, dist.Store | None]:
 
 
 class _Patience:
-    """Tries again until the time for coming together is over."""
+    """Retries until the time limit for joining."""
 
     def __init__(self, limits: Limits) -> None:
         self.seconds = limits.join
         self._begun = time.monotonic()
-        self._said_after = min(_SAID_AFTER, limits.said_after)
+        self._warn_after = min(_WARN_AFTER, limits.warn_after)
 
     def wait(self, attempt: Callable[[], Found | None], for_whom: str | Callable[[], str]) -> Found:
         """The first result of ``attempt`` that is not None; OSError is another try.
 
         Raises:
-            UserError: time is over.
+            UserError: the time is up.
         """
-        is_said = False
+        is_warned = False
         while True:
             why = ""
             try:
@@ -80,10 +80,10 @@ class _Patience:
             waited = time.monotonic() - self._begun
             whom = for_whom if isinstance(for_whom, str) else for_whom()
             if waited > self.seconds:
-                hint = "look whether every process was started and can reach that machine"
+                hint = "check whether every process was started and can reach that machine"
                 raise UserError(f"waited for {self.seconds:.0f} s for {whom}{why}; {hint}")
-            if waited > self._said_after and not is_said:
-                is_said = True
+            if waited > self._warn_after and not is_warned:
+                is_warned = True
                 logger().warning(f"waiting for {whom}{why}")
             time.sleep(_BETWEEN_TRIES)
 
@@ -140,7 +140,7 @@ def _meet_others(ranks: Ranks, host: str, store: dist.Store, patience: _Patience
 
 
 def _accept(listener: socket.socket, token: str) -> tuple[int, Peer] | None:
-    """A process of this run that has come; None for none, and for others."""
+    """A process of this run that has come; None for none or a foreign one."""
     try:
         sock, _ = listener.accept()
     except TimeoutError:
@@ -172,7 +172,7 @@ def _meet_first(ranks: Ranks, host: str, store: dist.Store, patience: _Patience)
             return None
         connection.sock.settimeout(None)
         if "failed" in answer:
-            raise (UserError if ranks.local_rank == 0 else SaidError)(answer["failed"])
+            raise (UserError if ranks.local_rank == 0 else ReportedError)(answer["failed"])
         return Peer(connection, Process(**answer["welcome"]))
 
     return {0: patience.wait(knock, f"the first process, on {host}")}

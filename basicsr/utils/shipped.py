@@ -11,7 +11,7 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
 def shipped_weights() -> dict[str, Path]:
-    """``{"NAFNet": file, ...}`` in alphabetical order; docs/weights.md tells what they are."""
+    """``{"NAFNet": file, ...}`` in alphabetical order; docs/weights.md describes them."""
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
@@ -21,12 +21,12 @@ def fetched_weights() -> dict[str, Path]:
 
 
 def weight_file(named: str) -> Path:
-    """The file that ``named`` means: bundled weights or were fetched, or a path."""
+    """The file that ``named`` means: bundled or fetched weights, or a path."""
     return shipped_weights().get(named) or fetched_weights().get(named) or typed_path(named)
 
 
 def no_such_weights(named: str) -> str:
-    """What to tell about a name or path that means no file: what there is, and how to bring others."""
+    """The error for a name or path without a file: what is available, and how to get more."""
     if named in FETCHABLE:
         one = FETCHABLE[named]
         size = f"{one.megabytes} MB, {one.license_short}"
@@ -42,5 +42,5 @@ def no_such_weights(named: str) -> str:
     ]
     if waiting:
         known.append(f"with 'sam-deblur weights get NAME': {', '.join(waiting)}")
-    brought = "published files of known networks go by their path"
-    return f"no such file, and no weights of that name. Known are {'; '.join(known)}; {brought}"
+    brought = "published files of known networks are given by path"
+    return f"no such file, and no weights of that name. Known: {'; '.join(known)}; {brought}"

@@ -9,8 +9,8 @@ from pathlib import Path
 def expand(typed: str) -> str:
     """``~``, ``~user``, ``$NAME`` and ``${NAME}`` replaced as shells do it.
 
-    What is there under the name as it was typed is meant by it, whatever signs are in it; and a variable that
-    is not set stays as it is, so that the error shows it.
+    A path that exists as typed is taken literally, whatever characters it has; a variable that is not set
+    stays, so the error shows it.
     """
     return typed if os.path.lexists(typed) else os.path.expandvars(os.path.expanduser(typed))
 

@@ -1,4 +1,4 @@
-"""Where the user's files lie that can be made or fetched again."""
+"""The place of the user's files that can be made or fetched again."""
 
 from __future__ import annotations
 

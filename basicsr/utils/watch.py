@@ -1,10 +1,9 @@
-"""The processes of one run watch each other, so that none waits in silence for one that is gone.
+"""The processes of one run watch each other, so none waits silently for one that is gone.
 
-Each of them has a connection to the first one and says over it, twice a second, that it lives and how many
-collectives it has begun. The first process thus knows who keeps the others waiting, and tells all when one
-fails, dies or stops; then they end, with one line that says the cause. Connections of its own are what
-collectives do not give: those wait for minutes and then name nobody, and no exception reaches a process that
-waits in one.
+Each of them has a connection to the first one and reports over it, twice a second, that it is alive and how
+many collectives it has begun. The first process thus knows which one keeps the others waiting, and tells all
+when one fails, dies or stops; then they end, with one line that names the cause. Collectives alone do not do
+that: they wait for minutes and then name nobody, and no exception reaches a process that waits in one.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from typing import Any
 import torch.distributed as dist
 
 from basicsr.utils.dist import Ranks, collectives_begun
-from basicsr.utils.errors import SaidError, UserError
+from basicsr.utils.errors import ReportedError, UserError
 from basicsr.utils.interruption import RESUME_ME, Interrupted, end_workers
 from basicsr.utils.log import logger
 from basicsr.utils.processes import Process
 
 _PERIOD = 0.5  # seconds between two signs of life
-_GRACE = 3.0  # seconds in which the main thread may end by itself, which says more
+_GRACE = 3.0  # seconds in which the main thread may end by itself, which reports more
 _LONGEST_GREETING = 10_000  # bytes
 _PACKAGE = Path(__file__).resolve().parents[1]
 _HINT = "start again, a training run with --auto_resume"
@@ -39,19 +38,19 @@ _HINT = "start again, a training run with --auto_resume"
 
 @dataclass(frozen=True)
 class Limits:
-    """How long processes have patience with each other, in seconds.
+    """How long processes wait for each other, in seconds.
 
     Args:
         join: until all have come together at the start.
-        silence: without a sign of life of one; a stopped or a dead one gives none.
+        silence: without a sign of life from one; a stopped or dead one gives none.
         behind: until the last one begins the collective that the others wait in.
-        said_after: until the process that they wait for is named.
+        warn_after: until the process that they wait for is named.
     """
 
     join: float = 300.0
     silence: float = 45.0
     behind: float = 1800.0
-    said_after: float = 60.0
+    warn_after: float = 60.0
 
 
 class Connection:
@@ -64,7 +63,7 @@ class Connection:
         self._lock = threading.Lock()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send, unless the other side is gone, which is seen where it is listened to."""
+        """Send, unless the other side is gone, which the receiving side notices."""
         with suppress(OSError), self._lock:
             self.sock.sendall(json.dumps(message).encode() + b"\n")
 
@@ -84,7 +83,7 @@ class Connection:
 
         Raises:
             OSError: it does not come within the time limit of the socket.
-            ValueError: it is no message.
+            ValueError: it is not a message.
         """
         line = b""
         while not line.endswith(b"\n"):
@@ -113,7 +112,7 @@ class Peer:
         silent: seconds since its last sign of life.
         at: collectives that it has begun.
         where: what it does.
-        has_left: it ended as it should.
+        has_left: it ended normally.
     """
 
     connection: Connection
@@ -131,23 +130,23 @@ class Verdict:
     Args:
         text: one line.
         exit_code: of all processes.
-        is_said_here: whether this process is the one of its machine that says it.
+        is_reported_here: whether this process is the one of its machine that reports it.
         rank: the process that failed with it; None where it was found by watching.
     """
 
     text: str
     exit_code: int
-    is_said_here: bool
+    is_reported_here: bool
     rank: int | None = None
 
     def as_error(self) -> UserError:
-        error = (UserError if self.is_said_here else SaidError)(self.text)
+        error = (UserError if self.is_reported_here else ReportedError)(self.text)
         error.exit_code = self.exit_code
         return error
 
 
 class Watch:
-    """What one process does in it; without other processes it only looks after its launcher.
+    """What one process does in it; without other processes it only watches its launcher.
 
     Args:
         ranks: of this process.
@@ -169,7 +168,7 @@ class Watch:
         self._this = Process.this()
         self._changed = threading.Condition()
         self._verdict: Verdict | None = None
-        self._gathered: dict[int, dict[int, Any]] = {}  # what has come of each `gather`, by rank
+        self._gathered: dict[int, dict[int, Any]] = {}  # received values of each `gather`, by rank
         self._gathers = 0
         self._slowest = 0  # collectives that all have begun
         self._waited = 0.0  # seconds that the others have been ahead of it
@@ -181,7 +180,7 @@ class Watch:
             threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def gather(self, value: Any) -> list[Any]:
-        """``value``, for which JSON has words, of every process, in rank order, on every process.
+        """``value``, which JSON can express, of every process, in rank order, on every process.
 
         It needs no process group, and so can be asked before there is one.
 
@@ -206,7 +205,7 @@ class Watch:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Inside, an error ends the other processes too, and one that another process caused says so."""
+        """Inside, an error ends the other processes too, and one that another process caused names it."""
         try:
             yield
         except BaseException as error:
@@ -216,7 +215,7 @@ class Watch:
             raise explained from error
 
     def leave(self) -> None:
-        """Tell the others that this process ends as it should."""
+        """Tell the others that this process ends normally."""
         self._tell({"left": True})  # first, as the thread then closes the connections
         self._has_left = True
 
@@ -255,7 +254,7 @@ class Watch:
             return self._verdict
 
     def _linger(self) -> None:
-        """The first process lets the others hear what it knows before it ends."""
+        """The first process tells the others what it knows before it ends."""
         until = time.monotonic() + _GRACE
         while self.ranks.is_main and time.monotonic() < until:
             if all(peer.connection.is_closed for peer in self.peers.values()):
@@ -311,8 +310,8 @@ class Watch:
         elif "verdict" in message:
             is_own = message["rank"] == self.ranks.rank
             is_elsewhere = message["machine"] != self._this.machine
-            says = is_own or (is_elsewhere and self.ranks.local_rank == 0)
-            self._decide(Verdict(message["verdict"], message["code"], says, message["rank"]))
+            reports = is_own or (is_elsewhere and self.ranks.local_rank == 0)
+            self._decide(Verdict(message["verdict"], message["code"], reports, message["rank"]))
 
     def _collect(self, number: int, rank: int, value: Any) -> None:
         with self._changed:
@@ -327,19 +326,17 @@ class Watch:
         peer = self.peers[rank]
         peer.connection.close()
         if not peer.has_left and not self._has_left:
-            what = (
-                f"rank {rank} ({peer.process}) ended without a word, most likely killed since memory ran out"
-            )
+            what = f"rank {rank} ({peer.process}) ended silently, most likely killed because memory ran out"
             self._find(what)
 
     def _find(self, what: str) -> None:
-        """Decide that the run ends since something was found by watching."""
-        # Those that lose the first process all find that; one of each machine says it.
+        """Decide that the run ends because of something found by watching."""
+        # Those that lose the first process all find that; one of each machine reports it.
         first_here = 0
         if not self.ranks.is_main and self.peers[0].process.machine == self._this.machine:
             first_here = 1
-        says = self.ranks.is_main or self.ranks.local_rank == first_here
-        self._decide(Verdict(f"{what}; {_HINT}", 1, says), self._this.machine)
+        reports = self.ranks.is_main or self.ranks.local_rank == first_here
+        self._decide(Verdict(f"{what}; {_HINT}", 1, reports), self._this.machine)
 
     def _decide(self, verdict: Verdict, machine: str = "") -> None:
         """Take the first verdict, and from the first process tell it to all.
@@ -366,7 +363,7 @@ class Watch:
             return
         at, where = self._gathers + collectives_begun(), _where()
         self._tell({"at": at, "where": where})
-        # Seconds are counted by own ticks: whoever is suspended as a whole has missed nothing.
+        # Seconds are counted by own ticks: a process that is suspended as a whole has missed nothing.
         for rank, peer in self.peers.items():
             peer.silent += 0.0 if peer.has_left else _PERIOD
             if peer.silent > self.limits.silence:
@@ -395,7 +392,7 @@ class Watch:
             who += f" and {len(late) - 1} more"
         if self._waited > self.limits.behind:
             self._find(f"{who} kept the other processes waiting for {self.limits.behind:.0f} s")
-        elif self._waited > self.limits.said_after and not self._is_warned:
+        elif self._waited > self.limits.warn_after and not self._is_warned:
             self._is_warned = True
             logger().warning(f"waiting for {self._waited:.0f} s for {who}")
 
@@ -409,7 +406,7 @@ class Watch:
     def _end(self, verdict: Verdict) -> None:
         """End this process from outside of its main thread, which waits for what does not come."""
         sys.stdout.flush()
-        if verdict.is_said_here:
+        if verdict.is_reported_here:
             print(f"error: {verdict.text}", file=sys.stderr, flush=True)  # noqa: T201
         end_workers()
         os._exit(verdict.exit_code)

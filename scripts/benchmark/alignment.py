@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each row; default: 3")
     parser.add_argument("--pairs", type=int, default=8, help="in the rows of folders; default: 8")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     if min(typed.rounds, typed.pairs) < 1:
@@ -81,7 +81,7 @@ def run(rounds: int, count: int, document: Path | None) -> None:
 
 
 def moved_pair(number: int) -> Pair:
-    """A blurred photo elsewhere and darker, and the photo."""
+    """A blurred, shifted and darker photo, and the photo."""
     index = number % len(PHOTOS)
     gt = photo(PHOTOS[index], *SIZE)
     down, right = MOVED[index]

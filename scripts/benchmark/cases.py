@@ -33,7 +33,7 @@ REGIONS = 64
 
 @dataclass(frozen=True)
 class Pair:
-    """Two works with the same result, and how equal it was found."""
+    """Two pieces of work with the same result, and how closely they agree."""
 
     ours: Work
     reference: Work
@@ -42,11 +42,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Case:
-    """One row to be.
+    """One row of the table.
 
     Args:
         title: what is compared with what.
-        goal: what the ratio has to be.
+        goal: for the ratio.
         prepare: (device, empty folder) -> what to time.
         on_gpu: whether it can run there.
         in_worker: whether it is the work of a loader's worker, which has one thread.

@@ -30,7 +30,7 @@ FITS = 40  # the plain formulations do not pad: 20 divides it for Jin's, 8 for P
 LENGTHS = (3, 7, 15)
 MADE_BY_JIN = 7
 MEMORY_HEAD = ("network", "frames", "size", *(f"memory of a {what}" for what in STEPS))
-PHOTO_HEAD = ("network", "parameters", "photo", "tiles", "time", "frames a second")
+PHOTO_HEAD = ("network", "parameters", "photo", "tiles", "time", "frames per second")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def main() -> None:
         help="height and width; default: 720 1280",
     )
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the tables into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the tables into this document"
     )
     parser.add_argument(
         "--growth", nargs="+", metavar="WORD",
@@ -126,7 +126,7 @@ def compared(plan: Plan) -> str:
 
 
 def memory(plan: Plan) -> str:
-    """What a step of ours needs, by frames and their size."""
+    """Memory of a step of ours, by frames and their size."""
     rows = []
     for name in plan.networks:
         for frames in (MADE_BY_JIN,) if name == "jin" else LENGTHS:
@@ -157,7 +157,7 @@ def photos(plan: Plan) -> str:
 
 
 def _words(plan: Plan, name: str, side: int) -> list[str]:
-    """That measure one network in a process of its own."""
+    """The words that measure one network in its own process."""
     return [__file__, "--networks", name, "--network_size", plan.size, "--side", str(side)]
 
 

@@ -1,7 +1,7 @@
 """What distilling semantic priors costs in training: ``python scripts/benchmark/distillation.py``.
 
 Time and memory of a whole step (f1, f2 with SPF units, SPD, SGR with a VGG) beside a step of f1 alone; and of
-SGR's relations by label maps beside one plane of masks a region; on the CPU.
+SGR's relations by label maps beside one plane of masks per region; on the CPU.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
     parser.add_argument("--only", nargs="+", choices=cases, metavar="NAME", help=f"of {', '.join(cases)}")
     parser.add_argument("--size", type=int, default=SIDE, help=f"side of the crops; default: {SIDE} pixels")
-    parser.add_argument("--batch", type=int, default=BATCH, help=f"crops a step; default: {BATCH}")
+    parser.add_argument("--batch", type=int, default=BATCH, help=f"crops per step; default: {BATCH}")
     parser.add_argument("--regions", type=int, default=REGIONS, help=f"of each crop; default: {REGIONS}")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     parser.add_argument("--growth", choices=SIDES, help="only print the growth of one side in bytes")
     typed = parser.parse_args()

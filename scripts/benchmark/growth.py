@@ -69,7 +69,7 @@ def measure(steps: int, most: float) -> None:
         looks = watched(Path(name), steps)
     parts = [[look for look in looks if place == 10 * look.iteration // steps] for place in _TENTHS]
     if not all(parts):
-        raise UserError(f"--steps: {steps} are over too soon to be looked at; take more")
+        raise UserError(f"--steps: {steps} end too soon to be measured; take more")
     for place, part in zip(_TENTHS, parts, strict=True):
         megabytes, files, processes = (_usual(part, what) for what in ("megabytes", "files", "processes"))
         what = f"{megabytes:.1f} MB, {files:.0f} open files, {processes:.0f} processes"
@@ -91,13 +91,13 @@ def watched(folder: Path, steps: int) -> list[Look]:
         UserError: it fails.
     """
     prepare(folder, steps)
-    log = folder / "said.txt"
+    log = folder / "output.txt"
     looks: list[Look] = []
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         command = [sys.executable, str(ROOT / "basicsr/train.py"), "-opt", "run.yml"]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         process = subprocess.Popen(
-            command, cwd=folder, stdout=said, stderr=said, env=os.environ | {"PYTHONPATH": path}
+            command, cwd=folder, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": path}
         )
         try:
             while process.poll() is None:

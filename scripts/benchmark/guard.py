@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("pairs", type=typed_path, nargs="+", help="folders with input/ and target/")
     parser.add_argument("--weights", type=typed_path, help="also judge what this network makes of the inputs")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     run_command(lambda: run(typed.pairs, typed.weights, typed.write), debug=False)

@@ -1,4 +1,4 @@
-"""What the benchmark runs on: photographs that scikit-image carries, and region maps with a given number of
+"""What the benchmark runs on: photographs of scikit-image, and region maps with a given number of
 regions.
 """
 
@@ -18,7 +18,7 @@ PHOTOS = ("astronaut.png", "motorcycle_left.png", "coffee.png", "ihc.png")
 
 
 def photo(name: str, height: int, width: int) -> NDArray[np.uint8]:
-    """The centre of a photo, RGB (height, width, 3); one that is smaller is continued by reflection."""
+    """The center of a photo, RGB (height, width, 3); one that is smaller is continued by reflection."""
     import skimage.data
 
     image = read_rgb(Path(skimage.data.__file__).parent / name)

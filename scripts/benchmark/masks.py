@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     if typed.rounds < 1:

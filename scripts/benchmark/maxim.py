@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch; default: 1")
     parser.add_argument("--float32", action="store_true", help="leave bf16 out")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     if typed.rounds < 1 or typed.threads < 1:

@@ -26,7 +26,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     parser.add_argument("--growth", type=int, metavar="REGIONS", help="only print the growth in bytes")
     typed = parser.parse_args()
@@ -69,7 +69,7 @@ def _cells(regions: int) -> list[str]:
 
 
 def printed_bytes(words: Sequence[str]) -> int:
-    """What a script prints in a process of its own.
+    """What a script prints in its own process.
 
     Args:
         words: path of the script and its words.

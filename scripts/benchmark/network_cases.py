@@ -1,6 +1,6 @@
 """The networks of the benchmark, each beside another implementation with the same weights.
 
-One more is one more function and one more line of `CASES`.
+To add one, add a function and a line of `CASES`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plain formulations of published networks, as functions of their weights by the published names.
 
-Images are in [0, 1] on both sides, whatever the network computes in. Each says what the paper says, with the
+Images are in [0, 1] on both sides, whatever the network computes in. Each follows the paper, with the
 functions that PyTorch has for it, and stores what those store.
 """
 

@@ -31,7 +31,7 @@ def main() -> None:
         "--size", type=int, default=SIDE, help=f"side of the image in pixels; default: {SIDE}"
     )
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     parser.add_argument("--growth", choices=SIDES, help="only print the growth of one side in bytes")
     typed = parser.parse_args()

@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each row; default: 5")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the tables into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the tables into this document"
     )
     typed = parser.parse_args()
     if typed.rounds < 1:
@@ -97,7 +97,7 @@ def crop_row(photos: Path, rounds: int) -> Row:
 
 
 def lmdb_row(crops: Path, rounds: int) -> Row:
-    """`make_lmdb`; tells what the file takes on disk, where LMDB could reserve far more than the data."""
+    """`make_lmdb`; reports what the file takes on disk, where LMDB could reserve far more than the data."""
     on_disk = []
 
     def make(target: Path, workers: int | None) -> None:

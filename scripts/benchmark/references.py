@@ -1,4 +1,4 @@
-"""The plain formulations that the benchmark compares with: what the papers' formulas say, word for word."""
+"""The plain formulations that the benchmark compares with: the papers' formulas, taken literally."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dense_mask_average_pool(features: Tensor, masks: Tensor) -> Tensor:
 
 
 def dense_region_relations(features: Tensor, ranks: Tensor, regions: int) -> Tensor:
-    """Distances (B, regions, regions) between the mean features of regions, with a plane of masks a region.
+    """Distances (B, regions, regions) between the mean features of regions, with a plane of masks per region.
 
     Args:
         features: (B, C, h, w).
@@ -115,11 +115,11 @@ def direct_aligned_scores(restored: NDArray[np.uint8], gt: NDArray[np.uint8]) ->
 
     x, z = np.float32(gt / 255), restored / 255
     z = np.float32(z * (x * z).sum() / (z * z).sum())
-    grey_x, grey_z = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (x, z))
+    gray_x, gray_z = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (x, z))
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 0.0)
     warp: Any = np.eye(3, dtype=np.float32)
     try:
-        _, warp = cv2.findTransformECC(grey_x, grey_z, warp, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)
+        _, warp = cv2.findTransformECC(gray_x, gray_z, warp, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)
     except cv2.error:
         warp = np.eye(3, dtype=np.float32)
     size = gt.shape[1::-1]

@@ -49,10 +49,10 @@ def circumstances(device: torch.device) -> str:
 
 
 def replace_block(path: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name: begin -->`` and ``<!-- name: end -->`` in a document.
+    """Replace what is between ``<!-- name: begin -->`` and ``<!-- name: end -->`` in a document.
 
     Raises:
-        UserError: the document has not both markers.
+        UserError: the document lacks a marker.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found_begin, rest = path.read_text(encoding="utf-8").partition(begin)

@@ -2,7 +2,7 @@
 scripts/benchmark/report_page.py``.
 
 The images are frames of 1280x720 from photos, blurred, with regions. Needs Playwright (``pip install
-playwright``) and a Chromium of this machine.
+playwright``) and an installed Chromium.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def main() -> None:
         "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: only MAP and networks"
     )
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     if typed.rounds < 1:

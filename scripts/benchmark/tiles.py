@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only the first pairs of each folder")
     parser.add_argument("--crop", type=int, metavar="N", help="only the inner N x N pixels of each photo")
     parser.add_argument(
-        "--write", type=typed_path, metavar="FILE", help="put the table into this document, too"
+        "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
     typed = parser.parse_args()
     run_command(lambda: run(typed), debug=False)

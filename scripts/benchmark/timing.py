@@ -17,7 +17,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Goal:
-    """What a ratio has to be.
+    """A goal for a ratio.
 
     Args:
         kind: ``faster`` asks for reference / ours of at least ``bound``; ``cost`` for ours / reference of at
@@ -96,7 +96,7 @@ def median_time(work: Work, rounds: int, warm_up: int = 2) -> float:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Let PyTorch and OpenCV use so many threads; None leaves them as they are."""
+    """Let PyTorch and OpenCV use so many threads; None leaves them unchanged."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     if number is not None:
         torch.set_num_threads(number)

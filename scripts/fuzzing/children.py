@@ -1,4 +1,4 @@
-"""Reading damaged inputs in child processes, so that what ends one of them ends nothing else."""
+"""Reading damaged inputs in child processes, so a crash ends only one of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ROOM = 4096 * _MB  # of addresses, beyond those of a child that has read nothin
 _BY_THE_CLOCK = 12  # times the processor time
 _LOOK_EVERY = 0.2  # seconds
 _CASES_OF_A_CHILD = 400  # then a new one, as readers may keep what they have opened
-_SAID = "said.txt"
+_OUTPUT = "output.txt"
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Events of Python's audit hooks (PEP 578): how many of their arguments are paths that are changed.
 _CHANGING = {
@@ -45,7 +45,7 @@ _CHANGING = {
     "os.symlink": 2, "os.truncate": 1, "os.utime": 1, "shutil.rmtree": 1,
 }  # fmt: skip
 _REACHING_OUT = ("os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.connect", "subprocess.Popen")
-_ASKED = (("git",), ("uname",))  # a training run asks of which commit its code is, and on what it runs
+_ASKED = (("git",), ("uname",))  # a training run queries the commit of its code and its machine
 
 
 class Case(NamedTuple):
@@ -74,10 +74,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input.
+    """The outcome of an input.
 
     Attributes:
-        said: the error, or the last lines of a child that died.
+        message: the error, or the last lines of a child that died.
         seconds: of processor time.
         growth: of the resident memory at its peak, in bytes.
         where: the line that raised a foreign exception.
@@ -85,7 +85,7 @@ class Outcome:
 
     case: Case
     kind: Kind
-    said: str = ""
+    message: str = ""
     seconds: float = 0
     growth: int = 0
     where: str = ""
@@ -236,29 +236,29 @@ class Pool:
         return _Child(process, ours, folder)
 
     def _outcome(self, child: _Child, is_ready: bool) -> Outcome | None:
-        """Of the case that a child has, and keeps if it is no longer of use; None while it reads."""
+        """The outcome of a child's case, which a child that cannot go on keeps; None while it reads."""
         assert child.case is not None
-        said = child.folder / _SAID
+        output = child.folder / _OUTPUT
         if is_ready:
             try:
                 outcome: Outcome = child.connection.recv()
             except EOFError:
                 child.process.join()
                 what = f"exit code {child.process.exitcode}"
-                return Outcome(child.case, "aborted", what, where=_last_place(said))
+                return Outcome(child.case, "aborted", what, where=_last_place(output))
             child.case = None
             return outcome
         if not child.is_too_slow(self.limits.seconds):
             return None
-        os.kill(child.process.pid, signal.SIGUSR2)  # it says where it is
+        os.kill(child.process.pid, signal.SIGUSR2)  # prints where it is
         time.sleep(_LOOK_EVERY)
         what = f"over {self.limits.seconds:g} s"
-        return Outcome(child.case, "slow", what, self.limits.seconds, where=_last_place(said))
+        return Outcome(child.case, "slow", what, self.limits.seconds, where=_last_place(output))
 
     def _serve(self, connection: Connection, other_end: Connection, folder: Path) -> None:
         """What a child does, as long as there is a parent."""
         other_end.close()
-        with _silence(folder / _SAID):
+        with _silence(folder / _OUTPUT):
             torch.set_num_threads(1)
             cv2.setNumThreads(1)
             logger().setLevel("ERROR")
@@ -267,7 +267,7 @@ class Pool:
                 signal.signal(number, signal.SIG_DFL)  # commands hear them; a child has nothing to save
             watch = _Watch(folder)
             sys.addaudithook(watch)
-            faulthandler.enable()  # a child that dies says where it was
+            faulthandler.enable()  # a child that dies prints where it was
             faulthandler.register(signal.SIGUSR2)
             most = _status("VmSize") + _ROOM
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -293,25 +293,25 @@ class Pool:
 
     def _judged(self, case: Case, path: Path, out: Path, watch: _Watch) -> Outcome:
         watch.found.clear()
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         before, began = _status("VmRSS"), time.process_time()
         kind: Kind
-        arrays, kind, said, where = 0, "read", "", ""
+        arrays, kind, message, where = 0, "read", "", ""
         try:
             with watch.watching():
                 arrays = self.formats[case.format].read(path, out)
         except UserError as error:
             is_whole = case.number < len(self.corpus.inputs[case.format])
-            kind, said = ("foreign" if is_whole else "refused"), str(error)
+            kind, message = ("foreign" if is_whole else "refused"), str(error)
         except BaseException as error:
-            kind, said = "foreign", f"{type(error).__name__}: {error}"
+            kind, message = "foreign", f"{type(error).__name__}: {error}"
             where = _raised_at(error)
         seconds, growth = time.process_time() - began, _status("VmHWM") - before
         if watch.found:
-            kind, said = "outside", "; ".join(watch.found)
+            kind, message = "outside", "; ".join(watch.found)
         elif kind in GOOD and growth > self.limits.megabytes * _MB + 2 * arrays:
-            kind, said = "memory", f"{growth // _MB} MB for {arrays // _MB} MB: {said}"
-        return Outcome(case, kind, said, seconds, growth, where)
+            kind, message = "memory", f"{growth // _MB} MB for {arrays // _MB} MB: {message}"
+        return Outcome(case, kind, message, seconds, growth, where)
 
 
 class _Watch:
@@ -370,9 +370,9 @@ def _raised_at(error: BaseException) -> str:
     return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in [*frames[-1:], *ours[-1:]])
 
 
-def _last_place(said: Path) -> str:
+def _last_place(output: Path) -> str:
     """Where `faulthandler` found a child that died or took too long: its innermost line, and ours."""
-    lines = said.read_text(errors="replace").rpartition("most recent call first")[2].splitlines()
+    lines = output.read_text(errors="replace").rpartition("most recent call first")[2].splitlines()
     places = [line.strip().removeprefix("File ") for line in lines if line.startswith("  File ")]
     ours = [place for place in places if f"{os.sep}basicsr{os.sep}" in place]
     return " < ".join([*places[:1], *ours[:1]])

@@ -161,7 +161,7 @@ def _heic_photos(folder: Path) -> None:
 
 def _label_maps(folder: Path) -> None:
     write_label_map(folder / "labels.png", labels())
-    write_png(folder / "grey.png", (labels() * 50).astype(np.uint8))
+    write_png(folder / "gray.png", (labels() * 50).astype(np.uint8))
     Image.fromarray(labels().astype(np.uint8)).convert("P").save(folder / "palette.png")
 
 

@@ -254,6 +254,6 @@ def test_without_gradio_one_line_names_the_extra(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "gradio", None)
     with pytest.raises(SystemExit) as ended:
         app.main([])
-    said = capsys.readouterr().err
-    assert ended.value.code == 1 and said.count("\n") == 1
-    assert "pip install 'sam-deblur[app]'" in said
+    output = capsys.readouterr().err
+    assert ended.value.code == 1 and output.count("\n") == 1
+    assert "pip install 'sam-deblur[app]'" in output

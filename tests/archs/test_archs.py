@@ -212,7 +212,7 @@ class TestMaskValue:
         assert "from the checkpoint" in load_network(net, tmp_path / "tuned.pth")
         assert net.pool.mask_value == PUBLISHED_MASK_VALUE
 
-    def test_plain_loading_recognises_published_state_dicts_as_well(self, tmp_path):
+    def test_plain_loading_recognizes_published_state_dicts_as_well(self, tmp_path):
         published = ARCHS.build("SegNAFNet", SMALL_UNET).state_dict()
         for metadata in published._metadata.values():
             metadata["version"] = 1
@@ -267,11 +267,11 @@ def test_parity_with_the_published_networks(shared, key: str, name: str, file: s
     image = to_tensor(to_chw(read_rgb(folder / "input.png")))[None]
     mask = to_tensor(decode_single((folder / "mask_channel.png").read_bytes(), "mask"))[None, None]
     labels = torch.from_numpy(read_label_map(folder / "masks.npz"))[None]
-    eaten = (torch.cat([image, mask], 1),) if options.get("mask") else (image,)
+    inputs = (torch.cat([image, mask], 1),) if options.get("mask") else (image,)
     if net.takes_labels:
-        eaten = (image, labels)
+        inputs = (image, labels)
     with torch.no_grad():
-        result = net(*eaten).numpy()
+        result = net(*inputs).numpy()
     assert np.abs(result - np.load(folder / "expected.npz")[key]).max() < 1e-4
 
 

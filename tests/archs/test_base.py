@@ -38,8 +38,8 @@ def test_any_network_carries_the_normalization():
     """Also one that knows nothing of facts, such as a user's own."""
     net = Plain()
     assert facts_of(net) == WeightsFacts()
-    said = adopt_facts(net, ALL, [])
-    assert "mean 0.5 0.4 0.3, std 0.5 0.5 0.25" in said
+    output = adopt_facts(net, ALL, [])
+    assert "mean 0.5 0.4 0.3, std 0.5 0.5 0.25" in output
     assert facts_of(net) == WeightsFacts(normalization=ALL.normalization)
     assert adopt_facts(net, WeightsFacts(normalization=IDENTITY), []) == ""
     adopt_facts(net, None, [])

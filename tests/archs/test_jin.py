@@ -79,12 +79,12 @@ def test_the_published_files_of_the_four_load_one_after_the_other(tmp_path):
     for name in PUBLISHED.values():
         _, state, _ = fixture(name)
         torch.save({"state_dict_G": state, "epoch": 3}, tmp_path / f"{name}.pth")
-        said = load_network(net, tmp_path / f"{name}.pth", strict=False)
-        assert f"loaded {len(state)} weights" in said
+        text = load_network(net, tmp_path / f"{name}.pth", strict=False)
+        assert f"loaded {len(state)} weights" in text
     assert all(torch.equal(net.state_dict()[key], value) for key, value in published().items())
 
 
-def test_a_small_one_is_recognised_by_its_weights(tmp_path):
+def test_a_small_one_is_recognized_by_its_weights(tmp_path):
     torch.manual_seed(0)
     net = Jin(**TINY).eval()
     torch.save(net.state_dict(), tmp_path / "net.pth")

@@ -43,7 +43,7 @@ def test_parity_with_the_published_network(name: str, kind, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "num_res"), [(MIMOUNet, 8), (MIMOUNetPlus, 20)])
-def test_a_published_file_is_recognised_by_its_number_of_blocks(kind, num_res: int, tmp_path):
+def test_a_published_file_is_recognized_by_its_number_of_blocks(kind, num_res: int, tmp_path):
     net = kind(width=4)
     state = {f"module.{name}": tensor for name, tensor in net.state_dict().items()}
     torch.save({"model": state, "epoch": 3000}, tmp_path / "published.pth")

@@ -64,22 +64,22 @@ def options(paired_set, tmp_path, monkeypatch, weights) -> Path:
     monkeypatch.chdir(tmp_path)
     paired = {"type": "PairedImageDataset", "num_worker_per_gpu": 0}
     paired |= {"dataroot_gt": f"{paired_set}/target", "dataroot_lq": f"{paired_set}/input"}
-    said = {
+    output = {
         "name": "zoo",
         "num_gpu": 0,
         "network_g": {"type": "Spandrel", "weights": str(weights)},
         "datasets": {"test": {"name": "pairs", **paired}},
         "val": {"metrics": {"psnr": {"type": "calculate_psnr"}}, "save_img": True},
     }
-    Path("test.yml").write_text(yaml.safe_dump(said))
+    Path("test.yml").write_text(yaml.safe_dump(output))
     train = {
         "total_iter": 1,
         "optim_g": {"type": "AdamW", "lr": 1e-3},
         "scheduler": {"type": "TrueCosineAnnealingLR", "T_max": 1, "eta_min": 0.0},
         "pixel_opt": {"type": "L1Loss"},
     }
-    said |= {"train": train, "datasets": {"train": {"name": "pairs", "gt_size": 16, **paired}}}
-    Path("train.yml").write_text(yaml.safe_dump(said))
+    output |= {"train": train, "datasets": {"train": {"name": "pairs", "gt_size": 16, **paired}}}
+    Path("train.yml").write_text(yaml.safe_dump(output))
     return tmp_path
 
 
@@ -115,8 +115,8 @@ def test_it_gives_what_spandrel_gives_at_every_size(make, size: tuple[int, int])
                        (uformer, (128, 1, True))]
 )  # fmt: skip
 def test_its_size_rule_is_that_of_spandrel(make, rule: tuple[int, int, bool]):
-    said = Spandrel(make().state_dict()).size_rule
-    assert (said.multiple_of, said.minimum, said.square) == rule
+    output = Spandrel(make().state_dict()).size_rule
+    assert (output.multiple_of, output.minimum, output.square) == rule
 
 
 def test_nothing_of_it_takes_a_gradient():

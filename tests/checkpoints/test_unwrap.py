@@ -116,9 +116,9 @@ def test_loose_values_beside_weights_are_left_alone(tmp_path):
 def test_several_entries_are_listed_and_one_is_chosen(tmp_path):
     path = file(tmp_path, {"model": named("", 1), "model_ema": named("", 2), "epoch": 3})
     count = len(named(""))
-    said = message_of(path)
-    assert f"several sets of weights: model ({count} weights), model_ema ({count} weights)" in said
-    assert "path.param_key" in said and "--param_key" in said
+    output = message_of(path)
+    assert f"several sets of weights: model ({count} weights), model_ema ({count} weights)" in output
+    assert "path.param_key" in output and "--param_key" in output
     assert all(same(net, network(1)) for net in taken(path, "model"))
     assert all(same(net, network(2)) for net in taken(path, "model_ema"))
     assert all(same(net, network(2)) for net in taken(path, "model-ema"))
@@ -129,9 +129,9 @@ def test_several_entries_are_listed_and_one_is_chosen(tmp_path):
 def test_several_networks_in_one_entry_are_listed_and_one_is_chosen(tmp_path):
     path = file(tmp_path, {"model": {**named("net_g.", 1), **named("net_g_ema.", 2)}})
     count = len(named(""))
-    said = message_of(path)
-    assert f"several such networks: net_g ({count} weights), net_g_ema ({count} weights)" in said
-    assert "--param_key" in said
+    output = message_of(path)
+    assert f"several such networks: net_g ({count} weights), net_g_ema ({count} weights)" in output
+    assert "--param_key" in output
     for key in ("net_g_ema", "model.net_g_ema"):
         assert all(same(net, network(2)) for net in taken(path, key))
 
@@ -153,8 +153,8 @@ def test_published_names_of_entries_come_first(tmp_path):
 
 
 def test_a_file_without_weights_says_what_it_holds(tmp_path):
-    said = message_of(file(tmp_path, {"iteration": 3, "optimizer": {"state": {}, "param_groups": []}}))
-    assert "holds no weights. It has: iteration (int), optimizer (dict)" in said
+    output = message_of(file(tmp_path, {"iteration": 3, "optimizer": {"state": {}, "param_groups": []}}))
+    assert "holds no weights. It has: iteration (int), optimizer (dict)" in output
     many = {f"key{number}": number for number in range(1000)}
     assert "key9 (int), .." in message_of(file(tmp_path, many))
 
@@ -175,9 +175,9 @@ def test_a_wrapped_network_is_known_from_outside_in(tmp_path):
 def test_damaged_facts_are_one_line(tmp_path, facts: dict):
     own = {"network": {"type": "NAFNet", **OPTIONS}, "facts": facts}
     save_contents(tmp_path / "net.pth", {"params": named(""), "basicsr": own})
-    said = message_of(tmp_path / "net.pth")
-    assert "entry 'basicsr' has facts that this version does not know" in said
-    assert next(iter(facts)) in said
+    output = message_of(tmp_path / "net.pth")
+    assert "entry 'basicsr' has facts that this version does not know" in output
+    assert next(iter(facts)) in output
 
 
 def test_own_descriptions_that_leave_the_channels_of_map_open(tmp_path):

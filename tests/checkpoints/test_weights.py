@@ -102,13 +102,13 @@ def test_a_file_of_another_network_is_told_in_a_few_words(tmp_path):
     foreign = ARCHS.build("NAFNet", {key: value for key, value in other.items() if key != "type"})
     save_network(tmp_path / "own.pth", foreign, None, other)
     torch.save({"params": foreign.state_dict()}, tmp_path / "published.pth")
-    for name, how in (("own", "describes"), ("published", "was recognised as")):
+    for name, how in (("own", "describes"), ("published", "was recognized as")):
         message = message_of(load_network, ARCHS.build("NAFNet", SMALL), tmp_path / f"{name}.pth")
         assert len(message) < 700 + len(str(tmp_path)) and "unexpected: " in message
-        said, _, rest = message.partition(f"The file {how} network_g: ")
+        output, _, rest = message.partition(f"The file {how} network_g: ")
         block = yaml.safe_load(rest[: rest.index("}") + 1])
         assert {key: block[key] for key in other} == other
-        assert said.count("weight") < 10, "the first of each kind"
+        assert output.count("weight") < 10, "the first of each kind"
     torch.save({"params": net(5).state_dict()}, tmp_path / "none.pth")
     assert "network_g: " not in message_of(load_network, net(), tmp_path / "none.pth")
 

@@ -95,15 +95,15 @@ def test_first_word_of_two_lists_its_verbs(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["trian", "-opt", "x.yml"], "sam-deblur trian: no such verb. Did you mean 'train'?"),
         (["prepare", "gpro"], "sam-deblur prepare gpro: no such verb. Did you mean 'prepare gopro'?"),
         (["xyz", "--help"], "sam-deblur xyz: no such verb. sam-deblur --help lists what there is"),
     ],
 )
-def test_unknown_verb_is_one_line(capsys, words, said):
-    assert run(capsys, *words) == (2, "", f"error: {said}\n")
+def test_unknown_verb_is_one_line(capsys, words, message):
+    assert run(capsys, *words) == (2, "", f"error: {message}\n")
 
 
 def test_version(capsys):

@@ -53,13 +53,13 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     run(capsys, "new", "loss", "EdgeLoss", "--folder", tmp_path / "own")
     first, test = tmp_path / "own/edge_loss.py", tmp_path / "own/test_edge_loss.py"
     first.unlink()
-    said = (1, "", f"error: {test}: exists already; choose another NAME or --folder\n")
-    assert run(capsys, "new", "metric", "EdgeLoss", "--folder", tmp_path / "own") == said
+    message = (1, "", f"error: {test}: exists already; choose another NAME or --folder\n")
+    assert run(capsys, "new", "metric", "EdgeLoss", "--folder", tmp_path / "own") == message
     assert not first.exists() and "LOSSES" in test.read_text()
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "said"),
+    ("kind", "name", "message"),
     [
         ("network", "My-Net", "NAME: expected letters, digits and underscores (got 'My-Net')"),
         ("network", "class", "NAME: expected letters, digits and underscores (got 'class')"),
@@ -67,8 +67,8 @@ def test_nothing_is_overwritten(tmp_path, capsys):
         ("loss", "Random", "NAME: Python has a module random; choose another (got 'Random')"),
     ],
 )
-def test_name_that_is_no_use_is_one_line(kind, name, said, tmp_path, capsys):
-    assert run(capsys, "new", kind, name, "--folder", tmp_path) == (2, "", f"error: {said}\n")
+def test_name_that_is_no_use_is_one_line(kind, name, message, tmp_path, capsys):
+    assert run(capsys, "new", kind, name, "--folder", tmp_path) == (2, "", f"error: {message}\n")
     assert list(tmp_path.iterdir()) == []
 
 

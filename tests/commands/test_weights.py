@@ -51,14 +51,14 @@ def test_an_unknown_name_lists_what_is_known(cache):
     (cache / "maxim-denoising.safetensors").write_bytes(b"")
     with pytest.raises(UserError) as error:
         find_weights("maxim")
-    said = str(error.value)
-    assert "\n" not in said
+    output = str(error.value)
+    assert "\n" not in output
     for part in (
         "NAFNet, SegNAFNet (bundled)",
         "maxim-denoising (fetched)",
         "maxim-deblurring (84 MB, MIT",
     ):
-        assert part in said
+        assert part in output
 
 
 def test_what_was_fetched_is_not_fetched_again(capsys, cache, monkeypatch):

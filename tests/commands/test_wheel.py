@@ -98,6 +98,8 @@ def test_another_distribution_with_the_same_import_package_is_told(sam_deblur, t
     (info / "top_level.txt").write_text("basicsr\n")
     done = sam_deblur("test", "Demo/NAFNett", beside=info.parent)
     warning, error = done.stderr.splitlines()
-    assert warning.startswith("warning: basicsr 1.4.2 is installed as well, with an import package basicsr")
+    assert warning.startswith(
+        "warning: basicsr 1.4.2 is installed as well, with its own import package basicsr"
+    )
     assert error.startswith("error: Demo/NAFNett: ")
     assert sam_deblur("test", "--help", beside=info.parent).stderr == ""

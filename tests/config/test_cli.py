@@ -82,7 +82,7 @@ def raises(error: BaseException):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UserError("a.png: cut short"), 1, "error: a.png: cut short\n"),
         (OptionError("a.yml", ["name: wrong"]), 2, "error: a.yml: name: wrong\n"),
@@ -113,31 +113,31 @@ def raises(error: BaseException):
         ),
     ],
 )
-def test_mistake_of_the_user_ends_in_one_message_and_a_code(error, code, said, capsys, monkeypatch):
+def test_mistake_of_the_user_ends_in_one_message_and_a_code(error, code, message, capsys, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(SystemExit) as caught:
         run_command(raises(error), debug=False)
     assert caught.value.code == code
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == message
     with pytest.raises(UserError):
         run_command(raises(error), debug=True)
 
 
 @pytest.mark.parametrize(
-    ("said", "ran_out"),
+    ("message", "ran_out"),
     [
         ("DataLoader worker (pid 7) is killed by signal: Killed. ", "memory ran out"),
         ("DataLoader worker (pid(s) 7, 8) exited unexpectedly", "memory ran out"),
         ("DataLoader worker (pid 7) is killed by signal: Bus error. ", "shared memory (/dev/shm) ran out"),
     ],
 )
-def test_a_killed_worker_is_one_line_with_its_likely_cause(said: str, ran_out: str, capsys, monkeypatch):
+def test_a_killed_worker_is_one_line_with_its_likely_cause(message: str, ran_out: str, capsys, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(SystemExit) as caught:
-        run_command(raises(RuntimeError(said)), debug=False)
+        run_command(raises(RuntimeError(message)), debug=False)
     told = capsys.readouterr().err
     assert caught.value.code == 1 and told.count("\n") == 1
-    assert f"was killed, most likely since {ran_out}" in told and "num_worker_per_gpu" in told
+    assert f"was killed, most likely because {ran_out}" in told and "num_worker_per_gpu" in told
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_under_a_launcher_a_mistake_ends_the_process_whatever_waits():
     assert (done.returncode, done.stderr) == (1, "error: x.png: broken\n")
 
 
-@pytest.mark.parametrize(("local_rank", "said"), [("0", "error: name: taken\n"), ("1", "")])
-def test_every_machine_says_wrong_options_once(local_rank, said):
+@pytest.mark.parametrize(("local_rank", "message"), [("0", "error: name: taken\n"), ("1", "")])
+def test_every_machine_says_wrong_options_once(local_rank, message):
     code = (
         "from basicsr.config.cli import run_command\n"
         "from basicsr.utils.errors import OptionError\n"
@@ -172,7 +172,7 @@ def test_every_machine_says_wrong_options_once(local_rank, said):
         "run_command(command, debug=False)"
     )
     done = python("-c", code, RANK=f"4{local_rank}", LOCAL_RANK=local_rank)
-    assert (done.returncode, done.stderr) == (2, said)
+    assert (done.returncode, done.stderr) == (2, message)
 
 
 def test_wrong_options_end_training_with_2_and_no_traceback(small, write, tmp_path):

@@ -128,10 +128,10 @@ def flat(options, where=""):
 @pytest.mark.parametrize(
     ("override", "mistake"),
     [
-        ("datasets.vall=null", "nothing of this name is there to be taken away. Did you mean 'val'?"),
-        ("val.metrics.pnsr=null", "nothing of this name is there to be taken away. Did you mean 'psnr'?"),
-        ("train.losses.edge=null", "nothing of this name is there to be taken away. Known: none"),
-        ("networks.teacher=null", "nothing of this name is there to be taken away. Known: none"),
+        ("datasets.vall=null", "there is nothing of this name to remove. Did you mean 'val'?"),
+        ("val.metrics.pnsr=null", "there is nothing of this name to remove. Did you mean 'psnr'?"),
+        ("train.losses.edge=null", "there is nothing of this name to remove. Known: none"),
+        ("networks.teacher=null", "there is nothing of this name to remove. Known: none"),
         ("val.metrcis=null", "unknown key. Did you mean 'metrics'? (got None)"),
         (
             "datasets.train.gt_sise=null",
@@ -398,9 +398,7 @@ def test_paths_are_expanded_as_shells_do(small, write, tmp_path, monkeypatch):
 def test_absent_files_below_path_are_named(small, write):
     small["path"] = {"pretrain_network_g": "absent.pth", "resume_state": "1.state"}
     weights, state = mistakes_of(write(small))
-    assert weights.startswith(
-        "path.pretrain_network_g: no such file, and no weights of that name. Known are "
-    )
+    assert weights.startswith("path.pretrain_network_g: no such file, and no weights of that name. Known: ")
     assert weights.endswith("(got 'absent.pth')")
     assert state == "path.resume_state: no such file (got '1.state')"
 
@@ -418,7 +416,7 @@ def test_absent_files_of_other_networks_and_of_the_model_are_named(command, smal
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: !!python/object/apply:os.mkdir [PWNED]", "could not determine a constructor"),
         ("name: !!python/name:os.system", "could not determine a constructor"),
@@ -446,10 +444,10 @@ def test_absent_files_of_other_networks_and_of_the_model_are_named(command, smal
         ("[1, 2]", "expected a block"),
     ],
 )
-def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, said, write, tmp_path, monkeypatch):
+def test_text_that_is_no_plain_yaml_block_is_one_mistake(text, message, write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (line,) = mistakes_of(write(text))
-    assert said in line and "\n" not in line
+    assert message in line and "\n" not in line
     assert not Path("PWNED").exists()
 
 
@@ -462,8 +460,8 @@ def test_a_key_given_twice_with_one_value_is_a_warning(small, write, caplog):
     assert load_config(path).datasets["train"].use_shuffle is True
     (warning,) = caplog.messages
     line = text.splitlines().index("    use_shuffle: true") + 1
-    said = f"key 'use_shuffle' is given twice, with the same value (line {line}, column 5)"
-    assert warning == f"{path}: {said}"
+    message = f"key 'use_shuffle' is given twice, with the same value (line {line}, column 5)"
+    assert warning == f"{path}: {message}"
     path.write_text(text.replace("    use_shuffle: true", "    use_shuffle: false"))
     assert "with two values" in mistakes_of(path)[0]
 

@@ -102,8 +102,8 @@ def test_demo_files_describe_the_network_whose_weights_they_take(row, load_shipp
         net = config.network_g.build()
         if command == "train" or row != "MaskNAFNet":
             weights = weight_file(config.path.pretrain_network_g)
-            said = load_network(net, weights, config.path.strict_load_g)
-            assert ("not strict" in said) == (row == "MaskNAFNet")
+            output = load_network(net, weights, config.path.strict_load_g)
+            assert ("not strict" in output) == (row == "MaskNAFNet")
 
 
 def test_gopro_recipe_is_the_published_one(load_shipped):

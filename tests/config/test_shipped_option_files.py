@@ -54,15 +54,15 @@ def test_a_file_that_is_there_is_meant(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [
         ("Demo/NAFNett", "Demo/NAFNett: no such option file. Did you mean 'Demo/NAFNet'?"),
         ("12345", "12345: no such option file. Known: "),
         ("Demo/NAFNett.yml", "Demo/NAFNett.yml: cannot read the option file: No such file or directory."),
     ],
 )
-def test_a_name_of_nothing_is_one_line(named, said, tmp_path, monkeypatch):
+def test_a_name_of_nothing_is_one_line(named, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError) as caught:
         load_config(named, [], "train")
-    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)

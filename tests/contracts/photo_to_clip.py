@@ -75,6 +75,6 @@ class EitherOrder(nn.Module):
 
 @metric("clip error", better="lower", per="clip")
 def clip_error(restored: np.ndarray, frames: np.ndarray) -> float:
-    """Mean absolute difference in grey values, in the order that fits better."""
+    """Mean absolute difference in gray values, in the order that fits better."""
     clip = restored.astype(np.float64)
     return float(min(np.abs(clip - order).mean() for order in (frames, frames[::-1])))

@@ -55,7 +55,7 @@ def test_every_mistake_is_told_at_once(tmp_path):
         {"order": "keep"},
         "nothing",
     )
-    said = mistakes_of(path)
+    output = mistakes_of(path)
     for line in [
         "10 mistakes; fix the file",
         "'short': of 3 frames it lacks 2",
@@ -69,7 +69,7 @@ def test_every_mistake_is_told_at_once(tmp_path):
         "data[8].id: expected text (got None)",
         "data[9]: expected a clip (got 'nothing')",
     ]:
-        assert line in said, line
+        assert line in output, line
 
 
 def test_images_that_are_not_there_are_named(tmp_path):
@@ -81,8 +81,8 @@ def test_images_that_are_not_there_are_named(tmp_path):
 
 def test_many_mistakes_are_counted(tmp_path):
     path = written(tmp_path, *(record(f"clip_{number}", order="?") for number in range(50)))
-    said = mistakes_of(path)
-    assert "50 mistakes" in said and ".. and 30 more" in said and len(said.splitlines()) == 22
+    output = mistakes_of(path)
+    assert "50 mistakes" in output and ".. and 30 more" in output and len(output.splitlines()) == 22
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_a_worker_that_is_stopped_is_named_and_not_waited_for_without_end(paired
 @pytest.mark.skipif(os.name != "posix", reason="signals are a matter of POSIX")
 def test_a_worker_that_is_killed_is_one_line(paired_set):
     chosen = options(num_worker_per_gpu=1)
-    with pytest.raises(UserError, match="killed, most likely since memory ran out"), explaining_workers():
+    with pytest.raises(UserError, match="killed, most likely because memory ran out"), explaining_workers():
         stream = batches(train_loader(pairs(paired_set), chosen, 4, Ranks(), seed=5))
         next(stream)
         for worker in multiprocessing.active_children():

@@ -150,10 +150,10 @@ def test_a_photo_smaller_than_the_crop_and_masks_without_regions_are_told(paired
     (paired_set / "grouped_masks/photo_2.png").unlink()
     np.savez_compressed(paired_set / "grouped_masks/photo_2.npz", masks=np.zeros((0, 1, 40, 48), np.bool_))
     samples = TrainingSamples(data_set(paired_set), "stop")
-    said = [samples[SampleIndex(number, 0)] for number in range(4)]
-    assert [sample["key"] for sample, _ in said] == [f"photo_{number}" for number in range(4)]
+    output = [samples[SampleIndex(number, 0)] for number in range(4)]
+    assert [sample["key"] for sample, _ in output] == [f"photo_{number}" for number in range(4)]
     place = f"{paired_set}/target/photo_0.png"
-    assert [remarks for _, remarks in said] == [
+    assert [remarks for _, remarks in output] == [
         [Remark("small", f"{place}: 12x40 pixels, less than the crop of 16x16")],
         [Remark("empty", f"{paired_set}/grouped_masks/photo_1.png: no region in it")],
         [Remark("empty", f"{paired_set}/grouped_masks/photo_2.npz: no region in it")],

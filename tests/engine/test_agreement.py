@@ -20,7 +20,7 @@ from basicsr.utils.watch import Connection, Limits, Peer, Watch
 
 
 @pytest.fixture
-def said_by_all():
+def output_of_all():
     """A function: what each of two processes knows -> what each of them says of it."""
 
     def compare(*facts: dict) -> list[str | None]:
@@ -62,7 +62,7 @@ def options(paired_set, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("train.optim_g.lr=0.002", "train.optim_g.lr: 0.001 (rank 0), 0.002 (rank 1)"),
         ("train.pixel_opt.type=L1Loss", "train.pixel_opt.type: PSNRLoss (rank 0), L1Loss (rank 1)"),
@@ -75,25 +75,25 @@ def options(paired_set, tmp_path) -> Path:
     ],
 )
 def test_the_first_option_that_differs_is_named_with_both_values(
-    options, paired_set, said_by_all, override: str, said: str
+    options, paired_set, output_of_all, override: str, message: str
 ):
     other = override.replace("DATA", f"{paired_set}/target")
     facts = [code_and_options(load_config(options, overrides)) for overrides in ([], [other])]
-    first, second = said_by_all(*facts)
+    first, second = output_of_all(*facts)
     assert first == second and first is not None and "\n" not in first
-    assert first.startswith(said)
+    assert first.startswith(message)
 
 
-def test_equal_processes_agree_and_other_code_does_not(options, said_by_all):
+def test_equal_processes_agree_and_other_code_does_not(options, output_of_all):
     facts = code_and_options(load_config(options))
-    assert said_by_all(facts, code_and_options(load_config(options))) == [None, None]
+    assert output_of_all(facts, code_and_options(load_config(options))) == [None, None]
     other = facts | {"code": {**facts["code"], "source": "other"}}
-    first, second = said_by_all(facts, other)
+    first, second = output_of_all(facts, other)
     assert first == second and first is not None
     assert first.startswith(f"code.source: {facts['code']['source']} (rank 0), other (rank 1); all processes")
 
 
-def test_other_data_of_the_same_name_is_found(paired_set, said_by_all):
+def test_other_data_of_the_same_name_is_found(paired_set, output_of_all):
     facts = []
     for missing in ("none", "photo_3.png"):
         for folder in ("target", "input"):
@@ -102,6 +102,6 @@ def test_other_data_of_the_same_name_is_found(paired_set, said_by_all):
             dataroot_gt=f"{paired_set}/target", dataroot_lq=f"{paired_set}/input", gt_size=8, train=True
         )
         facts.append({"datasets.train": fingerprint(data)})
-    first, second = said_by_all(*facts)
+    first, second = output_of_all(*facts)
     assert first == second and first is not None
     assert first.startswith("datasets.train.images: 6 (rank 0), 5 (rank 1); all processes of a run need")

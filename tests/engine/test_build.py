@@ -125,7 +125,7 @@ def test_an_epoch_is_all_images_as_often_as_they_are_enlarged(tmp_path, options)
     assert (log.epoch_size, log.every) == (30, 100)
 
 
-def test_frozen_weights_are_not_optimised(tmp_path, options):
+def test_frozen_weights_are_not_optimized(tmp_path, options):
     config, run = load(tmp_path, options), run_in(tmp_path)
     model = build_model(config, run)
     frozen = model.networks["g"].intro.requires_grad_(False)
@@ -168,7 +168,7 @@ def test_random_numbers_start_anew_with_another_number_of_processes(saved, caplo
     logger().propagate = True
     with caplog.at_level(logging.WARNING, "basicsr"):
         build_trainer(config, run, model)
-    assert "resumed with 1 processes, saved with 3: random numbers start anew" in caplog.messages
+    assert "resumed with 1 processes, saved with 3: random numbers restart" in caplog.messages
     assert torch.equal(torch.rand(5), expected) and not torch.equal(expected, came_next)
 
 

@@ -44,7 +44,7 @@ PLAIN = ValOptions()
 
 
 class Brighter(RestorationNetwork):
-    """Adds 1.4 grey values."""
+    """Adds 1.4 gray values."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert not self.training and not torch.is_grad_enabled()
@@ -63,7 +63,7 @@ def run(dataset, metrics, options=PLAIN, kind=ImageRestorationModel, **more):
 
 @pytest.fixture
 def pairs(paired_set) -> PairedImageDataset:
-    """The degraded images are three grey values brighter than their targets."""
+    """The degraded images are three gray values brighter than their targets."""
     return PairedImageDataset(dataroot_gt=f"{paired_set}/target", dataroot_lq=f"{paired_set}/input")
 
 
@@ -164,12 +164,12 @@ def test_what_is_kept_of_an_image(pairs, paired_set):
     assert [judged.key for judged in kept] == [f"photo_{number}" for number in range(6)]
     assert kept[2].values == {"one": 1.0} and kept[2].labels is None
     assert kept[2].places["lq"] == f"{paired_set}/input/photo_2.png"
-    labelled = PairedImageGroupMaskDataset(
+    labeled = PairedImageGroupMaskDataset(
         dataroot_gt=f"{paired_set}/target",
         dataroot_lq=f"{paired_set}/input",
         dataroot_mask=f"{paired_set}/grouped_masks",
     )
-    (first, *_) = run(labelled, {}, keep=lambda judged: judged).kept
+    (first, *_) = run(labeled, {}, keep=lambda judged: judged).kept
     assert first.labels.shape == (40, 48) and set(np.unique(first.labels)) == {0, 1, 2, 3}
 
 
@@ -281,7 +281,7 @@ def test_a_metric_that_cannot_judge_an_image_is_one_line_with_both_names(
 
 @pytest.fixture
 def perfect_one(tmp_path: Path) -> Path:
-    """Three pairs: two off by 5 and 10 grey values, and one of equal images between them."""
+    """Three pairs: two off by 5 and 10 gray values, and one of equal images between them."""
     for name, offset in (("a", 5), ("b", 0), ("c", 10)):
         write_png(tmp_path / "target" / f"{name}.png", np.full((16, 16, 3), 100, np.uint8))
         write_png(tmp_path / "input" / f"{name}.png", np.full((16, 16, 3), 100 + offset, np.uint8))
@@ -334,7 +334,7 @@ def test_validation_writes_the_finite_mean_and_the_count(perfect_one: Path, tmp_
 
 
 class Spread(SetMetric[np.ndarray]):
-    """Largest distance of mean colours in a set."""
+    """Largest distance of mean colors in a set."""
 
     def __call__(self, restored) -> np.ndarray:
         return restored.mean((0, 1))
@@ -361,13 +361,13 @@ def test_a_set_that_a_metric_cannot_sum_up_is_one_line(tmp_path):
 
 
 def test_metrics_may_ask_for_any_field_of_the_batch(paired_set):
-    labelled = PairedImageGroupMaskDataset(
+    labeled = PairedImageGroupMaskDataset(
         dataroot_gt=f"{paired_set}/target",
         dataroot_lq=f"{paired_set}/input",
         dataroot_mask=f"{paired_set}/grouped_masks",
     )
     regions = described(lambda labels, key: float(labels.max() + len(key)))
-    assert run(labelled, {"regions": regions}).mean == {"regions": 3.0 + len("photo_0")}
+    assert run(labeled, {"regions": regions}).mean == {"regions": 3.0 + len("photo_0")}
 
 
 def test_a_field_that_is_not_delivered_is_told_before_the_work(pairs):
@@ -384,13 +384,13 @@ def test_only_the_main_process_shows_a_bar_and_it_is_gone_at_the_end(pairs, caps
     for rank in (0, 1):
         loader = evaluation_loader(pairs, loading, Ranks())
         evaluate(model, loader, "shown", {}, PLAIN, CPU, Ranks(rank))
-        said = capsys.readouterr().err
-        assert ("shown: " in said and "/6 " in said) == (rank == 0)
-        assert "\n" not in said, "no line is left behind"
+        output = capsys.readouterr().err
+        assert ("shown: " in output and "/6 " in output) == (rank == 0)
+        assert "\n" not in output, "no line is left behind"
 
 
 class Clips(PairedImageDataset):
-    """The target, and it 10 and 20 grey values brighter."""
+    """The target, and it 10 and 20 gray values brighter."""
 
     reference = "frames"
 
@@ -405,7 +405,7 @@ class Clips(PairedImageDataset):
 
 
 class Fading(ImageRestorationModel):
-    """A clip (B, 3, C, H, W): the restored image, and it 10 and 20 grey values brighter."""
+    """A clip (B, 3, C, H, W): the restored image, and it 10 and 20 gray values brighter."""
 
     def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
         image = super().predict(batch, apply)

@@ -447,11 +447,11 @@ def test_a_run_that_is_asked_says_whether_it_could_save(tmp_path, monkeypatch, c
     logger().propagate = True
     trainer = trainer_of([1] * 9, checkpoints)
     trainer.total_iter = 9
-    for iteration, said in ((1, "an earlier checkpoint"), (2, "saved, --auto_resume goes on from here")):
+    for iteration, output in ((1, "an earlier checkpoint"), (2, "saved, --auto_resume continues from here")):
         trainer.iteration = iteration
         with caplog.at_level(logging.INFO, "basicsr"), pytest.raises(Interrupted):
             leave.after_step(trainer)
-        assert caplog.messages[-1].startswith("interrupted by SIGTERM: ") and said in caplog.messages[-1]
+        assert caplog.messages[-1].startswith("interrupted by SIGTERM: ") and output in caplog.messages[-1]
     assert saved(tmp_path) == [2]
 
 

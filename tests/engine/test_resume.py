@@ -61,7 +61,7 @@ def test_the_newest_whole_pair_is_taken_and_the_bad_file_is_named_and_kept(paths
     assert bad.read_bytes() == content, "looking changes nothing"
     logger().propagate = True
     with caplog.at_level(logging.WARNING, "basicsr"):
-        found.say()
+        found.warn()
     assert len(caplog.messages) == 1 and caplog.messages[0].startswith(f"{bad}: ")
     found.put_aside()
     assert not bad.exists() and bad.with_name(f"{bad.name}.damaged").read_bytes() == content

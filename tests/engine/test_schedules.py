@@ -112,7 +112,7 @@ def test_a_milestone_at_a_restart_is_forgotten():
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}),
     ("Adam", {"weight_decay": 0.1, "betas": (0.5, 0.6), "eps": 1e-3}, {}),
 ])  # fmt: skip
-def test_defaults_of_optimisers_are_those_of_torch(name: str, options: dict, defaults: dict):
+def test_defaults_of_optimizers_are_those_of_torch(name: str, options: dict, defaults: dict):
     parameter = torch.nn.Parameter(torch.ones(1))
     built = OPTIMIZERS.build(name, {"lr": 0.1, **options}, params=[parameter])()
     assert type(built) is getattr(torch.optim, name)
@@ -195,7 +195,7 @@ def test_published_names_are_known():
     assert {"AdamW", "Adam", "Adamax", "SGD"} <= set(OPTIMIZERS.names())
 
 
-def test_optimisers_get_their_options():
+def test_optimizers_get_their_options():
     parameter = torch.nn.Parameter(torch.ones(1))
     options = {"lr": "1e-3", "weight_decay": 0.0, "betas": [0.9, 0.9]}
     group = OPTIMIZERS.build("AdamW", options, params=[parameter])().param_groups[0]

@@ -78,7 +78,7 @@ def test_rows_come_as_soon_as_they_are_finished():
 
 
 def test_windows_are_blended_over_their_overlap():
-    """Two windows of different grey: the seam is a ramp without a step."""
+    """Two windows of different gray: the seam is a ramp without a step."""
 
     def by_place(windows: Sequence[Window]) -> list[torch.Tensor]:
         return [torch.full((16, 32), 0.0 if window.left == 0 else 1.0) for window in windows]

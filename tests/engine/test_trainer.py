@@ -122,7 +122,7 @@ def test_steps_that_are_not_finite_change_nothing_and_are_counted():
 
 
 class Normed(RestorationNetwork):
-    """Batch normalisation, whose buffers change in every forward pass."""
+    """Batch normalization, whose buffers change in every forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -470,8 +470,8 @@ def test_inputs_are_gathered_by_what_the_network_takes():
             return restored.mean() + coarse.mean()
 
     staged = ImageRestorationModel({"g": plain}, {"l_staged": Staged()})
-    said = r"a loss names 'coarse'.*nor a network returns as a stage \(restored\)"
-    with pytest.raises(OptionError, match=said):
+    output = r"a loss names 'coarse'.*nor a network gives as a stage \(restored\)"
+    with pytest.raises(OptionError, match=output):
         check_inputs(staged, ("gt", "lq"), "datasets.train", training=True)
 
 
@@ -556,7 +556,7 @@ def test_a_state_of_less_than_no_steps_is_refused():
         trainer.load_state_dict(state)
 
 
-def test_the_state_of_another_optimiser_is_refused():
+def test_the_state_of_another_optimizer_is_refused():
     state = trainer_of(model_of()).state_dict()
     model = model_of()
     other = trainer_of(model, optimizer=torch.optim.Adam(model.parameters()))

@@ -111,8 +111,8 @@ def test_a_note_that_cannot_be_written_ends_no_run(tmp_path, caplog):
     trouble = Trouble(ExperimentPaths(tmp_path / "run"), Ranks())
     trainer_of([*USUAL, 900.0, 1.0], trouble).run(42)
     assert trouble.since is None
-    said = [line for line in caplog.messages if line.startswith(f"{tmp_path / 'run'}")]
-    assert len(said) == 2 and "would be resumed from its newest checkpoint" in said[0]
+    output = [line for line in caplog.messages if line.startswith(f"{tmp_path / 'run'}")]
+    assert len(output) == 2 and "would be resumed from its newest checkpoint" in output[0]
 
 
 class RootOf(nn.Module):
@@ -134,11 +134,11 @@ def test_an_input_that_is_not_finite_is_named_and_no_trouble(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "basicsr"):
         assert set(beginnings(tmp_path, [1.0, float("nan"), 1.0, float("inf")])) == {None}
     names = "lq of 1_0, lq of 1_1, gt of 1_0, .."
-    assert caplog.messages[0] == f"iteration 2 is skipped: not finite is {names}"
+    assert caplog.messages[0] == f"iteration 2 is skipped; not finite: {names}"
 
 
 def test_endless_broken_inputs_are_the_data_and_not_the_rate(tmp_path):
-    with pytest.raises(UserError, match=r"iteration 100: .*because of lq of 99_0\. Mend the data;"):
+    with pytest.raises(UserError, match=r"iteration 100: .*because of lq of 99_0\. Fix the data;"):
         beginnings(tmp_path, [float("nan")] * 100)
 
 

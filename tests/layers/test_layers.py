@@ -18,7 +18,7 @@ from basicsr.masks.pooling import mask_average_pool
 from basicsr.utils.registry import ARCHS
 
 
-def test_layer_norm_normalises_the_channels_of_each_pixel():
+def test_layer_norm_normalizes_the_channels_of_each_pixel():
     x = torch.randn(2, 5, 3, 4, dtype=torch.float64)
     norm = LayerNorm2d(5).double()
     torch.nn.init.normal_(norm.weight)

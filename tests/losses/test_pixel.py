@@ -162,8 +162,8 @@ def test_half_precision_weights_are_applied_in_float32(name: str, images) -> Non
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (4, 2, 3, 8, 9), (2, 2, 8, 9)])
 def test_a_weight_that_does_not_broadcast_is_named_with_both_shapes(name: str, shape, images) -> None:
-    said = f"weight {shape}, the compared values (2, 3, 8, 9)"
-    with pytest.raises(ValueError, match=re.escape(said)):
+    output = f"weight {shape}, the compared values (2, 3, 8, 9)"
+    with pytest.raises(ValueError, match=re.escape(output)):
         LOSSES.build(name, {})(*images, torch.ones(shape))
 
 

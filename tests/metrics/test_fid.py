@@ -64,7 +64,7 @@ def test_one_image_has_no_distance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "message"),
     [
         ({"features.0.weight": torch.zeros(1)}, "has no 'fc.weight'; use pytorch-fid's"),
         ({"fc.weight": torch.zeros(10, 2048)}, "has 10 classes; use pytorch-fid's"),
@@ -72,9 +72,9 @@ def test_one_image_has_no_distance() -> None:
         ([1, 2], "holds a list instead of named weights; use pytorch-fid's"),
     ],
 )
-def test_other_files_are_told_in_one_line(tmp_path, state, said: str) -> None:
+def test_other_files_are_told_in_one_line(tmp_path, state, message: str) -> None:
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=f"w.pth: {said}") as told:
+    with pytest.raises(UserError, match=f"w.pth: {message}") as told:
         FID(str(tmp_path / "w.pth"), device="cpu")
     assert "\n" not in str(told.value)
 

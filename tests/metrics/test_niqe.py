@@ -224,7 +224,7 @@ def test_a_photo_of_scikit_image_keeps_its_score() -> None:
     assert NIQE()(carried("chelsea.png")) == pytest.approx(2.62552668, rel=MAGNIFIED)
 
 
-def test_values_are_normalised_by_the_gaussian_weighted_mean_and_deviation_around_them() -> None:
+def test_values_are_normalized_by_the_gaussian_weighted_mean_and_deviation_around_them() -> None:
     luma = np.random.default_rng(0).uniform(0, 255, (12, 15))
     weights = np.exp(-((np.arange(7) - 3) ** 2) / (2 * (7 / 6) ** 2))
     window = np.outer(weights, weights) / weights.sum() ** 2

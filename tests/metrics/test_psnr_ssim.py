@@ -228,8 +228,8 @@ class TestRefused:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
     def test_tensors_of_other_types(self, metric, dtype: torch.dtype) -> None:
-        said = f"uint8 (0..255), float32 or float64 (0..1), got {str(dtype)[6:]}"
-        with pytest.raises(ValueError, match=re.escape(said)):
+        output = f"uint8 (0..255), float32 or float64 (0..1), got {str(dtype)[6:]}"
+        with pytest.raises(ValueError, match=re.escape(output)):
             metric(torch.zeros(16, 16, 3, dtype=dtype), torch.zeros(16, 16, 3, dtype=dtype))
 
     def test_what_is_neither_array_nor_tensor(self, metric) -> None:

@@ -235,15 +235,15 @@ def test_a_plain_second_network_may_share_as_well():
 
 
 @pytest.mark.parametrize(
-    ("changes", "frozen", "said"),
+    ("changes", "frozen", "message"),
     [
         ({"width": 8}, False, "differ in .*same type and options"),
         ({"middle_blk_num": 0}, False, "differ in middle_blks.0"),
         ({}, True, "one of the two networks is frozen"),
     ],
 )
-def test_weights_that_cannot_be_shared(changes, frozen, said):
+def test_weights_that_cannot_be_shared(changes, frozen, message):
     nets = {"g": ARCHS.build("NAFNet", NAFNET | changes), "second": ARCHS.build("WithSPF", WITH_SPF)}
     nets["second"].requires_grad_(not frozen)
-    with pytest.raises(ValueError, match=f"share_weights: .*{said}"):
+    with pytest.raises(ValueError, match=f"share_weights: .*{message}"):
         SemanticDistillationModel(nets, {"l_pix": L1Loss()}, share_weights=True)

@@ -85,5 +85,5 @@ def test_any_number_of_teachers_may_be_named():
     assert mistakes("teacher", "teacher_2", "teacher_seg") == []
     (line,) = mistakes("teacher", "judge")
     assert line.startswith(
-        "networks.judge: TeacherDistillationModel works with no such network, but with g, teacher"
+        "networks.judge: TeacherDistillationModel has no network of this name, but g, teacher"
     )

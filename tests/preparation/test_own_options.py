@@ -67,8 +67,8 @@ def test_without_masks_and_without_validation_a_tenth_of_the_pairs_is_kept(capsy
     write_pairs(Path("Mine"), 12)
     code, out, err = run(capsys, *NEW, "Mine")
     assert (code, err) == (0, "")
-    said = "Mine-NAFNet.yml: trains NAFNet on 11 pairs, validated on 1; sam-deblur train Mine-NAFNet.yml"
-    assert out.splitlines()[0] == said
+    message = "Mine-NAFNet.yml: trains NAFNet on 11 pairs, validated on 1; sam-deblur train Mine-NAFNet.yml"
+    assert out.splitlines()[0] == message
     assert lines("Mine-NAFNet.train.txt") == [f"photo_{index:02}.png" for index in range(11)]
     assert lines("Mine-NAFNet.val.txt") == ["photo_11.png"]
     config = load_config("Mine-NAFNet.yml")
@@ -130,13 +130,13 @@ def test_a_recipe_by_its_name_lasts_as_long_as_the_pairs_are_many(capsys):
 def test_nothing_is_overwritten(capsys):
     write_pairs(Path("Mine"), 2)
     Path("Mine-NAFNet.val.txt").write_text("mine")
-    said = "error: Mine-NAFNet.val.txt: exists already; choose another name with --output\n"
-    assert run(capsys, *NEW, "Mine") == (1, "", said)
+    message = "error: Mine-NAFNet.val.txt: exists already; choose another name with --output\n"
+    assert run(capsys, *NEW, "Mine") == (1, "", message)
     assert not Path("Mine-NAFNet.yml").exists() and Path("Mine-NAFNet.val.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["Nowhere"], 1, "Nowhere: no such folder; check the path"),
         (["."], 1, ".: has no pairs; it needs target and input, or train/target and train/input, with"),
@@ -148,7 +148,7 @@ def test_nothing_is_overwritten(capsys):
         (["Mine", "--from", "MAXIM"], 2, "pretrain_network_g: not fetched yet; 'sam-deblur weights get max"),
     ],
 )
-def test_mistakes_are_one_line(words, code, said, capsys):
+def test_mistakes_are_one_line(words, code, message, capsys):
     for name, count in (("Mine", 2), ("One", 1), ("Odd", 3), ("Spaces", 2)):
         write_pairs(Path(name), count)
     Path("Odd/input/photo_02.png").unlink()
@@ -156,7 +156,7 @@ def test_mistakes_are_one_line(words, code, said, capsys):
         Path("Spaces", kind, "photo_00.png").rename(Path("Spaces", kind, " a.png"))
     before = sorted(os.listdir())
     ended, out, err = run(capsys, *NEW, *words)
-    assert (ended, out) == (code, "") and said in err and err.count("\n") == 1
+    assert (ended, out) == (code, "") and message in err and err.count("\n") == 1
     assert sorted(os.listdir()) == before
 
 

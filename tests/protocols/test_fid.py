@@ -65,8 +65,8 @@ def test_the_command_says_the_figure_or_what_is_missing(folders, mean_colors, ca
     ours, theirs, out = map(str, folders)
     main([ours, theirs, "-o", out, "--weights", str(mean_colors), "--device", "cpu"])
     figure = json.loads((folders[2] / "metrics.json").read_text())["fid"]["mean"]["fid"]
-    said = "".join(capsys.readouterr())
-    assert f"{figure:.4f}" in said and "metrics.json" in said
+    output = "".join(capsys.readouterr())
+    assert f"{figure:.4f}" in output and "metrics.json" in output
     with pytest.raises(SystemExit) as end:
         main([ours, theirs, "-o", f"{out}2", "--weights", "absent.pth"])
     assert end.value.code == 1

@@ -93,7 +93,7 @@ def test_floating_point_ground_truth_of_the_same_values_scores_the_same(job):
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("variables", "said"),
+        ("variables", "message"),
         [
             ({"Other": np.zeros((4, 4))}, "expected the variable 'GroundTruth', found Other"),
             (
@@ -103,9 +103,9 @@ class TestRefused:
             ({"GroundTruth": np.full((48, 56, 3, 2), 0.5)}, "expected values in 0..255, the greatest is 0.5"),
         ],
     )
-    def test_other_contents(self, job, variables, said):
+    def test_other_contents(self, job, variables, message):
         savemat(job.sharp / "GroundTruth1_2.mat", variables)
-        with pytest.raises(UserError, match=rf"1 of 2 .*\n.*GroundTruth1_2.mat: {said}"):
+        with pytest.raises(UserError, match=rf"1 of 2 .*\n.*GroundTruth1_2.mat: {message}"):
             evaluate_kohler(job)
         assert not (job.output / "metrics.json").exists()
 

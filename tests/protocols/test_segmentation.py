@@ -116,8 +116,8 @@ class TestRefused:
 def test_the_command_writes_and_says_the_figures(folders, capsys) -> None:
     ours, true, out = map(str, folders)
     main([ours, true, "-o", out, "--ignore", "7", "--workers", "1"])
-    said = capsys.readouterr()
-    assert "pixel_accuracy" in said.out + said.err and "0.5714" in said.out + said.err
+    output = capsys.readouterr()
+    assert "pixel_accuracy" in output.out + output.err and "0.5714" in output.out + output.err
     with pytest.raises(SystemExit) as end:
         main([ours, true, "-o", out])
     assert end.value.code == 1 and "exists already" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Reports of plain colours."""
+"""Reports of plain colors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ METRICS = {"psnr": facts_of("calculate_psnr"), "ssim": facts_of("calculate_ssim"
 RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 200)
 
 
-def plain(colour: tuple[int, int, int], height: int = 60, width: int = 90) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
+def plain(color: tuple[int, int, int], height: int = 60, width: int = 90) -> np.ndarray:
+    return np.full((height, width, 3), color, np.uint8)
 
 
 def make_image(key: str, before: float = 30.0, after: float = 31.0, **more) -> ReportImage:

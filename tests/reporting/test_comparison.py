@@ -56,7 +56,7 @@ def test_other_inputs_are_told(tmp_path):
     for name, before in (("a", 30.0), ("b", 28.0)):
         write_report(tmp_path / name / "report.html", make_report(make_image("x", before), title=name))
     (note,) = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "compare.html")
-    assert note.startswith("Set: 1 images have another input than with a, e.g. x")
+    assert note.startswith("Set: 1 images have a different input than in a, e.g. x")
 
 
 def test_runs_of_one_name_go_by_their_folders(tmp_path):

@@ -80,7 +80,7 @@ def test_the_report_of_an_evaluation(trained, capsys):
         (result,) = image["results"]
         assert image["key"] == row["key"]
         assert image["input"] == {
-            "psnr": pytest.approx(10 * np.log10(255**2 / 9)),  # 3 grey values too bright
+            "psnr": pytest.approx(10 * np.log10(255**2 / 9)),  # 3 gray values too bright
             "ssim": row["input_ssim"],
             "mcr": 0.0,
         }

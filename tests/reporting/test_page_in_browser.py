@@ -20,10 +20,10 @@ from .conftest import BLUE, GREEN, RED, make_image, make_report, plain
 DESKTOP = {"viewport": {"width": 1200, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 FIRST_REGION = (26, 255, 74)  # of the first id, as the page makes it
 NO_ERROR = (8, 8, 20)
-MIDDLE_ERROR = (159, 58, 90)  # 20 of 40 grey values: half-way between the violet and the orange of the scale
+MIDDLE_ERROR = (159, 58, 90)  # 20 of 40 gray values: half-way between the violet and the orange of the scale
 
 
 @pytest.fixture
@@ -56,24 +56,24 @@ def split(page) -> float:
     return float(page.eval_on_selector(".viewer", "box => parseFloat(box.style.getPropertyValue('--split'))"))
 
 
-def colours(page, *places: tuple[float, float], of: str = ".viewer") -> list[list[int]]:
+def colors(page, *places: tuple[float, float], of: str = ".viewer") -> list[list[int]]:
     """What is seen at (x, y), shares of the first viewer."""
     picture = decode_rgb(page.locator(of).first.screenshot(), "screenshot")
     height, width = picture.shape[:2]
     return [picture[round(y * height), round(x * width)].tolist() for x, y in places]
 
 
-def assert_sees(page, left: Colour, right: Colour, of: str = ".viewer", tolerance: int = 8) -> None:
-    """The colours left and right of the divider, once pictures are decoded and maps are painted."""
+def assert_sees(page, left: Color, right: Color, of: str = ".viewer", tolerance: int = 8) -> None:
+    """The colors left and right of the divider, once pictures are decoded and maps are painted."""
     for _ in range(50):
-        seen = colours(page, (0.3, 0.3), (0.7, 0.3), of=of)
+        seen = colors(page, (0.3, 0.3), (0.7, 0.3), of=of)
         if np.abs(np.subtract(seen, [left, right])).max() <= tolerance:
             return
         page.wait_for_timeout(100)
     assert seen == [list(left), list(right)]
 
 
-def mix(a: Colour, b: Colour) -> Colour:
+def mix(a: Color, b: Color) -> Color:
     """Half of each, as the overlay of regions is."""
     return tuple((x + y) // 2 for x, y in zip(a, b, strict=True))
 
@@ -95,7 +95,7 @@ def test_dragging_moves_the_divider_between_input_and_result(visit):
     page.mouse.up()
     assert split(page) == pytest.approx(20, abs=1)
     assert_sees(page, GREEN, GREEN)
-    assert colours(page, (0.1, 0.3))[0] == pytest.approx(RED, abs=8)
+    assert colors(page, (0.1, 0.3))[0] == pytest.approx(RED, abs=8)
 
 
 def test_keys_move_the_divider(visit):
@@ -381,7 +381,7 @@ def test_pictures_keep_their_shape(visit):
     page = visit(make_report(ReportImage("strip", make_thumbnails(strip, strip))))
     box = page.locator(".viewer").first.bounding_box()
     assert box["height"] < 1.4 * box["width"]
-    assert colours(page, (0.1, 0.5))[0] == [16, 17, 19], "beside the strip is the ground"
+    assert colors(page, (0.1, 0.5))[0] == [16, 17, 19], "beside the strip is the ground"
 
 
 CLIP = [(40 * number, 90, 200 - 40 * number) for number in range(5)]
@@ -389,7 +389,7 @@ CLIP = [(40 * number, 90, 200 - 40 * number) for number in range(5)]
 
 def make_clip(key: str) -> ReportImage:
     """A red photo; a clip that gets redder, and a true one that gets bluer."""
-    frames = np.stack([plain(colour) for colour in CLIP])
+    frames = np.stack([plain(color) for color in CLIP])
     thumbnails = make_thumbnails(plain(RED), frames, frames[::-1])
     return ReportImage(key, thumbnails, {"psnr": [30.0, 31, 32, 31, 30], "ssim": 0.9}, {"psnr": 29.0})
 

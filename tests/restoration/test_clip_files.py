@@ -36,15 +36,15 @@ def test_other_numbers_are_refused(count: int):
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(OptionError, match="--fps: expected above 0"):
         write_clip(tmp_path / "clip.gif", FRAMES, 0)
-    with pytest.raises(UserError, match="no video is written as '.avi'"):
+    with pytest.raises(UserError, match="cannot write a video as '.avi'"):
         write_clip(tmp_path / "clip.avi", FRAMES, 10)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_sides_of_videos_become_even_which_is_told(tmp_path):
     assert write_clip(tmp_path / "even.mp4", FRAMES, 10) == []
-    (said,) = write_clip(tmp_path / "odd.mp4", FRAMES[:, :7, :9], 10)
-    assert said.startswith("size 10 x 8 for 9 x 7: H.264 needs even sides")
+    (output,) = write_clip(tmp_path / "odd.mp4", FRAMES[:, :7, :9], 10)
+    assert output.startswith("size 10 x 8 for 9 x 7: H.264 needs even sides")
     facts = video_facts(tmp_path / "odd.mp4")
     assert (facts.width, facts.height) == (10, 8)
     assert write_clip(tmp_path / "odd.gif", FRAMES[:, :7, :9], 10) == []

@@ -37,7 +37,7 @@ def test_whatever_direction_the_clips_come_in_one_light_grows_or_falls(turned: t
     continuity.begin(given[:2])
     light = np.concatenate([continuity.turned(clip)[:, 0, 0, 0] for clip in given]).astype(int)
     assert (np.diff(light) > 0).all(), light
-    assert continuity.summary == f"{len(turned)} turned round, neighbours matched"
+    assert continuity.summary == f"{len(turned)} turned round, neighbors matched"
 
 
 def test_a_single_clip_stays_as_it_is():
@@ -51,5 +51,5 @@ def test_the_network_decides_where_its_pairs_agree():
     by_network = Continuity(Rising())
     by_network.begin(falling[:2])
     light = [by_network.turned(clip)[:, 0, 0, 0].astype(int) for clip in falling]
-    assert (np.diff(light[-1]) > 0).all(), "dark clips rise, whatever their neighbours do"
-    assert (np.diff(light[0]) < 0).all(), "of bright ones it is not sure: neighbours match"
+    assert (np.diff(light[-1]) > 0).all(), "dark clips rise, whatever their neighbors do"
+    assert (np.diff(light[0]) < 0).all(), "of bright ones it is not sure: neighbors match"

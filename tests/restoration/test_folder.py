@@ -76,7 +76,7 @@ def test_clips_that_are_there_are_kept_or_made_anew_and_nothing_is_deleted(photo
         restore(photos, tmp_path / "out", count=2, overwrite=True)
     assert np.array_equal(read_rgb(first), PHOTO)
     assert sorted(path.name for path in first.parent.iterdir()) == ["0001.png", "0002.png", "0003.png"]
-    assert "0003.png and what follows it were there before and are not of this clip" in caplog.text
+    assert "0003.png and the following files are older and not part of this clip" in caplog.text
 
 
 class Moving(RestorationNetwork):

@@ -49,7 +49,7 @@ BREAKS = {
     "contrast": lambda x: (
         x + 1.5 * (torch.rand(x[:, :1].shape, generator=torch.Generator().manual_seed(0)) - 0.5)
     ),
-    "colour": lambda x: x + 0.8 * (torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 0.5),
+    "color": lambda x: x + 0.8 * (torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 0.5),
     "range": lambda x: x * 6 - 2.5,
 }
 
@@ -104,10 +104,10 @@ def test_policies(pair):
     result, findings = run("input")
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK]) and findings.replaced == BLOCK**2
     result, findings = run("retry", lambda: sharp)
-    assert torch.allclose(result, sharp) and findings.mended == BLOCK**2 and findings.replaced == 0
+    assert torch.allclose(result, sharp) and findings.recovered == BLOCK**2 and findings.replaced == 0
     result, findings = run("retry", lambda: broken)
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
-    assert findings.mended == 0 and findings.replaced == BLOCK**2
+    assert findings.recovered == 0 and findings.replaced == BLOCK**2
     assert "1.56 %" in " ".join(findings.notes()).replace("1.56%", "1.56 %")
 
 
@@ -117,15 +117,15 @@ def checkers(amplitude: float) -> torch.Tensor:
     return (amplitude * (1 - 2.0 * ((x + y) % 2)))[None, None]
 
 
-@pytest.mark.parametrize("sign", ["drift", "contrast", "colour"])
+@pytest.mark.parametrize("sign", ["drift", "contrast", "color"])
 @pytest.mark.parametrize("factor", [0.99, 1.01])
 def test_limits_are_those_of_the_mean_and_the_deviation_of_a_block(sign: str, factor: float):
-    limit = {"drift": DRIFT, "contrast": CONTRAST, "colour": CHROMA}[sign] * factor
+    limit = {"drift": DRIFT, "contrast": CONTRAST, "color": CHROMA}[sign] * factor
     change = {
         "drift": torch.full((1, 1, BLOCK, BLOCK), limit),
         "contrast": checkers(limit),
-        # red against green: their mean, the grey, stays
-        "colour": torch.cat([checkers(limit), checkers(-limit), checkers(0)], 1),
+        # red against green: their mean, the gray, stays
+        "color": torch.cat([checkers(limit), checkers(-limit), checkers(0)], 1),
     }[sign]
     lq = torch.full((1, 3, BLOCK, BLOCK), 0.5)
     assert found(lq, lq + change) == ({sign} if factor > 1 else set())
@@ -134,11 +134,11 @@ def test_limits_are_those_of_the_mean_and_the_deviation_of_a_block(sign: str, fa
         assert found(lq + change, lq) == set(), "less of it is no sign"
 
 
-def test_contrast_is_seen_on_plain_walls_of_any_grey():
+def test_contrast_is_seen_on_plain_walls_of_any_gray():
     """Rounding can make the variance of a plain block less than 0."""
-    for grey in np.linspace(0.3, 0.7, 101):
-        lq = torch.full((1, 3, BLOCK, BLOCK), float(grey))
-        assert found(lq, lq + checkers(0.28)) == {"contrast"}, grey
+    for gray in np.linspace(0.3, 0.7, 101):
+        lq = torch.full((1, 3, BLOCK, BLOCK), float(gray))
+        assert found(lq, lq + checkers(0.28)) == {"contrast"}, gray
 
 
 @pytest.mark.parametrize(("beyond", "share", "signs"), [
@@ -194,7 +194,7 @@ def test_only_retry_restores_once_more_and_only_where_there_is_another_way(pair)
     findings = Findings()
     result = Guard("retry").check(lq, broken, None, findings)
     assert torch.equal(result[..., :BLOCK, :BLOCK], lq[..., :BLOCK, :BLOCK])
-    assert (findings.mended, findings.replaced) == (0, BLOCK**2)
+    assert (findings.recovered, findings.replaced) == (0, BLOCK**2)
     Guard("retry").check(lq, broken, again, Findings())
     assert calls == [1]
 
@@ -214,7 +214,7 @@ def test_a_second_try_counts_where_it_is_good_and_the_input_where_both_are_bad(p
     assert result.isfinite().all()
     for place, expected in ((left, sharp), (right, lq), (third, sharp)):
         torch.testing.assert_close(result[place], expected[place])
-    assert (findings.bad, findings.mended, findings.replaced) == (2 * BLOCK**2, BLOCK**2, BLOCK**2)
+    assert (findings.bad, findings.recovered, findings.replaced) == (2 * BLOCK**2, BLOCK**2, BLOCK**2)
 
 
 def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
@@ -229,8 +229,8 @@ def test_findings_count_pixels_also_of_smaller_blocks_and_add_up():
     assert dict(findings.signs) == {"not finite": 72, "drift": 128}
     total = Findings()
     total.add(findings)
-    total.add(Findings(pixels=7000, mended=100, bad=100))
-    assert (total.pixels, total.bad, total.replaced, total.mended) == (20000, 300, 200, 100)
+    total.add(Findings(pixels=7000, recovered=100, bad=100))
+    assert (total.pixels, total.bad, total.replaced, total.recovered) == (20000, 300, 200, 100)
     assert total.notes() == [
         "guard: 1.50% of the area collapsed (drift 0.64%, not finite 0.36%)",
         "guard: 0.50% was good on the second try",

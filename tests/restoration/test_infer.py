@@ -135,8 +135,8 @@ def test_a_folder_with_a_broken_file(work, capsys):
     write_png(work / "in" / "trip" / "b.png", photo)
     (work / "in" / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
     (work / "in" / "notes.txt").write_text("no photo")
-    code, said = fails(capsys, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
-    assert code == 1 and "broken.jpg" in said and "1 of 3" in said
+    code, printed = fails(capsys, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and "broken.jpg" in printed and "1 of 3" in printed
     assert is_darker(read_rgb(work / "out" / "a.png"), photo)
     assert is_darker(read_rgb(work / "out" / "trip" / "b.png"), photo)
     page = read_page(work / "out" / "report.html")
@@ -145,18 +145,18 @@ def test_a_folder_with_a_broken_file(work, capsys):
 
 def test_of_a_single_file_only_its_own_error_is_said(work, capsys):
     (work / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
-    code, said = fails(capsys, "-i", "broken.jpg", "-o", "out", "--weights", "nafnet.pth")
-    assert code == 1 and said.count("\n") == 1
-    assert "broken.jpg" in said and "could not be restored:" not in said
+    code, printed = fails(capsys, "-i", "broken.jpg", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and printed.count("\n") == 1
+    assert "broken.jpg" in printed and "could not be restored:" not in printed
 
 
 def test_a_jpeg_that_is_damaged_in_the_middle_is_a_broken_file(work, capfd, harmed_jpeg):
     (work / "in").mkdir()
     (work / "in" / "harmed.jpg").write_bytes(harmed_jpeg)
     write_png(work / "in" / "a.png", skimage.data.coffee()[:40, :48])
-    code, said = fails(capfd, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
-    assert code == 1 and "in/harmed.jpg: the JPEG is damaged" in said and "1 of 2" in said
-    assert "Corrupt JPEG" not in said.replace("(Corrupt JPEG", ""), "no line of the decoder's own"
+    code, printed = fails(capfd, "-i", "in", "-o", "out", "--weights", "nafnet.pth")
+    assert code == 1 and "in/harmed.jpg: the JPEG is damaged" in printed and "1 of 2" in printed
+    assert "Corrupt JPEG" not in printed.replace("(Corrupt JPEG", ""), "no line of the decoder's own"
     assert (work / "out" / "a.png").is_file() and not (work / "out" / "harmed.jpg").exists()
 
 
@@ -372,18 +372,18 @@ def test_what_changes_its_type_says_so_in_log_and_report(work, capsys):
         (work / "in").mkdir()
         picture.save(work / "in" / "a.mpo", "JPEG")
     run("-i", "in", "-o", "out", "--weights", "nafnet.pth")
-    said = "written as .jpg: .mpo files are read, not written"
-    assert f"in/a.mpo: {said}" in capsys.readouterr().out
+    printed = "written as .jpg: .mpo files are read, not written"
+    assert f"in/a.mpo: {printed}" in capsys.readouterr().out
     (image,) = read_page(work / "out" / "report.html")["sets"][0]["images"]
-    assert said in image["results"][0]["notes"]
+    assert printed in image["results"][0]["notes"]
     assert (work / "out" / "a.jpg").is_file()
 
 
 @pytest.mark.parametrize(
     ("target", "length", "message"),
     [
-        ("b.jpg", 70_000, "JPEG holds 65500 pixels a side, not 70000 x 2; write PNG or TIFF"),
-        ("b.webp", 16_384, "WebP holds 16383 pixels a side, not 16384 x 2; write PNG or TIFF"),
+        ("b.jpg", 70_000, "JPEG holds 65500 pixels per side, not 70000 x 2; write PNG or TIFF"),
+        ("b.webp", 16_384, "WebP holds 16383 pixels per side, not 16384 x 2; write PNG or TIFF"),
     ],
 )
 def test_what_the_type_cannot_hold_is_told_before_the_work(
@@ -394,8 +394,8 @@ def test_what_the_type_cannot_hold_is_told_before_the_work(
 
     monkeypatch.setattr(Restorer, "run", fail)
     write_png(work / "a.png", np.zeros((2, length, 3), np.uint8))
-    code, said = fails(capsys, "-i", "a.png", "-o", target, "--weights", "nafnet.pth")
-    assert code == 1 and f"error: {target}: {message}" in said
+    code, printed = fails(capsys, "-i", "a.png", "-o", target, "--weights", "nafnet.pth")
+    assert code == 1 and f"error: {target}: {message}" in printed
 
 
 BAD = {
@@ -433,10 +433,10 @@ def test_each_mistake_is_one_line(work, capsys, case: str):
     (work / "empty").mkdir()
     (work / "text.txt").write_text("text")
     argv, expected = BAD[case]
-    code, said = fails(capsys, *argv, *([] if "--weights" in argv else ["--weights", "nafnet.pth"]))
-    error = said.strip().splitlines()
-    assert code in (1, 2) and expected in said
-    assert len([line for line in error if "error: " in line]) == 1 and "Traceback" not in said
+    code, printed = fails(capsys, *argv, *([] if "--weights" in argv else ["--weights", "nafnet.pth"]))
+    error = printed.strip().splitlines()
+    assert code in (1, 2) and expected in printed
+    assert len([line for line in error if "error: " in line]) == 1 and "Traceback" not in printed
 
 
 OPTIONS = """
@@ -448,16 +448,16 @@ datasets: {test: {name: x, type: PairedImageDataset, dataroot_gt: not/there, dat
 """
 
 
-def test_weights_for_grey_images_are_refused_before_the_work(work, monkeypatch, capsys):
-    grey = LEVELS | {"img_channel": 1}
-    save_network(work / "grey.pth", ARCHS.build("NAFNet", grey), None, {"type": "NAFNet", **grey})
+def test_weights_for_gray_images_are_refused_before_the_work(work, monkeypatch, capsys):
+    gray = LEVELS | {"img_channel": 1}
+    save_network(work / "gray.pth", ARCHS.build("NAFNet", gray), None, {"type": "NAFNet", **gray})
     write_png(work / "a.png", skimage.data.cat()[:32, :40])
-    code, said = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "grey.pth")
-    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, gray ones too"
-    assert (code, what in said, said.count("\n")) == (1, True, 1) and not Path("out").exists()
-    options = {"network_g": {"type": "NAFNet", "img_channel": 1}, "path": {"pretrain_network_g": "grey.pth"}}
-    (work / "grey.yml").write_text(yaml.safe_dump({"name": "a", "datasets": {}, **options}))
-    words = ["demo.py", "-opt", "grey.yml", "--input_path", "a.png", "--output_path", "b.png"]
+    code, printed = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "gray.pth")
+    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, grey ones too"
+    assert (code, what in printed, printed.count("\n")) == (1, True, 1) and not Path("out").exists()
+    options = {"network_g": {"type": "NAFNet", "img_channel": 1}, "path": {"pretrain_network_g": "gray.pth"}}
+    (work / "gray.yml").write_text(yaml.safe_dump({"name": "a", "datasets": {}, **options}))
+    words = ["demo.py", "-opt", "gray.yml", "--input_path", "a.png", "--output_path", "b.png"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as ended:
         demo.main()
@@ -501,8 +501,8 @@ def test_what_a_weight_file_leaves_open_is_typed(work, capsys):
     darker = torch.load(work / "nafnet.pth", weights_only=True)["params"]
     lighter = darker | {"ending.bias": -darker["ending.bias"]}
     torch.save({"model": darker, "model_ema": lighter}, work / "both.pth")
-    code, said = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "both.pth")
-    assert code == 1 and "model (" in said and "model_ema (" in said and "--param_key" in said
+    code, printed = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "both.pth")
+    assert code == 1 and "model (" in printed and "model_ema (" in printed and "--param_key" in printed
     run("-i", "a.png", "-o", "out", "--weights", "both.pth", "--param_key", "model", "--padding", "edge")
     assert is_darker(read_rgb(work / "out" / "a.png"), photo)
     assert "padding edge (forced by the option padding)" in capsys.readouterr().out
@@ -531,9 +531,9 @@ def test_the_installed_command(work):
 def test_a_photo_of_more_pixels_than_asked_for_is_refused(work, capsys):
     write_png(work / "a.png", np.zeros((20, 30, 3), np.uint8))
     words = ("-i", "a.png", "-o", "b.png", "--weights", "nafnet.pth", "--max_pixels")
-    code, said = fails(capsys, *words, 599)
+    code, printed = fails(capsys, *words, 599)
     limit = "a.png: 30 x 20 pixels are more than 599; cut it into parts, or raise --max_pixels"
-    assert (code, said.strip()) == (1, f"error: {limit}")
+    assert (code, printed.strip()) == (1, f"error: {limit}")
     run(*words, 600)
     assert read_rgb(work / "b.png").shape == (20, 30, 3)
     assert fails(capsys, *words, 2**30 + 1)[0] == 2

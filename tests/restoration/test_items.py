@@ -83,17 +83,17 @@ def test_what_is_only_read_becomes_what_is_written(work, name: str, becomes: str
 
 def test_the_table_for_users_says_what_becomes_of_each_suffix(work):
     rows = (ROOT / "docs" / "restoring.md").read_text(encoding="utf-8").splitlines()
-    said = {
+    text = {
         suffix: result if result[0] == "." else suffix
         for row in rows
         if row.startswith(("| `.", "| all other photos")) and row.count("|") == 3
         for result in [row.split("|")[2].strip().strip("`")]
         for suffix in re.findall(r"`(\.\w+)`", row.split("|")[1])
     }
-    for suffix, result in said.items():
+    for suffix, result in text.items():
         touch(f"in/{suffix[1:]}/a{suffix}")
         assert targets(f"in/{suffix[1:]}") == {f"in/{suffix[1:]}/a{suffix}": f"out/a{result}"}
-    unsaid = set(KNOWN) - set(said)  # "all other photos"
+    unsaid = set(KNOWN) - set(text)  # "all other photos"
     assert {written_suffix(suffix) for suffix in unsaid} == {".png"} and not unsaid & set(VIDEO_SUFFIXES)
 
 
@@ -190,9 +190,9 @@ def test_a_clip_of_a_photo_may_be_one_file(work):
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        ("a.avi", "b.avi", "no video is written as '.avi'; use one of .mp4"),
-        ("a.avi", "b.png", "no video is written as '.png'"),
-        ("a.gif", "b.avi", "no photos are written as '.avi'; use one of .png"),
+        ("a.avi", "b.avi", "cannot write a video as '.avi'; use one of .mp4"),
+        ("a.avi", "b.png", "cannot write a video as '.png'"),
+        ("a.gif", "b.avi", "cannot write photos as '.avi'; use one of .png"),
     ],
 )
 def test_a_single_result_has_a_suffix_that_is_written(work, source: str, target: str, message: str):
@@ -208,7 +208,9 @@ def test_a_photo_that_the_type_of_its_result_cannot_hold_is_told_by_its_header(w
     if fits:
         find_items([Path("a.png")], Path(target), is_folder=False)
         return
-    with pytest.raises(UserError, match=rf"^{target}: \w+ holds \d+ pixels a side, not 70000 x 1; write PNG"):
+    with pytest.raises(
+        UserError, match=rf"^{target}: \w+ holds \d+ pixels per side, not 70000 x 1; write PNG"
+    ):
         find_items([Path("a.png")], Path(target), is_folder=False)
 
 

@@ -49,8 +49,8 @@ def files(request, tmp_path_factory):
         torch.nn.init.normal_(parameter, std=0.1)
     description = {"type": request.param, **NETWORKS[request.param]}
     save_network(folder / "net.pth", net, None, description)
-    said = export_onnx(folder / "net.pth", folder / "net.onnx")
-    assert str(folder / "net.onnx") in said and "differs from PyTorch by at most" in said
+    printed = export_onnx(folder / "net.pth", folder / "net.onnx")
+    assert str(folder / "net.onnx") in printed and "differs from PyTorch by at most" in printed
     return folder / "net.pth", folder / "net.onnx"
 
 
@@ -94,14 +94,14 @@ def test_labels_of_64_bits_are_taken_as_well(files):
 
 def test_the_file_says_where_it_comes_from(files):
     weights, exported = files
-    said = OnnxNetwork(exported).metadata()
-    network = json.loads(said["basicsr.network"])
+    printed = OnnxNetwork(exported).metadata()
+    network = json.loads(printed["basicsr.network"])
     options = json.loads(json.dumps(NETWORKS[network["type"]]))
     assert {key: network[key] for key in options} == options
-    assert said["basicsr.weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert said["basicsr.version"] == __version__
+    assert printed["basicsr.weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert printed["basicsr.version"] == __version__
     masks = {"mask_value": 0.5} if network["type"] == "SegNAFNet" else {}
-    assert json.loads(said["basicsr.facts"]) == {"padding": "edge", **masks}
+    assert json.loads(printed["basicsr.facts"]) == {"padding": "edge", **masks}
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_another_photo_option_or_rule_is_found_anew(tmp_path):
     RegionFinder(segmenter, cache=tmp_path).labels(PHOTO, "a")
     RegionFinder(segmenter, cache=tmp_path).labels(PHOTO + 1, "a")
     RegionFinder(segmenter, "smallest_on_top", tmp_path).labels(PHOTO, "a")
-    RegionFinder(segmenter, cache=tmp_path).grey(PHOTO, "a")
+    RegionFinder(segmenter, cache=tmp_path).gray(PHOTO, "a")
     assert segmenter.asked == 4
     other = Counting(split=2)
     assert RegionFinder(other, cache=tmp_path).labels(PHOTO, "a")[0, 3] == 2
@@ -73,7 +73,7 @@ def test_a_damaged_memory_is_made_again(tmp_path):
 
 def test_what_is_found_is_what_is_remembered(tmp_path):
     """With a cache, at the second time, and without one, where nothing is encoded: the same arrays."""
-    for kind in ("labels", "grey"):
+    for kind in ("labels", "gray"):
         found = [
             getattr(RegionFinder(Counting(), cache=cache), kind)(PHOTO, "a")
             for cache in (tmp_path, tmp_path, None)
@@ -87,12 +87,12 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path):
     assert finder.labels(PHOTO, "a")[0, 0] == 1
 
 
-def test_the_grey_image_is_made_of_what_sam_saw_as_published():
+def test_the_gray_image_is_made_of_what_sam_saw_as_published():
     """As BGR: SAM-Deblur gave SAM its photos as OpenCV reads them."""
     segmenter = Counting()
-    grey = RegionFinder(segmenter).grey(PHOTO, "a")
+    gray = RegionFinder(segmenter).gray(PHOTO, "a")
     assert np.array_equal(segmenter.seen[0], PHOTO[..., ::-1])
-    assert np.array_equal(grey, published_gray(Counting().masks(PHOTO)))
+    assert np.array_equal(gray, published_gray(Counting().masks(PHOTO)))
 
 
 def test_masks_made_elsewhere_are_read_by_key_and_not_remembered(tmp_path):

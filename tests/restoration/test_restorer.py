@@ -119,7 +119,7 @@ def test_a_network_of_normalized_images_gets_and_gives_them(name: str, padding: 
 
 
 def test_regions_that_only_tiles_know_are_named(caplog):
-    class Labelled(PassOn):
+    class Labeled(PassOn):
         takes_labels = True
 
         def forward(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -127,12 +127,12 @@ def test_regions_that_only_tiles_know_are_named(caplog):
 
     image, labels = noise(70, 80), quadrants(70, 80)
     logger().propagate = True
-    for net, tile, count in ((Labelled(), 0, 0), (Labelled(), 64, 1), (mild("SegNAFNet"), 64, 0)):
+    for net, tile, count in ((Labeled(), 0, 0), (Labeled(), 64, 1), (mild("SegNAFNet"), 64, 0)):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "basicsr"):
             Restorer(net, RestoreOptions(tile=tile)).restore(image, labels)
-        said = "the network takes no region means from outside: each tile pools its own part"
-        assert caplog.messages == [said] * count
+        message = "the network takes no region means from outside: each tile pools its own part"
+        assert caplog.messages == [message] * count
 
 
 def test_the_ensemble_turns_with_the_photo():
@@ -216,7 +216,7 @@ def test_the_second_try_pools_locally():
     image = noise(100, 130)
     result = Restorer(Net()).run(image)
     assert np.array_equal(result.image, image)
-    assert result.findings.mended == 100 * 130 and result.findings.replaced == 0
+    assert result.findings.recovered == 100 * 130 and result.findings.replaced == 0
 
 
 class Counted(PassOn):
@@ -242,7 +242,7 @@ def test_the_second_try_is_in_float32(amp: str):
     image = noise(70, 80)
     result = Restorer(Counted(only_with_amp=True), RestoreOptions(amp=amp, device="cpu")).run(image)
     assert np.array_equal(result.image, image)
-    assert result.findings.mended == 70 * 80 and result.findings.replaced == 0
+    assert result.findings.recovered == 70 * 80 and result.findings.replaced == 0
 
 
 @pytest.mark.parametrize(
@@ -283,13 +283,13 @@ def test_ends_of_the_options_are_taken(options):
     RestoreOptions(**options)
 
 
-@pytest.mark.parametrize(("options", "said"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"tile": 63}, "tile: 63 pixels; take at least 64, 0"),
     ({"tile": -1}, "tile: -1 pixels"),
     ({"overlap": -1}, "overlap: -1 pixels"),
 ])  # fmt: skip
-def test_other_options_are_named(options, said: str):
-    with pytest.raises(UserError, match=said):
+def test_other_options_are_named(options, message: str):
+    with pytest.raises(UserError, match=message):
         RestoreOptions(**options)
 
 
@@ -331,7 +331,7 @@ def test_masks_are_found_where_none_are_given():
     assert np.array_equal(given, found.image)
 
 
-def test_the_mask_channel_of_a_label_map_is_the_published_grey_image():
+def test_the_mask_channel_of_a_label_map_is_the_published_gray_image():
     from basicsr.masks import published_gray, to_stack
 
     labels = quadrants(30, 40)
@@ -425,7 +425,7 @@ def test_each_frame_of_a_clip_is_guarded():
     image = noise(70, 80) // 2
     result = Restorer(Net(), RestoreOptions(device="cpu")).run(image)
     assert np.array_equal(result.frames, np.stack([image, image + 4, image + 8]))
-    assert (result.findings.pixels, result.findings.mended) == (3 * 70 * 80, 70 * 80)
+    assert (result.findings.pixels, result.findings.recovered) == (3 * 70 * 80, 70 * 80)
 
 
 def test_inputs_that_a_photo_does_not_have_are_named():

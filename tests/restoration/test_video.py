@@ -30,7 +30,7 @@ SOUND = {".mp4": "aac", ".mov": "aac", ".mkv": "flac", ".webm": "libopus", ".m4v
 
 
 def scene(number: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """Smooth colours that move."""
+    """Smooth colors that move."""
     rows, columns = np.mgrid[:height, :width]
     bands = [rows * 4 + number, columns * 3 + 2 * number, 255 - 2 * rows - columns]
     return np.stack(bands, -1).clip(0, 255).astype(np.uint8)
@@ -44,7 +44,7 @@ def make_video(
     sound: str | None = None,
     codec: str | None = None,
     pixels: str = "yuv420p",
-    colours: dict[str, int] | None = None,
+    colors: dict[str, int] | None = None,
     rotation: int = 0,
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
@@ -58,7 +58,7 @@ def make_video(
         video.codec_context.time_base = Fraction(1, 1000)
         if aspect:
             video.sample_aspect_ratio = aspect
-        for name, value in (colours or {}).items():
+        for name, value in (colors or {}).items():
             setattr(video, name, value)
         if rotation:
             if not hasattr(av.VideoStream, "set_display_rotation"):
@@ -66,8 +66,8 @@ def make_video(
             video.set_display_rotation(rotation)
         audio = container.add_stream(sound, rate=48000) if sound else None
         for number, picture in enumerate(pictures):
-            matrix = {"dst_colorspace": (colours or {}).get("colorspace", 5)}
-            matrix["dst_color_range"] = (colours or {}).get("color_range", 1)
+            matrix = {"dst_colorspace": (colors or {}).get("colorspace", 5)}
+            matrix["dst_color_range"] = (colors or {}).get("color_range", 1)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame = frame.reformat(format=pixels, **matrix)
             frame.pts = times[number] if times else number * 1000 // RATE
@@ -104,7 +104,7 @@ def run(source: Path, target: Path, restore=lambda picture: picture, **options) 
 
 
 @pytest.mark.parametrize("suffix", SOUND)
-def test_three_seconds_keep_frames_times_sound_and_colours(tmp_path, suffix):
+def test_three_seconds_keep_frames_times_sound_and_colors(tmp_path, suffix):
     pictures = [scene(number) for number in range(3 * RATE)]
     source = make_video(tmp_path / f"a{suffix}", pictures, sound=SOUND[suffix])
     target = tmp_path / "out" / f"b{suffix}"
@@ -168,7 +168,7 @@ def test_frames_without_time_stamps_follow_at_the_frame_rate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("colours", "matrix"),
+    ("colors", "matrix"),
     [
         ({}, 5),
         ({"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1}, 1),
@@ -177,12 +177,12 @@ def test_frames_without_time_stamps_follow_at_the_frame_rate(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_saturated_colours_are_seen_and_stored_right(tmp_path, colours, matrix, suffix):
+def test_saturated_colors_are_seen_and_stored_right(tmp_path, colors, matrix, suffix):
     plain = [np.full((48, 64, 3), 0, np.uint8) for _ in range(6)]
     for number, picture in enumerate(plain):
         picture[..., number % 3] = 255
         picture[:8] = 255
-    source = make_video(tmp_path / f"a{suffix}", plain, colours=colours)
+    source = make_video(tmp_path / f"a{suffix}", plain, colors=colors)
     seen = []
 
     def look(picture: np.ndarray) -> np.ndarray:
@@ -196,7 +196,7 @@ def test_saturated_colours_are_seen_and_stored_right(tmp_path, colours, matrix, 
     assert np.abs(stored.astype(int) - plain)[inside].max() <= 8
     assert np.abs(stored.astype(int) - plain)[:, :4].mean() <= 4
     frame = frames_of(tmp_path / f"b{suffix}")[0]
-    for name, value in colours.items():
+    for name, value in colors.items():
         if suffix == ".mp4" or name in ("colorspace", "color_range"):
             assert getattr(frame, name) == value, name
 
@@ -480,14 +480,14 @@ def test_a_title_that_is_no_text_stops_no_video(tmp_path):
         assert container.metadata["title"] == "summ\N{REPLACEMENT CHARACTER}r"
 
 
-@pytest.mark.parametrize(("pixels", "said"), [
+@pytest.mark.parametrize(("pixels", "message"), [
     ("yuv420p", []),
     ("rgb24", []),
     ("yuv420p9le", ["9 bits rounded to 8"]),
     ("yuv422p12le", ["12 bits rounded to 8"]),
 ])  # fmt: skip
-def test_bits_that_are_lost_are_named(pixels: str, said: list[str]):
-    assert FrameConversion(av, av.VideoFrame(16, 16, pixels)).notes == said
+def test_bits_that_are_lost_are_named(pixels: str, message: list[str]):
+    assert FrameConversion(av, av.VideoFrame(16, 16, pixels)).notes == message
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ def test_cut_file_is_one_line_and_leaves_nothing(tmp_path, suffix, options):
     data = source.read_bytes()
     cut.write_bytes(data[: len(data) // 2])
     target = tmp_path / "out" / f"b{suffix}"
-    with pytest.raises(UserError, match=rf"cut{suffix}: (cut short|broken) behind frame \d+") as raised:
+    with pytest.raises(UserError, match=rf"cut{suffix}: (cut short|broken) after frame \d+") as raised:
         run(cut, target)
     assert "\n" not in str(raised.value)
     assert list(target.parent.iterdir()) == []
@@ -536,7 +536,7 @@ def test_of_a_cut_video_whose_times_begin_late_the_seconds_are_counted_from_its_
     times = [5000 + 40 * number for number in range(50)]
     source = make_video(tmp_path / "a.mp4", list(noise), times=times, options={"movflags": "faststart"})
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"cut short behind frame \d+, at [01]\.\d of 2\.0 seconds"):
+    with pytest.raises(UserError, match=r"cut short after frame \d+, at [01]\.\d of 2\.0 seconds"):
         run(source, tmp_path / "b.mp4")
 
 
@@ -559,17 +559,17 @@ def test_an_error_in_restore_leaves_nothing_and_the_old_file(tmp_path):
 
 def test_other_files_are_one_line_with_the_name(tmp_path):
     target = tmp_path / "b.mp4"
-    with pytest.raises(UserError, match="none.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="none.mp4: not a video, or cut short"):
         run(tmp_path / "none.mp4", target)
     (tmp_path / "text.mp4").write_text("hello")
-    with pytest.raises(UserError, match="text.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="text.mp4: not a video, or cut short"):
         video_facts(tmp_path / "text.mp4")
     source = make_video(tmp_path / "a.mp4", [scene(number) for number in range(6)], sound="aac")
     data = source.read_bytes()
     (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match="half.mp4: no video, or cut short"):
+    with pytest.raises(UserError, match="half.mp4: not a video, or cut short"):
         run(tmp_path / "half.mp4", target)
-    with pytest.raises(UserError, match="b.gif: no video is written as '.gif'; use one of .mp4"):
+    with pytest.raises(UserError, match="b.gif: cannot write a video as '.gif'; use one of .mp4"):
         run(source, tmp_path / "b.gif")
     with av.open(str(source)) as old, av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as new:
         stream = new.add_stream_from_template(old.streams.audio[0])
@@ -607,7 +607,7 @@ def test_avi_is_read(tmp_path):
     assert [written_video_suffix(suffix) for suffix in (".avi", ".webm", ".MOV")] == [".mp4", ".webm", ".MOV"]
     run(source, tmp_path / "b.mkv")
     assert np.abs(pictures_of(tmp_path / "b.mkv").astype(int) - pictures_of(source)).mean() < 3
-    with pytest.raises(UserError, match="no video is written as '.avi'"):
+    with pytest.raises(UserError, match="cannot write a video as '.avi'"):
         run(source, tmp_path / "b.avi")
 
 
@@ -673,16 +673,16 @@ def test_conversion_there_and_back_keeps_brightness():
     conversion = FrameConversion(av, stored)
     again = conversion.to_frame(conversion.to_rgb(stored))
     change = again.to_ndarray().astype(int) - stored.to_ndarray()
-    brightness, colours = change[:96], change[96:]
+    brightness, colors = change[:96], change[96:]
     assert abs(brightness.mean()) < 0.02 and np.abs(brightness).max() <= 1
-    assert abs(colours.mean()) < 0.1
+    assert abs(colors.mean()) < 0.1
 
 
 @pytest.mark.parametrize(
     ("matrix", "red", "blue"),
     [(1, 0.2126, 0.0722), (4, 0.30, 0.11), (5, 0.299, 0.114), (7, 0.212, 0.087), (9, 0.2627, 0.0593)],
 )
-def test_colours_are_those_of_the_matrix_that_the_video_names(matrix: int, red: float, blue: float):
+def test_colors_are_those_of_the_matrix_that_the_video_names(matrix: int, red: float, blue: float):
     """ITU-T H.273: R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, and Y = Kr R + (1 - Kr - Kb) G + Kb B."""
     for y, cb, cr in ((100, 30, 128), (126, 128, 220), (180, 150, 40), (90, 200, 100)):
         planes = np.concatenate([np.full(16 * 16, y), np.full(8 * 8, cb), np.full(8 * 8, cr)])

@@ -100,5 +100,5 @@ def test_without_a_name_the_default_is_taken():
 def test_a_file_is_taken_as_it_is_and_anything_else_is_one_line(tmp_path):
     (tmp_path / "mine.pth").write_bytes(b"")
     assert find_weights(str(tmp_path / "mine.pth")) == tmp_path / "mine.pth"
-    with pytest.raises(UserError, match="NAFNetz: no such file, .* Known are NAFNet, SegNAFNet"):
+    with pytest.raises(UserError, match="NAFNetz: no such file, .* Known: NAFNet, SegNAFNet"):
         find_weights("NAFNetz")

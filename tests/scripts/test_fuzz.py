@@ -146,10 +146,10 @@ def test_damage_is_of_all_kinds(fuzz):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [(("--formats", "nothing"), "no format 'nothing'"), (("--case", "png"), "expected FORMAT:NUMBER")],
 )
-def test_the_command_names_a_mistake(run_script, monkeypatch, words, said: str):
+def test_the_command_names_a_mistake(run_script, monkeypatch, words, message: str):
     monkeypatch.syspath_prepend(ROOT / "scripts")
     done = run_script("fuzz.py", *words)
-    assert done.returncode == 2 and said in done.stderr
+    assert done.returncode == 2 and message in done.stderr

@@ -45,19 +45,19 @@ def test_memory_and_files_are_those_of_the_process_and_its_children(growth, tmp_
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "files", "said"),
+    ("megabytes", "files", "message"),
     [(0, 0, None), (0, 1, "0.0 MB and 1 open files in 1000 steps"), (20, 0, "20.0 MB and 0 open files")],
 )
 def test_growth_from_the_second_tenth_of_the_steps_to_the_last_is_told(
-    growth, megabytes: float, files: int, said: str | None, capsys
+    growth, megabytes: float, files: int, message: str | None, capsys
 ):
     """By so much in the second half of a run of 1000 steps."""
     steps = range(0, 1000, 10)
     looks = [growth["Look"](at, 700 + megabytes * (at > 500), 20 + files * (at > 500), 2) for at in steps]
     growth["measure"].__globals__["watched"] = lambda folder, steps: looks
-    if said is None:
+    if message is None:
         growth["measure"](1000, 16)
         assert "growth: +0.0 MB, +0 open files" in capsys.readouterr().out
     else:
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             growth["measure"](1000, 16)

@@ -28,7 +28,7 @@ def test_nothing_is_overwritten_and_a_layer_has_to_exist(run_script, tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(b"mine")
     done = run_script("random_vgg.py", path)
-    assert done.returncode == 1 and "is there already" in done.stderr and path.read_bytes() == b"mine"
+    assert done.returncode == 1 and "exists already" in done.stderr and path.read_bytes() == b"mine"
     done = run_script("random_vgg.py", tmp_path / "new.pth", "--layer", "relu9_1")
     assert done.returncode == 1 and "vgg19 has no layer 'relu9_1'" in done.stderr
     assert not (tmp_path / "new.pth").exists()

@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"choose it with Precomputed\.at"):
         segmenter.masks(PHOTO)
     save(tmp_path, "npz", "coco")
-    with pytest.raises(UserError, match="one key, 'npz'"):
+    with pytest.raises(UserError, match="share the key 'npz'"):
         Precomputed(str(tmp_path))
     assert segmenter.facts()["folder"] == str(tmp_path.resolve())
 

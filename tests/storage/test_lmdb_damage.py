@@ -76,11 +76,11 @@ def test_no_damage_reaches_the_library(database, count: int):
     folders = copies(database, count)
     context = multiprocessing.get_context("fork")
     with context.Pool(1) as pool:
-        said = pool.map_async(read_all, folders).get(240)
-    assert {line.count("\n") for line in said} == {0}
-    told = [line.startswith(f"{folder}") for line, folder in zip(said, folders, strict=True)]
+        output = pool.map_async(read_all, folders).get(240)
+    assert {line.count("\n") for line in output} == {0}
+    told = [line.startswith(f"{folder}") for line, folder in zip(output, folders, strict=True)]
     assert sum(told) > count / 3
-    assert {line for line, is_told in zip(said, told, strict=True) if not is_told} <= {"whole"}
+    assert {line for line, is_told in zip(output, told, strict=True) if not is_told} <= {"whole"}
 
 
 def test_a_flipped_bit_in_a_value_is_told_with_its_key(database):
@@ -95,7 +95,9 @@ def test_a_flipped_bit_in_a_value_is_told_with_its_key(database):
         (folder / name).write_bytes((database / name).read_bytes())
     harmed = LmdbStorage(folder)
     assert harmed.read("clip/0000") == storage.read("clip/0000")
-    with pytest.raises(UserError, match=r"flipped:clip/0001: damaged, its content is not what its checksum"):
+    with pytest.raises(
+        UserError, match=r"flipped:clip/0001: damaged, its content does not match its checksum"
+    ):
         harmed.read("clip/0001")
     (folder / "checksums.txt").unlink()
     assert LmdbStorage(folder).read("clip/0001") != value, "as from elsewhere"
@@ -129,8 +131,8 @@ def test_a_list_may_select_entries_and_name_no_others(database):
     (16, b"\0", "not that of an LMDB"),
     (20, b"\2", "version 2"),
     (40, b"\1", "pages of 4097 bytes"),
-    (44, b"\x09", "a layout that is not read here"),  # a map at an address that the file says
-    (92, b"\4", "a layout that is not read here"),
+    (44, b"\x09", "an unsupported layout"),  # a map at an address that the file says
+    (92, b"\4", "an unsupported layout"),
 ])  # fmt: skip
 def test_headers_are_read_with_care(database, place: int, value: bytes, message: str):
     content = bytearray((database / "data.mdb").read_bytes())

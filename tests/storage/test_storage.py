@@ -78,7 +78,7 @@ def test_keys_have_one_unicode_form_whatever_the_file_system_made_of_them(tmp_pa
 
 def test_two_names_that_only_look_the_same_are_told_apart(tmp_path: Path):
     write_files(tmp_path, f"{NFC}.png", f"{NFD}.png")
-    with pytest.raises(UserError, match="have one key, .* differ in their Unicode form alone; keep one"):
+    with pytest.raises(UserError, match="share the key .* differ in their Unicode form alone; keep one"):
         DiskStorage(tmp_path, (".png",))
 
 
@@ -101,7 +101,7 @@ def test_what_a_folder_has_besides_is_counted(tmp_path: Path, caplog: pytest.Log
 
 def test_two_files_with_one_key_are_both_named(tmp_path: Path):
     write_files(tmp_path, "s/a.jpg", "s/a.png")
-    with pytest.raises(UserError, match=r"^\S*a\.jpg and \S*a\.png have one key, 's/a'; keep one of them$"):
+    with pytest.raises(UserError, match=r"^\S*a\.jpg and \S*a\.png share the key 's/a'; keep one of them$"):
         DiskStorage(tmp_path, (".png", ".jpg"))
     assert DiskStorage(tmp_path, (".png",)).keys() == ["s/a"]
 

@@ -25,5 +25,5 @@ def test_content_comes_back_from_json_in_any_order(content: dict):
 
 def test_changed_content_is_noticed():
     for change in ({"a": 2}, {"b": 0}, {"checksum": "0" * 32}):
-        with pytest.raises(ValueError, match="not what its checksum says"):
+        with pytest.raises(ValueError, match="does not match its checksum"):
             without_checksum(with_checksum({"a": 1}) | change)

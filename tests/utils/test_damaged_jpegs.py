@@ -63,7 +63,7 @@ def test_damage_in_the_middle_is_named(kind, damage, capfd):
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_damage_of_grey_and_of_inks_is_named(mode):
+def test_damage_of_gray_and_of_inks_is_named(mode):
     data = jpeg(mode, quality=90)
     for damage in DAMAGES.values():
         with pytest.raises(UserError, match="^a.jpg: the JPEG is damaged or cut short"):
@@ -108,11 +108,11 @@ def test_what_is_odd_but_whole_is_read():
         np.testing.assert_array_equal(decode(changed, case), pixels, err_msg=case)
 
 
-def test_colours_without_transformation_and_unusual_sampling_are_read():
+def test_colors_without_transformation_and_unusual_sampling_are_read():
     data = jpeg(keep_rgb=True, quality=100)
     np.testing.assert_array_equal(decode(data, "a.jpg"), by_opencv(data))
     frame = bytearray(jpeg(subsampling="4:4:4"))
-    frame[frame.index(b"\xff\xc0") + 11] = 0x31  # three samples of luma for one of colour
+    frame[frame.index(b"\xff\xc0") + 11] = 0x31  # three samples of luma for one of color
     with pytest.raises(UserError, match="^a.jpg: "):
         decode(bytes(frame[: len(frame) // 2]), "a.jpg")
     assert decode(bytes(frame), "a.jpg").shape == (120, 160, 3)

@@ -25,7 +25,7 @@ from basicsr.utils.photo_file import PhotoFile, read_photo_file, write_photo_fil
 from basicsr.utils.pixel_limit import PixelLimit
 
 ORIENTATION = 0x0112
-# Two decoders are each within 1 of the exact samples (T.83), which colours weigh by up to 1.772 (JFIF).
+# Two decoders are each within 1 of the exact samples (T.83), which colors weigh by up to 1.772 (JFIF).
 JPEG_TOLERANCE = 2 * (1 + 1.772)
 
 
@@ -36,12 +36,12 @@ def noise(*shape: int, depth: type = np.uint8) -> np.ndarray:
 def picture(mode: str, height: int = 6, width: int = 9) -> Image.Image:
     if mode == "I;16":
         return Image.fromarray(noise(height, width, depth=np.uint16))
-    colours = Image.fromarray(noise(height, width, 4))
+    colors = Image.fromarray(noise(height, width, 4))
     if mode == "LA":
-        return colours.convert("LA")
+        return colors.convert("LA")
     if mode == "P":
-        return colours.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=13)
-    return colours.convert(mode) if mode == "RGBA" else colours.convert("RGB").convert(mode)
+        return colors.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=13)
+    return colors.convert(mode) if mode == "RGBA" else colors.convert("RGB").convert(mode)
 
 
 def saved(image: Image.Image, file_type: str, **options: object) -> bytes:
@@ -100,7 +100,7 @@ def bitmap(rows: np.ndarray, width: int, bits: int, head: bytes, more: bytes) ->
 
 
 def os2_bitmap(levels: np.ndarray, palette: np.ndarray) -> bytes:
-    """8 bits a pixel with the 12-byte header of OS/2, whose palette has three bytes a colour."""
+    """8 bits a pixel with the 12-byte header of OS/2, whose palette has three bytes a color."""
     height, width = levels.shape
     head = struct.pack("<IHHHH", 12, width, height, 1, 8)
     return bitmap(levels, width, 8, head, palette[:, ::-1].tobytes())
@@ -135,8 +135,8 @@ def by_pillow(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "I;16", "I;16B"):
-            grey = np.asarray(image).astype(np.uint16)
-            return np.dstack([grey, grey, grey, np.full_like(grey, 65535)])
+            gray = np.asarray(image).astype(np.uint16)
+            return np.dstack([gray, gray, gray, np.full_like(gray, 65535)])
         return np.asarray((image if image.has_transparency_data else image.convert("RGB")).convert("RGBA"))
 
 
@@ -196,9 +196,9 @@ def test_pixels_are_those_that_pillow_reads(tmp_path, case: str):
         assert not has_alpha
     else:
         np.testing.assert_array_equal(photo.alpha, expected[..., 3])
-    if not case.startswith("GIF"):  # whose colours are always those of a palette
-        is_grey = {*case.split(" ")} & {"1", "L", "LA", "I;16", "bits", "words"}
-        assert photo.is_grey == bool(is_grey)
+    if not case.startswith("GIF"):  # whose colors are always those of a palette
+        is_gray = {*case.split(" ")} & {"1", "L", "LA", "I;16", "bits", "words"}
+        assert photo.is_gray == bool(is_gray)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -209,7 +209,7 @@ def test_jpegs_are_close_to_what_pillow_reads(tmp_path, mode, options):
     # Inks become light by a product of two of them, rounded.
     tolerance = 2 * JPEG_TOLERANCE + 1 if mode == "CMYK" else JPEG_TOLERANCE
     np.testing.assert_allclose(photo.image.astype(int), by_pillow(data)[..., :3], rtol=0, atol=tolerance)
-    assert (photo.is_grey, photo.notes != ()) == (mode == "L", mode == "CMYK")
+    assert (photo.is_gray, photo.notes != ()) == (mode == "L", mode == "CMYK")
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
@@ -225,8 +225,8 @@ def test_every_layout_of_a_tiff(tmp_path, depth, channels, in_planes, layout):
     in_planes = in_planes and channels > 1
     pixels = noise(5, 7, channels, depth=depth) if channels > 1 else noise(5, 7, depth=depth)
     photo = read_both_ways(tmp_path, by_tifffile(pixels, in_planes, **layout))
-    colours = pixels[..., :3] if channels > 2 else np.dstack([pixels.reshape(5, 7, -1)[..., 0]] * 3)
-    np.testing.assert_array_equal(photo.image, colours)
+    colors = pixels[..., :3] if channels > 2 else np.dstack([pixels.reshape(5, 7, -1)[..., 0]] * 3)
+    np.testing.assert_array_equal(photo.image, colors)
     if channels in (2, 4):
         np.testing.assert_array_equal(photo.alpha, pixels[..., -1])
     else:
@@ -280,11 +280,11 @@ def test_16_bits_stay(tmp_path, suffix, channels):
     options = (cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000) if suffix == ".jp2" else ()
     photo = read_both_ways(tmp_path, by_opencv(pixels[..., 0] if channels == 1 else pixels, suffix, *options))
     np.testing.assert_array_equal(photo.image, pixels[..., :3] if channels > 1 else np.dstack([pixels] * 3))
-    assert (photo.alpha is None) == (channels < 4) and photo.is_grey == (channels == 1)
+    assert (photo.alpha is None) == (channels < 4) and photo.is_gray == (channels == 1)
 
 
 @pytest.mark.parametrize("largest", [65535, 1000])
-def test_16_bit_colours_of_a_ppm(tmp_path, largest):
+def test_16_bit_colors_of_a_ppm(tmp_path, largest):
     levels = np.minimum(noise(5, 7, 3, depth=np.uint16) >> (6 * (largest == 1000)), largest)
     levels[0, 0] = largest
     data = b"P6\n# by hand\n7 5\n%d\n" % largest + levels.astype(">u2").tobytes()
@@ -298,7 +298,7 @@ def test_heic(tmp_path, mode):
     photo = read_both_ways(tmp_path, data, "a.heic")
     reference = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
     expected = np.asarray(reference)
-    assert (photo.file_type, photo.is_grey) == ("HEIC", mode in ("L", "I;16"))
+    assert (photo.file_type, photo.is_gray) == ("HEIC", mode in ("L", "I;16"))
     if mode == "I;16":  # 10 of its bits are stored
         expected = np.rint((expected >> 6) * (65535 / 1023))
     np.testing.assert_array_equal(
@@ -410,12 +410,12 @@ def test_types_that_are_only_read_keep_what_pillow_hands_over(tmp_path, file_typ
     tags[0x010F] = "Maker"
     xmp = b"<x:xmpmeta/>"
     image = picture("RGB", 16, 16)
-    said = {"exif": tags.tobytes(), "icc_profile": bytes(profile), "xmp": xmp}
+    output = {"exif": tags.tobytes(), "icc_profile": bytes(profile), "xmp": xmp}
     if file_type == "HEIC":
-        image.info.update(said)
+        image.info.update(output)
         data = heic(image)
     else:
-        data = saved(image, file_type, **({"comment": b"seen"} if file_type == "GIF" else said))
+        data = saved(image, file_type, **({"comment": b"seen"} if file_type == "GIF" else output))
     photo = read_both_ways(tmp_path, data)
     if file_type == "GIF":
         assert photo.metadata.comments == (b"seen",)
@@ -453,9 +453,9 @@ def test_what_is_larger_than_the_limit_is_one_line(file_type):
 
 
 def test_kinds_of_tiff_that_nobody_reads_are_named():
-    with pytest.raises(UserError, match="^a.tif: a 16-bit TIFF with 3 channels of CIELAB colours is not"):
+    with pytest.raises(UserError, match="^a.tif: a 16-bit TIFF with 3 channels of CIELAB colors is not"):
         decode(by_tifffile(noise(5, 7, 3, depth=np.uint16), photometric="cielab"), "a.tif")
-    with pytest.raises(UserError, match="^a.tif: a 16-bit TIFF with 5 channels of RGB colours is not"):
+    with pytest.raises(UserError, match="^a.tif: a 16-bit TIFF with 5 channels of RGB colors is not"):
         decode(
             by_tifffile(noise(5, 7, 5, depth=np.uint16), extrasamples=["unspecified"] * 2, photometric="rgb"),
             "a.tif",

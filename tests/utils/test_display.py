@@ -38,10 +38,10 @@ def test_errors_and_log_show_names_escaped(tmp_path, capsys, name):
 
     with pytest.raises(SystemExit):
         run_command(command, debug=False)
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     escaped = HOSTILE[name]
-    assert said.err == f"error: {escaped}: broken\n  {escaped}: too\n  the second\n"
-    for text in (said.out, (tmp_path / "a.log").read_text(encoding="utf-8")):
+    assert output.err == f"error: {escaped}: broken\n  {escaped}: too\n  the second\n"
+    for text in (output.out, (tmp_path / "a.log").read_text(encoding="utf-8")):
         first, *others = text.split("\n")
         assert first.endswith(f"INFO: {escaped}: read")
         assert len(others) == 3 and others[0].endswith("INFO: table")

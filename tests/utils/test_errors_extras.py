@@ -35,6 +35,6 @@ def test_installed_package_is_given():
 def test_absent_package_is_one_line_with_purpose_and_command(module):
     with pytest.raises(UserError) as caught:
         optional_import(module, "logger.wandb", "pip install wandb")
-    said = str(caught.value)
-    assert said.startswith(f"logger.wandb needs the package '{module}'")
-    assert said.endswith("Install it: pip install wandb") and "\n" not in said
+    output = str(caught.value)
+    assert output.startswith(f"logger.wandb needs the package '{module}'")
+    assert output.endswith("Install it: pip install wandb") and "\n" not in output

@@ -25,13 +25,13 @@ from basicsr.utils.image import (
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
 DEPTHS = st.sampled_from([np.uint8, np.uint16])
-COLOUR = st.tuples(SIZES, DEPTHS).flatmap(lambda drawn: arrays(drawn[1], (*drawn[0], 3)))
-GREY = st.tuples(SIZES, DEPTHS).flatmap(lambda drawn: arrays(drawn[1], drawn[0]))
+COLOR = st.tuples(SIZES, DEPTHS).flatmap(lambda drawn: arrays(drawn[1], (*drawn[0], 3)))
+GRAY = st.tuples(SIZES, DEPTHS).flatmap(lambda drawn: arrays(drawn[1], drawn[0]))
 ENCODERS = [".png", ".jpg", ".bmp", ".tiff", ".webp"]
 
 
 def photo(height: int = 24, width: int = 31) -> np.ndarray:
-    """Smooth colours with a little noise."""
+    """Smooth colors with a little noise."""
     y, x = np.mgrid[:height, :width]
     smooth = np.stack([x * 8, y * 10, (x + y) * 4], -1)
     return (smooth + np.random.default_rng(0).integers(0, 8, smooth.shape)).clip(0, 255).astype(np.uint8)
@@ -43,20 +43,20 @@ def encoded(image: np.ndarray, suffix: str) -> bytes:
     return buffer.tobytes()
 
 
-@given(COLOUR, st.integers(0, 9))
-def test_png_gives_back_every_colour_in_both_depths(image, compression):
+@given(COLOR, st.integers(0, 9))
+def test_png_gives_back_every_color_in_both_depths(image, compression):
     decoded = decode_rgb(encode_png(image, compression), "x.png")
     assert decoded.dtype == image.dtype
     np.testing.assert_array_equal(decoded, image)
 
 
-@given(GREY)
-def test_grey_gives_back_one_channel_or_three_equal_ones(image):
+@given(GRAY)
+def test_gray_gives_back_one_channel_or_three_equal_ones(image):
     data = encode_png(image)
     np.testing.assert_array_equal(decode_single(data, "x.png"), image)
-    colour = decode_rgb(data, "x.png")
-    assert colour.dtype == image.dtype
-    np.testing.assert_array_equal(colour, np.stack([image] * 3, -1))
+    color = decode_rgb(data, "x.png")
+    assert color.dtype == image.dtype
+    np.testing.assert_array_equal(color, np.stack([image] * 3, -1))
 
 
 def test_channels_are_red_green_blue():
@@ -70,9 +70,9 @@ def test_channels_are_red_green_blue():
     np.testing.assert_array_equal(decode_rgb(data, "x.png"), red)
 
 
-def test_single_takes_equal_channels_and_refuses_colours():
-    grey = photo()[..., 0]
-    np.testing.assert_array_equal(decode_single(encode_png(np.stack([grey] * 3, -1)), "m.png"), grey)
+def test_single_takes_equal_channels_and_refuses_colors():
+    gray = photo()[..., 0]
+    np.testing.assert_array_equal(decode_single(encode_png(np.stack([gray] * 3, -1)), "m.png"), gray)
     with pytest.raises(UserError, match="m.png: expected one channel"):
         decode_single(encode_png(photo()), "m.png")
 

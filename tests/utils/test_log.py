@@ -118,8 +118,8 @@ def test_main_process_writes_console_and_file_the_others_only_warn(tmp_path, cap
     open_log(is_main=False)
     logger().info("quiet")
     logger().warning("loud")
-    said = capsys.readouterr().out
-    assert "quiet" not in said and "WARNING: loud" in said
+    output = capsys.readouterr().out
+    assert "quiet" not in output and "WARNING: loud" in output
     assert "loud" not in (tmp_path / "logs" / "train.log").read_text(encoding="utf-8")
 
 

@@ -153,7 +153,7 @@ def test_plugin_runs_once_however_it_is_named(own_code, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("x = 1\nraise ValueError('no\\nmore')", "line 2: ValueError: no"),
         ("def f():\n    return 1 / 0\n\nf()", "line 2: ZeroDivisionError: division by zero"),
@@ -173,12 +173,12 @@ def test_plugin_runs_once_however_it_is_named(own_code, monkeypatch, capsys):
         ),
     ],
 )
-def test_plugin_that_fails_is_one_line_and_loads_once_it_is_mended(own_code, text, said):
+def test_plugin_that_fails_is_one_line_and_loads_once_it_is_mended(own_code, text, message):
     path = own_code.write(LOSS + text)
-    line = int(said.split()[1].strip(":")) + LOSS.count("\n")
+    line = int(message.split()[1].strip(":")) + LOSS.count("\n")
     with pytest.raises(UserError) as caught:
         load_plugins([str(path)], "--plugin")
-    assert str(caught.value).startswith(f"{path}, line {line}: {said.partition(': ')[2]}")
+    assert str(caught.value).startswith(f"{path}, line {line}: {message.partition(': ')[2]}")
     assert "\n" not in str(caught.value)
     own_code.write(LOSS)
     load_plugins([str(path)], "--plugin")
@@ -186,7 +186,7 @@ def test_plugin_that_fails_is_one_line_and_loads_once_it_is_mended(own_code, tex
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("absent.py", "--plugin: no such file (got '"),
         (
@@ -197,12 +197,12 @@ def test_plugin_that_fails_is_one_line_and_loads_once_it_is_mended(own_code, tex
         ("no_module", "--plugin: no such module; a file ends with .py (got 'no_module')"),
     ],
 )
-def test_name_that_cannot_be_loaded_is_one_line(own_code, name, said):
+def test_name_that_cannot_be_loaded_is_one_line(own_code, name, message):
     if name != "absent.py":
         own_code.write("", name)
     with pytest.raises(OptionError) as caught:
         load_plugins([str(own_code.folder / name) if name.endswith(".py") else name], "--plugin")
-    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 def test_a_package_of_python_is_not_shadowed(own_code):

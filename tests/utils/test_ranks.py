@@ -42,7 +42,7 @@ def test_one_process_without_a_launcher(environment):
     assert Ranks().is_main and not Ranks(1, 2, 1, 2).is_main
 
 
-def test_torchrun_is_read_and_recognised(environment):
+def test_torchrun_is_read_and_recognized(environment):
     environment(TORCHRUN)
     assert read_ranks("pytorch", 1) == Ranks(5, 8, 1, 4)
     environment({**TORCHRUN, "TORCHELASTIC_RUN_ID": "x"})

@@ -23,7 +23,7 @@ def test_what_never_ends_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
     for name in ("pipe", "link"):
-        with pytest.raises(UserError, match=f"{name}: no regular file"):
+        with pytest.raises(UserError, match=f"{name}: not a regular file"):
             read_file(tmp_path / name, 10)
     for missing in (tmp_path, tmp_path / "none"):
         with pytest.raises(OSError):

@@ -57,8 +57,8 @@ def shapes() -> Registry:
 
     @registry.register
     class Circle:
-        def __init__(self, radius: float, centre: Sequence[int] = (0, 0), canvas: Any = None) -> None:
-            self.radius, self.centre, self.canvas = radius, centre, canvas
+        def __init__(self, radius: float, center: Sequence[int] = (0, 0), canvas: Any = None) -> None:
+            self.radius, self.center, self.canvas = radius, center, canvas
 
     @registry.register
     @dataclass(kw_only=True)
@@ -111,20 +111,20 @@ def test_option_without_annotation_is_refused_but_a_runtime_value_needs_none(sha
 
 def test_options_are_those_of_the_signature_without_runtime_values(shapes):
     options = shapes.options("Circle")
-    assert list(options) == ["radius", "centre"]
-    assert options["radius"].required and not options["centre"].required
-    assert (options["radius"].kind, options["centre"].default) == (float, (0, 0))
+    assert list(options) == ["radius", "center"]
+    assert options["radius"].required and not options["center"].required
+    assert (options["radius"].kind, options["center"].default) == (float, (0, 0))
     assert list(shapes.options("area")) == ["radius", "times"]
     assert shapes.options("Square")["side"].default == 1
 
 
 def test_build_converts_and_leaves_the_options_as_they_were(shapes):
-    options = {"radius": "1e-3", "centre": [3, "4"]}
+    options = {"radius": "1e-3", "center": [3, "4"]}
     before = copy.deepcopy(options)
     first, second = shapes.build("Circle", options), shapes.build("Circle", options)
-    assert (first.radius, list(first.centre)) == (0.001, [3, 4])
-    first.centre.append(5)
-    assert options == before and list(second.centre) == [3, 4]
+    assert (first.radius, list(first.center)) == (0.001, [3, 4])
+    first.center.append(5)
+    assert options == before and list(second.center) == [3, 4]
 
 
 def test_build_of_a_function_binds_its_options(shapes):
@@ -142,16 +142,16 @@ def test_runtime_values_go_to_those_who_take_them(shapes):
 def test_runtime_value_is_no_option(shapes):
     with pytest.raises(OptionError) as caught:
         shapes.build("Circle", {"radius": 1, "canvas": "mine"})
-    assert caught.value.mistakes == ["canvas: Circle has no such option. Known: radius, centre (got 'mine')"]
+    assert caught.value.mistakes == ["canvas: Circle has no such option. Known: radius, center (got 'mine')"]
 
 
 def test_build_reports_every_mistake_with_the_nearest_name(shapes):
     with pytest.raises(OptionError) as caught:
-        shapes.build("Circle", {"raduis": 1, "centre": [1, "x"]})
+        shapes.build("Circle", {"raduis": 1, "center": [1, "x"]})
     assert caught.value.mistakes == [
         "raduis: Circle has no such option. Did you mean 'radius'? (got 1)",
         "radius: required by Circle, but not given",
-        "centre: Expected `int`, got `str` - at `$[1]` (got [1, 'x'])",
+        "center: Expected `int`, got `str` - at `$[1]` (got [1, 'x'])",
     ]
     assert str(caught.value).startswith("shape Circle: 3 mistakes\n")
 

@@ -15,7 +15,7 @@ from basicsr.utils.log import logger
 from basicsr.utils.rendezvous import join
 from basicsr.utils.watch import Limits
 
-QUICK = Limits(join=1.0, said_after=0.3)
+QUICK = Limits(join=1.0, warn_after=0.3)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_host_that_does_not_answer_is_named_and_not_waited_for_without_end(
     with (
         caplog.at_level(logging.WARNING, "basicsr"),
         pytest.raises(
-            UserError, match=f"^waited for 1 s for {place} \\(.+\\); look whether every process was started"
+            UserError, match=f"^waited for 1 s for {place} \\(.+\\); check whether every process was started"
         ),
     ):
         join(ranks, QUICK)
@@ -59,7 +59,7 @@ def test_a_host_that_does_not_answer_is_named_and_not_waited_for_without_end(
 
 def test_the_first_process_names_those_that_do_not_come(environment, free_port: int):
     environment({"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port)})
-    with pytest.raises(UserError, match="^waited for 1 s for rank 1, 2 of 3 processes; look"):
+    with pytest.raises(UserError, match="^waited for 1 s for rank 1, 2 of 3 processes; check"):
         join(Ranks(0, 3, 0, 3), QUICK)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from basicsr.utils.dist import Ranks
-from basicsr.utils.errors import OptionError, SaidError, UserError
+from basicsr.utils.errors import OptionError, ReportedError, UserError
 from basicsr.utils.interruption import RESUME_ME, Interrupted
 from basicsr.utils.log import logger
 from basicsr.utils.processes import Process
 from basicsr.utils.watch import Connection, Limits, Peer, Watch
 
-QUICK = Limits(join=20, silence=20, behind=20, said_after=20)
+QUICK = Limits(join=20, silence=20, behind=20, warn_after=20)
 
 
 class Pair:
@@ -101,19 +101,19 @@ def test_an_error_of_one_ends_the_other_which_says_nothing(pair, failing: int):
     found = pair().run(*(works if failing else works[::-1]))
     assert (type(found[failing]), str(found[failing])) == (UserError, "a.b: wrong")
     other = found[1 - failing]
-    assert (type(other), str(other)) == (SaidError, f"rank {failing}: a.b: wrong")
+    assert (type(other), str(other)) == (ReportedError, f"rank {failing}: a.b: wrong")
     assert found[0].exit_code == found[1].exit_code == 2
 
 
 def test_what_all_find_is_said_by_one(pair):
     found = pair().run(*[raising(OptionError("a.b", ["a.b: wrong"]))] * 2)
-    assert sorted(type(error).__name__ for error in found) == ["SaidError", "UserError"]
+    assert sorted(type(error).__name__ for error in found) == ["ReportedError", "UserError"]
 
 
 def test_different_errors_are_both_said(pair):
     found = pair().run(raising(UserError("one.png: broken")), raising(UserError("two.png: broken")))
     assert [str(error) for error in found] == ["one.png: broken", "two.png: broken"]
-    assert not any(isinstance(error, SaidError) for error in found)
+    assert not any(isinstance(error, ReportedError) for error in found)
 
 
 def test_an_error_of_a_library_stays_and_is_told(pair):
@@ -150,7 +150,7 @@ def test_a_process_without_a_sign_of_life_is_named(pair):
 @pytest.mark.parametrize("late", [0, 1])
 def test_it_is_said_for_whom_the_others_wait_and_then_the_run_ends(pair, caplog, late: int):
     logger().propagate = True
-    both = pair(said_after=0.3, behind=1.1)
+    both = pair(warn_after=0.3, behind=1.1)
 
     def do_else(watch: Watch) -> None:
         cause = watch._cause(10)

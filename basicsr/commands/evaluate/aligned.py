@@ -1,7 +1,7 @@
-"""Compare restored photos with a ground truth that is not quite in place, as for RealBlur.
+"""Compare restored photos with a ground truth that is not exactly registered, as for RealBlur.
 
 Each photo is aligned to its ground truth by brightness and a homography (ECC) before PSNR and SSIM. Photos
-pair by name. The figures compare with those of MPRNet, Restormer and SBDD, not with unaligned ones.
+pair by name. The figures are comparable to those of MPRNet, Restormer and SBDD, not to unaligned ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur evaluate a
 
 
 def command(job: EvaluationJob) -> None:
-    """Evaluate, and say the means."""
+    """Evaluate, and print the means."""
     from basicsr.protocols.aligned import evaluate_aligned
     from basicsr.utils.log import open_log
 

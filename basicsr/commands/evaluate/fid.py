@@ -1,6 +1,6 @@
 """Compare two folders of images by the Fréchet distance of Inception features (FID).
 
-Names need not pair. The weights are a file of one's own: that of pytorch-fid gives figures as published,
+Names need not pair. The weights are a local file: that of pytorch-fid gives figures as published,
 torchvision's inception_v3 gives others.
 """
 

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur evaluate k
 
 
 def command(job: EvaluationJob) -> None:
-    """Evaluate, and say the means."""
+    """Evaluate, and print the means."""
     from basicsr.protocols.kohler import evaluate_kohler
     from basicsr.utils.log import open_log
 

@@ -1,6 +1,6 @@
 """Compare two folders of label pictures: mean IoU over the classes, pixel accuracy and mean Dice.
 
-Pictures pair by name. A label is the index of a palette PNG, or the value of a grey picture.
+Pictures pair by name. A label is the index of a palette PNG, or the value of a gray picture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur evaluate s
         "--ignore", type=int, nargs="+", default=[], metavar="LABEL",
         help="true labels whose pixels do not count (default: all count)",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
     typed = parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Files to begin with, one file a verb: code of your own, and option files for data of your own."""
+"""Starting files, one module per verb: your own code, and option files for your own data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def start_code(kind: str, example: str, argv: Sequence[str] | None, called: str)
     """
     about = f"""Write a commented starting file for a {kind} of your own, with its test beside it.
 
-The file runs as it is. Name it as a plugin in an option file, or with --plugin."""
+The file runs unchanged. Name it as a plugin in an option file, or with --plugin."""
     examples = f"""examples:
   {{command}} {example}
   {{command}} {example} --folder plugins"""
@@ -40,7 +40,7 @@ The file runs as it is. Name it as a plugin in an option file, or with --plugin.
 
 
 def command(kind: str, typed: argparse.Namespace) -> None:
-    """Write the file, and say what to do with it."""
+    """Write the file, and print what to do with it."""
     file, test = write_start(kind, typed.name, typed.folder)
     print(shown(f"{file}: a {kind} to begin with; plugins: [{file.name}] in an option file loads it"))
     print(shown(f"{test}: its test; python -m pytest {test}"))
@@ -53,8 +53,8 @@ def write_start(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
         kind: network, loss or metric.
 
     Raises:
-        OptionError: a name that Python does not take, or that is taken.
-        UserError: one of the files is there.
+        OptionError: a name that is not valid in Python, or is taken.
+        UserError: one of the files exists.
     """
     from importlib.util import find_spec
     from keyword import iskeyword

@@ -2,7 +2,7 @@
 
 The folder has target and input (sharp and blurred photos of the same names), or train with both and maybe val
 or test; beside them grouped_masks, for networks that take label maps. Without val and test the last tenth of
-the pairs, in the order of their names, is kept for validation; lists beside the option file say which.
+the pairs, in the order of their names, is kept for validation; lists beside the option file name them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur new option
 
 
 def command(typed: argparse.Namespace) -> None:
-    """Write the file, and say how to go on."""
+    """Write the file, and print how to continue."""
     from basicsr.preparation.own_options import write_own_options
 
     written = write_own_options(typed.data, typed.start, typed.output)

@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare av
     )
     parser.add_argument(
         "--rounding", choices=["truncate", "nearest"], default="truncate",
-        help="to 8 bits; truncate (default) is what GoPro has, nearest makes no image darker",
+        help="to 8 bits; truncate (default) as in GoPro, nearest does not darken images",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the numbers drawn from A..B (default: 0)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="make all pairs again")
     typed = parser.parse_args(argv)
 

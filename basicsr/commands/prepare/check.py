@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare ch
     """Entry point."""
     parser = command_parser(called, __doc__, EXAMPLE)
     parser.add_argument("folder", type=typed_path, help="data set, or one split of it")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
     def command() -> None:

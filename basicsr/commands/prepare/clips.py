@@ -1,9 +1,9 @@
 """Make clips for blur-to-video: blurred photos, the sharp frames of each, and metadata.json.
 
-Of folders of sharp frames, windows of consecutive frames are averaged in linear light. Whole folders go to
-train, val and test; a first folder train.., val.. or test.. decides itself. A second run makes only what is
-missing. Without OUT, FRAMES has the layout <clip>/blur/0000.png, <clip>/sharp/0000_1.png, .. already (RB2V,
-B-AIST++), and only metadata.json is written.
+Windows of consecutive sharp frames are averaged in linear light. Whole folders go to train, val and test; a
+first folder named train.., val.. or test.. determines the split. A second run makes only what is missing.
+Without OUT, FRAMES already has the layout <clip>/blur/0000.png, <clip>/sharp/0000_1.png, .. (RB2V, B-AIST++),
+and only metadata.json is written.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare cl
     )  # fmt: skip
     parser.add_argument(
         "--stride", type=int, metavar="N",
-        help="from the begin of one clip to that of the next (default: clips follow each other)",
+        help="from the start of one clip to that of the next (default: clips follow each other)",
     )  # fmt: skip
     parser.add_argument("--gamma", type=float, default=2.2, help="of the frames (default: 2.2)")
     parser.add_argument("--val", type=float, default=0.1, metavar="SHARE", help="of the clips (default: 0.1)")
     parser.add_argument(
         "--test", type=float, default=0.1, metavar="SHARE", help="of the clips (default: 0.1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of who is in which (default: 0)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="make all clips again")
     typed = parser.parse_args(argv)
 

@@ -2,7 +2,7 @@
 
 labels      PNG of region ids, 0 is uncovered; written with 16 bits
 npz         SAM-Deblur: key 'masks', bool (M, 1, H, W)
-gray        SAM-Deblur: grey PNG of 8 bits, the input of networks with a mask channel
+gray        SAM-Deblur: gray PNG of 8 bits, the input of networks with a mask channel
 coco        JSON of run lengths, as SAM's tools write it
 detectron2  npz with the key 'pred_masks', bool (N, H, W); written with scores of 1 and classes of 0
 """
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare co
         help="what a pixel under several masks belongs to (default: exact for labels; else masks stay as "
         "they are)",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     typed = parser.parse_args(argv)
 
     def command() -> None:

@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare cr
     parser.add_argument("--step", type=int, default=256, help="from window to window (default: 256)")
     parser.add_argument(
         "--relabel", action="store_true",
-        help="number the regions of each label map crop 1..K; of a folder, it says that it holds label maps",
+        help="number the regions of each label map crop 1..K; marks a folder as label maps",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
     def command() -> None:

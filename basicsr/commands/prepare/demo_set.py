@@ -1,4 +1,4 @@
-"""Make the Demo data set from the photographs that scikit-image carries."""
+"""Make the Demo data set from photographs of scikit-image."""
 
 from __future__ import annotations
 

@@ -24,21 +24,21 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
     parser.add_argument(
         "--out", type=typed_path, required=True, metavar="DIR", help="gets input, target and manifest.json"
     )
-    parser.add_argument("--n", type=int, default=4, metavar="N", help="pairs a photo (default: 4)")
+    parser.add_argument("--n", type=int, default=4, metavar="N", help="pairs per photo (default: 4)")
     parser.add_argument(
         "--extent", type=float, nargs=2, metavar="PIXELS",
-        help="least and most shift of the camera during a clip (default: 1.5 40)",
+        help="minimum and maximum shift of the camera during a clip (default: 1.5 40)",
     )  # fmt: skip
     parser.add_argument(
-        "--frames", type=int, nargs=2, metavar="N", help="least and most of a clip (default: 7 13)"
+        "--frames", type=int, nargs=2, metavar="N", help="minimum and maximum per clip (default: 7 13)"
     )
     parser.add_argument(
         "--clips", action="store_true",
-        help="write the sharp frames, a folder a clip, for prepare clips; they are exposed shorter",
+        help="write the sharp frames, one folder per clip, for prepare clips; with shorter exposures",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--overwrite", action="store_true", help="make all pairs again, also by other rules")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--overwrite", action="store_true", help="make all pairs again, even by other rules")
     typed = parser.parse_args(argv)
     if typed.n < 1 or typed.seed < 0:
         parser.error("--n takes 1 or more, --seed 0 or more")

@@ -1,6 +1,6 @@
 """Write the frames of videos, a folder for each, as prepare clips and prepare average-frames expect them.
 
-A folder that is there is left as it is. Needs the extra: pip install 'sam-deblur[video]'.
+Existing folders are left unchanged. Needs the extra: pip install 'sam-deblur[video]'.
 """
 
 from __future__ import annotations

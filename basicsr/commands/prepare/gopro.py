@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare go
     )
     parser.add_argument(
         "--blur", choices=["blur", "blur_gamma"], default="blur",
-        help="which blurred images: mean of the frames as they are, or of the frames in linear light",
+        help="which blurred images: mean of the original frames, or of the frames in linear light",
     )  # fmt: skip
     parser.add_argument(
         "--link", choices=["symlink", "hardlink", "copy"], default="symlink", help="default: symlink"

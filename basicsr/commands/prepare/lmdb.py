@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare lm
         "source", type=typed_path, help="folder; in subfolders, keys are paths like clip/000001"
     )
     parser.add_argument("target", type=typed_path, help="LMDB folder to make")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
     def command() -> None:

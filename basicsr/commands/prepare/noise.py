@@ -1,7 +1,7 @@
 """Bring a download of a denoising set into the standard layout.
 
-SIDD, as photos or as patches in input and groundtruth, and SenseNoise. Clean and noisy images are known by
-the names of their folders or files.
+SIDD, as photos or as patches in input and groundtruth, and SenseNoise. Clean and noisy images are recognized
+by the names of their folders or files.
 """
 
 from __future__ import annotations

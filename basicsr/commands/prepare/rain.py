@@ -1,8 +1,8 @@
 """Bring a download of a deraining set into the standard layout.
 
 Rain200L and Rain200H, Rain1400 (DDN), DID, and Cityscapes with the rain of 100 or 200 mm an hour. Clean and
-rainy images are known by the names of their folders; the official pictures of DID, which hold both images
-side by side, are cut and written as PNG.
+rainy images are recognized by the names of their folders; the official pictures of DID, which hold both
+images side by side, are cut and written as PNG.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare ra
         "--rainy", choices=["left", "right"], default="left",
         help="the rainy half of pictures that are cut (default: left)",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, help="processes that cut pictures (default: one a core)")
+    parser.add_argument("--workers", type=int, help="processes that cut pictures (default: one per core)")
     typed = parser.parse_args(argv)
 
     def command() -> None:

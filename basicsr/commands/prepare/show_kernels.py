@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sh
     parser.add_argument(
         "--kernels", type=typed_path, metavar="FOLDER", help=".mat, .npy or .png kernels instead"
     )
-    parser.add_argument("--center_kernels", action="store_true", help="shift those to their centroids")
+    parser.add_argument("--center_kernels", action="store_true", help="center those on their centroids")
     parser.add_argument("--count", type=int, default=64, help="kernels on the sheet (default: 64)")
     parser.add_argument("--seed", type=int, default=0)
     typed = parser.parse_args(argv)

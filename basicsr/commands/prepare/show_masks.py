@@ -21,9 +21,9 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sh
     )
     parser.add_argument("output", type=typed_path, metavar="OUT", help="folder to write to")
     parser.add_argument(
-        "--sheet", type=int, default=100, metavar="N", help="most photos on the sheet (default: 100)"
+        "--sheet", type=int, default=100, metavar="N", help="at most N photos on the sheet (default: 100)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing pictures")
     typed = parser.parse_args(argv)
 
     def command() -> None:

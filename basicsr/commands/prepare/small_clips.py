@@ -1,6 +1,6 @@
-"""Make the data of the SmallClips option files: clips of seven frames, filmed of photos.
+"""Make the data of the SmallClips option files: clips of seven frames, simulated from photos.
 
-Files that are there are kept, so a run that was stopped goes on.
+Files that are there are kept, so an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
     parser.add_argument(
         "--held_photos", type=typed_path, required=True, metavar="DIR", help="sharp photos to test on"
     )
-    parser.add_argument("--n", type=int, default=2, metavar="N", help="clips a training photo (default: 2)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--n", type=int, default=2, metavar="N", help="clips per training photo (default: 2)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     typed = parser.parse_args(argv)
     if typed.n < 1:
         parser.error("--n takes 1 or more")

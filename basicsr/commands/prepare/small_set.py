@@ -1,6 +1,6 @@
-"""Make the data of the Small option files: synthesised blur, real pairs, masks, crops for training.
+"""Make the data of the Small option files: synthesized blur, real pairs, masks, crops for training.
 
-Files that are there are kept, so a run that was stopped goes on.
+Files that are there are kept, so an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
     parser.add_argument(
         "--held_pairs", nargs="+", default=[], metavar="NAME=DIR", help="real pairs to test on, by name"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
     def command() -> None:

@@ -1,7 +1,7 @@
 """Make blurred and sharp pairs from sharp photos, with or without objects that move on their own.
 
-A second run makes only what is missing. Each pair depends on the seed, the name of its photo and its number
-alone.
+A second run makes only what is missing. Each pair depends only on the seed, the name of its photo and
+its number.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sy
     )  # fmt: skip
     parser.add_argument(
         "--segmenter", choices=["graph"],
-        help="find the regions instead; without this and --labels all of a photo moves alike",
+        help="find the regions instead; without this and --labels the whole photo moves alike",
     )  # fmt: skip
-    parser.add_argument("--uniform", action="store_true", help="all of a photo moves alike")
-    parser.add_argument("--n", type=int, default=10, metavar="N", help="pairs a photo (default: 10)")
+    parser.add_argument("--uniform", action="store_true", help="the whole photo moves alike")
+    parser.add_argument("--n", type=int, default=10, metavar="N", help="pairs per photo (default: 10)")
     parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic"], default="realistic")
     parser.add_argument(
         "--motion", choices=["shake", "linear", "random_walk"], help="of the camera (default: the preset's)"
@@ -58,12 +58,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sy
         metavar="FOLDER",
         help="draw from these .mat, .npy or .png kernels instead",
     )
-    parser.add_argument(
-        "--center_kernels", action="store_true", help="shift those so that their centroids are their middles"
-    )
+    parser.add_argument("--center_kernels", action="store_true", help="center those on their centroids")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--overwrite", action="store_true", help="make all pairs again, also by other rules")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--overwrite", action="store_true", help="make all pairs again, even by other rules")
     typed = parser.parse_args(argv)
     for name, least in (("n", 1), ("max_objects", 0), ("min_object_area", 0), ("seed", 0), ("workers", 1)):
         value = getattr(typed, name)

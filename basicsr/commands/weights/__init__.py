@@ -1,1 +1,1 @@
-"""Weights by short names, one file a verb."""
+"""Weights by short names, one module per verb."""

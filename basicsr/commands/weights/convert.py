@@ -22,13 +22,13 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur weights co
     parser = command_parser(called, __doc__, EXAMPLES)
     parser.add_argument("package", type=typed_path, help="the .tgz file of the package")
     parser.add_argument("output", type=typed_path, help=".safetensors")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     typed = parser.parse_args(argv)
     run_command(lambda: command(typed), debug=False)
 
 
 def command(typed: argparse.Namespace) -> None:
-    """Convert, and say what it was."""
+    """Convert, and print what it was."""
     from basicsr.checkpoints.packages import convert_package
     from basicsr.utils.log import logger, open_log
 

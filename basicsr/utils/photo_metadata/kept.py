@@ -33,16 +33,16 @@ class Row(NamedTuple):
 
 
 TABLE = (
-    Row(Kind.DEPTH_16, "16 bits a channel", {"PNG": "pixels", "TIFF": "pixels"}),
+    Row(Kind.DEPTH_16, "16 bits per channel", {"PNG": "pixels", "TIFF": "pixels"}),
     Row(
         Kind.ALPHA,
-        "alpha, also by a palette or a colour key",
+        "alpha, also by a palette or a color key",
         dict.fromkeys(("PNG", "WebP", "TIFF"), "pixels"),
     ),
-    Row(Kind.GREY, "grey as one channel", dict.fromkeys(("PNG", "JPEG", "TIFF", "BMP"), "pixels")),
-    Row(Kind.GREY_WITH_ALPHA, "grey with alpha as two channels"),
+    Row(Kind.GRAY, "gray as one channel", dict.fromkeys(("PNG", "JPEG", "TIFF", "BMP"), "pixels")),
+    Row(Kind.GRAY_WITH_ALPHA, "gray with alpha as two channels"),
     Row(Kind.EXIF, "EXIF", {"PNG": "eXIf", "JPEG": "APP1", "WebP": "EXIF", "TIFF": "tags"}),
-    Row(Kind.ICC, "colour profile", {"PNG": "iCCP", "JPEG": "APP2", "WebP": "ICCP", "TIFF": "tag 34675"}),
+    Row(Kind.ICC, "color profile", {"PNG": "iCCP", "JPEG": "APP2", "WebP": "ICCP", "TIFF": "tag 34675"}),
     Row(Kind.XMP, "XMP", {"PNG": "iTXt", "JPEG": "APP1", "WebP": "XMP", "TIFF": "tag 700"}),
     Row(Kind.EXTENDED_XMP, "extended XMP of a JPEG", {"JPEG": "APP1"}),
     Row(
@@ -55,12 +55,12 @@ TABLE = (
     Row(Kind.COMMENTS, "comments", {"PNG": "tEXt or iTXt, Comment", "JPEG": "COM"}),
     Row(Kind.TEXT, "other texts of a PNG", {"PNG": "tEXt, zTXt, iTXt"}),
     Row(
-        Kind.COLOURS,
-        "what colours mean, other than by a profile",
+        Kind.COLORS,
+        "what colors mean, other than by a profile",
         {"PNG": "cICP, mDCV, cLLI, gAMA, cHRM, sRGB"},
     ),
-    Row(Kind.BACKGROUND, "background colour of a PNG", {"PNG": "bKGD"}),
-    Row(Kind.COPYABLE, "chunks of a PNG that are safe to copy", {"PNG": "as they are"}),
+    Row(Kind.BACKGROUND, "background color of a PNG", {"PNG": "bKGD"}),
+    Row(Kind.COPYABLE, "chunks of a PNG that are safe to copy", {"PNG": "unchanged"}),
     Row(Kind.STALE, "thumbnails, time of change, significant bits, content credentials"),
     Row(Kind.UNKNOWN, "any other segment, chunk or tag"),
     Row(Kind.PICTURES, "further pictures, pages, films behind the picture"),
@@ -78,8 +78,8 @@ def holds(file_type: str, kind: Kind) -> bool:
     return file_type in _PLACES[kind]
 
 
-def fitting(metadata: Metadata, file_type: str, is_grey: bool) -> tuple[Metadata, list[str]]:
-    """What a file of this type holds beside grey or RGB pixels, and a note on each thing that it does not."""
+def fitting(metadata: Metadata, file_type: str, is_gray: bool) -> tuple[Metadata, list[str]]:
+    """What a file of this type holds beside gray or RGB pixels, and a note on each thing that it does not."""
     names = [
         kind.value
         for kind, field in _FIELDS.items()
@@ -92,9 +92,9 @@ def fitting(metadata: Metadata, file_type: str, is_grey: bool) -> tuple[Metadata
         chunk for chunk in metadata.chunks if chunk.file_type == file_type and holds(file_type, chunk.kind)
     )
     fit, too_much = _LIMITS[file_type](replace(metadata, chunks=kept, **changes))
-    # A profile of inks, or of one channel for three, would show other colours.
-    if fit.icc and fit.icc[16:20] != (b"GRAY" if is_grey else b"RGB "):
-        too_much = [*too_much, f"ICC profile for {printable(fit.icc[16:20]).strip()} colours"]
+    # A profile of inks, or of one channel for three, would show other colors.
+    if fit.icc and fit.icc[16:20] != (b"GRAY" if is_gray else b"RGB "):
+        too_much = [*too_much, f"ICC profile for {printable(fit.icc[16:20]).strip()} colors"]
         fit = replace(fit, icc=None)
     gone = [chunk for chunk in metadata.chunks if chunk not in kept and chunk.name]
     names += [*too_much, *_named(gone)]

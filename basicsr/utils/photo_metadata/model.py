@@ -1,4 +1,4 @@
-"""What a photo's file says besides its pixels, in the same words for every file type."""
+"""The metadata of a photo, in the same form for every file type."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Kind(Enum):
 
     DEPTH_16 = "16 bits"
     ALPHA = "alpha"
-    GREY = "grey"
-    GREY_WITH_ALPHA = "grey with alpha"
+    GRAY = "gray"
+    GRAY_WITH_ALPHA = "gray with alpha"
     EXIF = "EXIF"
     ICC = "ICC profile"
     XMP = "XMP"
@@ -29,8 +29,8 @@ class Kind(Enum):
     PHOTOSHOP = "Photoshop resources"
     COMMENTS = "comments"
     TEXT = "text"
-    COLOURS = "meaning of colours"
-    BACKGROUND = "background colour"
+    COLORS = "meaning of colors"
+    BACKGROUND = "background color"
     STALE = "what holds for the old pixels"
     COPYABLE = "other chunks"
     UNKNOWN = "other parts"
@@ -45,7 +45,7 @@ class Chunk(NamedTuple):
         kind: what it is.
         name: in notes; empty where nothing is lost without it.
         key: name of a chunk.
-        data: without what frames it.
+        data: without its framing.
     """
 
     file_type: str
@@ -57,16 +57,16 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a photo says of itself; None or empty where it says nothing.
+    """What a photo's file states about it; None or empty where it states nothing.
 
     Attributes:
         exif: the TIFF structure, from its byte order on, without thumbnail.
-        icc: colour profile.
+        icc: color profile.
         xmp: XMP packet.
         resolution: by the file's own field, else by EXIF.
         iptc: records of IPTC-IIM.
         photoshop: image resources in their frames, without IPTC and thumbnails.
-        comments: free text, UTF-8 unless the file says otherwise.
+        comments: free text, UTF-8 unless the file states otherwise.
         chunks: parts of one file type.
     """
 
@@ -87,24 +87,24 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Header:
-    """What the bytes around the pixels tell.
+    """What the bytes around the pixels state.
 
     Attributes:
         metadata: what stays true of the photo when its pixels change, and the names of what does not.
-        is_grey: one colour channel is stored (not always told by decoded pixels); always False for WebP.
+        is_gray: one color channel is stored (decoded pixels do not always show it); always False for WebP.
         is_cmyk: the pixels are inks.
         more: further pictures in the file, in words; empty without.
         is_lossless: a WebP that lost nothing.
-        grey_key: the level that means transparent in a grey PNG, in 8 or 16 bits.
-        notes: what is damaged or has no place in here.
+        gray_key: the level that means transparent in a gray PNG, in 8 or 16 bits.
+        notes: what is damaged or has no place here.
     """
 
     metadata: Metadata
-    is_grey: bool = False
+    is_gray: bool = False
     is_cmyk: bool = False
     more: str = ""
     is_lossless: bool = False
-    grey_key: int | None = None
+    gray_key: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ def without_old_picture(file_type: str, exif: bytes | None) -> tuple[bytes | Non
 
 
 def checked_profile(icc: bytes | None) -> tuple[bytes | None, list[str]]:
-    """A colour profile, or a note that it is damaged (ICC.1: a header of 128 bytes with 'acsp' at 36)."""
+    """A color profile, or a note that it is damaged (ICC.1: a header of 128 bytes with 'acsp' at 36)."""
     if icc is None:
         return None, []
     is_sound = len(icc) >= 128 and icc[36:40] == b"acsp"

@@ -11,13 +11,13 @@ _EXIF = b"Exif\0\0"
 
 
 def read_from_pillow(
-    info: Mapping[Any, Any], file_type: str, is_grey: bool = False, more: str = ""
+    info: Mapping[Any, Any], file_type: str, is_gray: bool = False, more: str = ""
 ) -> Header:
     """Header by the ``info`` of a Pillow image.
 
     Args:
-        file_type: in which what is left out is told.
-        is_grey: one colour channel is stored.
+        file_type: named in notes on what is left out.
+        is_gray: one color channel is stored.
         more: further pictures in the file, in words.
     """
     exif, kept = without_old_picture(file_type, _bytes(info, "exif").removeprefix(_EXIF))
@@ -30,7 +30,7 @@ def read_from_pillow(
         comments=(comment,) if comment else (),
         chunks=kept,
     )
-    return Header(metadata, is_grey=is_grey, more=more, notes=tuple(notes))
+    return Header(metadata, is_gray=is_gray, more=more, notes=tuple(notes))
 
 
 def _bytes(info: Mapping[Any, Any], key: str) -> bytes:

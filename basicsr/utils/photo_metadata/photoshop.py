@@ -16,7 +16,7 @@ _SIGNATURE = b"8BIM"
 def split_resources(data: bytes) -> tuple[bytes | None, bytes | None, bool, bool]:
     """Image resources -> IPTC, the others without thumbnails, whether there was one, whether all is sound.
 
-    What follows the first damage is left out. The resolution is left out, too: it has a field of its own.
+    What follows the first damage is left out. The resolution is left out, too: it has its own field.
     """
     iptc, others, has_thumbnail, position = None, b"", False, 0
     while data[position : position + 4] == _SIGNATURE and position + 7 <= len(data):

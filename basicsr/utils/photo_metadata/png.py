@@ -23,21 +23,21 @@ from basicsr.utils.photo_metadata.model import (
     stale,
     without_old_picture,
 )
-from basicsr.utils.photo_metadata.resolution import METRE, Resolution
+from basicsr.utils.photo_metadata.resolution import METER, Resolution
 
 _SIGNATURE = 8
 _XMP, _COMMENT = b"XML:com.adobe.xmp", b"Comment"
 _LARGEST_NUMBER = 2**31 - 1
-_LARGEST_TEXTS = 2**26  # bytes of all compressed texts and the profile; more is no photo's
-_GREY, _PALETTE, _GREY_ALPHA = 0, 3, 4
+_LARGEST_TEXTS = 2**26  # bytes of all compressed texts and the profile; more is implausible
+_GRAY, _PALETTE, _GRAY_ALPHA = 0, 3, 4
 # How the pixels lie in the file.
 _STRUCTURE = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"CgBI"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
-_COLOURS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
-_LENGTHS = {b"IHDR": 13, b"pHYs": 9, **_COLOURS}
-# What colours mean in a file that says nothing.
+_COLORS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+_LENGTHS = {b"IHDR": 13, b"pHYs": 9, **_COLORS}
+# What colors mean in a file without these chunks.
 _SRGB_PRIMARIES_AND_CURVE = b"\x01\x0d"
-_SAYS_NOTHING = {
+_NEUTRAL = {
     b"gAMA": struct.pack(">I", 45455),
     b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
 }
@@ -53,13 +53,13 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def read_png(data: bytes) -> Header:
-    """Header of a PNG; what is damaged is left out and said."""
+    """Header of a PNG; what is damaged is left out and noted."""
     chunks, notes = _sound_chunks(data)
     first = dict(reversed(chunks))
     key = first.get(b"tRNS", b"")
-    depth, colour_type = first.get(b"IHDR", bytes(13))[8:10]
+    depth, color_type = first.get(b"IHDR", bytes(13))[8:10]
     inflate = _Inflater()
-    icc, said = checked_profile(_profile(first[b"iCCP"], inflate)) if b"iCCP" in first else (None, [])
+    icc, further = checked_profile(_profile(first[b"iCCP"], inflate)) if b"iCCP" in first else (None, [])
     exif, kept = without_old_picture("PNG", first.get(b"eXIf"))
     texts = [(chunk, _read_text(*chunk, inflate)) for chunk in chunks if chunk[0] in _TEXTS]
     xmp = next((text.text for _, text in texts if text and _is_xmp(text)), None)
@@ -67,15 +67,15 @@ def read_png(data: bytes) -> Header:
     for (name, payload), text in texts:
         keyword = printable(payload.partition(b"\0")[0])
         if text is None:
-            said.append(damaged(f"text '{keyword}'"))
+            further.append(damaged(f"text '{keyword}'"))
         elif not _is_comment(text) and not _is_xmp(text):
             kept += (Chunk("PNG", Kind.TEXT, keyword, name, payload),)
-    kept += tuple(_colours(first, has_profile=icc is not None))
+    kept += tuple(_colors(first, has_profile=icc is not None))
     if b"bKGD" in first:
-        background = _background(first, depth, colour_type)
+        background = _background(first, depth, color_type)
         kept += (Chunk("PNG", Kind.BACKGROUND, "bKGD", b"bKGD", background),) if background else ()
-        said += [] if background else [damaged("bKGD")]
-    if b"sBIT" in first and set(first[b"sBIT"]) != {8 if colour_type == _PALETTE else depth}:
+        further += [] if background else [damaged("bKGD")]
+    if b"sBIT" in first and set(first[b"sBIT"]) != {8 if color_type == _PALETTE else depth}:
         kept += stale("PNG", "sBIT")
     known = _STRUCTURE | _TEXTS | _LENGTHS.keys() | {b"iCCP", b"eXIf", b"bKGD", b"sBIT"}
     kept += tuple(_other(name, payload) for name, payload in chunks if name not in known)
@@ -88,10 +88,10 @@ def read_png(data: bytes) -> Header:
             comments=comments,
             chunks=kept,
         ),
-        is_grey=colour_type in (_GREY, _GREY_ALPHA),
+        is_gray=color_type in (_GRAY, _GRAY_ALPHA),
         more="an animation" if b"acTL" in first else "",
-        grey_key=_level(key, depth) if colour_type == _GREY and len(key) == 2 else None,
-        notes=(*notes, *said),
+        gray_key=_level(key, depth) if color_type == _GRAY and len(key) == 2 else None,
+        notes=(*notes, *further),
     )
 
 
@@ -104,9 +104,9 @@ def png_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
 
 def png_with(encoded: memoryview, metadata: Metadata) -> Pieces:
     """The pieces of a PNG that carries ``metadata``, which fits (`png_limits`)."""
-    is_grey = encoded[_SIGNATURE + 8 + 9] in (_GREY, _GREY_ALPHA)
+    is_gray = encoded[_SIGNATURE + 8 + 9] in (_GRAY, _GRAY_ALPHA)
     chunks = b"".join(
-        _chunk(chunk.key, chunk.data[:2] if is_grey and chunk.kind is Kind.BACKGROUND else chunk.data)
+        _chunk(chunk.key, chunk.data[:2] if is_gray and chunk.kind is Kind.BACKGROUND else chunk.data)
         for chunk in metadata.chunks
     )
     if metadata.icc:
@@ -130,7 +130,7 @@ class _Text(NamedTuple):
         keyword: Latin-1.
         text: UTF-8.
         is_international: whether it was an iTXt.
-        language: tag and translated keyword of an iTXt, as they are.
+        language: tag and translated keyword of an iTXt, unchanged.
     """
 
     keyword: bytes
@@ -140,7 +140,7 @@ class _Text(NamedTuple):
 
 
 class _Inflater:
-    """Unpacks the compressed texts and the profile of one file, in all no more than `_LARGEST_TEXTS`."""
+    """Unpacks the compressed texts and the profile of one file, at most `_LARGEST_TEXTS` in all."""
 
     def __init__(self) -> None:
         self._left = _LARGEST_TEXTS
@@ -215,39 +215,39 @@ def _comment_chunk(comment: bytes) -> bytes:
         return _chunk(b"iTXt", _COMMENT + bytes(5) + text.encode())
 
 
-def _colours(first: dict[bytes, bytes], has_profile: bool) -> Iterator[Chunk]:
-    """The chunks that tell what colours mean, named where a file without them would look different.
+def _colors(first: dict[bytes, bytes], has_profile: bool) -> Iterator[Chunk]:
+    """The chunks that define what colors mean, named where a file without them would look different.
 
     cICP rules over a profile, that over sRGB, that over gAMA and cHRM.
     """
     is_srgb = first.get(b"cICP", b"")[:2] == _SRGB_PRIMARIES_AND_CURVE
     is_ruled = has_profile or b"cICP" in first or b"sRGB" in first
-    for key in (key for key in _COLOURS if key in first):
-        says_nothing = {b"cICP": is_srgb, b"sRGB": True}.get(key, first[key] == _SAYS_NOTHING.get(key))
-        is_silent = says_nothing or (is_ruled and key in _SAYS_NOTHING)
-        yield Chunk("PNG", Kind.COLOURS, "" if is_silent else key.decode(), key, first[key])
+    for key in (key for key in _COLORS if key in first):
+        is_neutral = {b"cICP": is_srgb, b"sRGB": True}.get(key, first[key] == _NEUTRAL.get(key))
+        is_silent = is_neutral or (is_ruled and key in _NEUTRAL)
+        yield Chunk("PNG", Kind.COLORS, "" if is_silent else key.decode(), key, first[key])
 
 
-def _background(first: dict[bytes, bytes], depth: int, colour_type: int) -> bytes:
-    """A bKGD chunk for RGB pixels, whose first two bytes are one for grey pixels; empty if it is damaged."""
+def _background(first: dict[bytes, bytes], depth: int, color_type: int) -> bytes:
+    """A bKGD chunk for RGB pixels, whose first two bytes are one for gray pixels; empty if it is damaged."""
     payload = first[b"bKGD"]
-    if colour_type == _PALETTE and len(payload) == 1:
+    if color_type == _PALETTE and len(payload) == 1:
         entry = first.get(b"PLTE", b"")[3 * payload[0] : 3 * payload[0] + 3]
         return struct.pack(">3H", *entry) if len(entry) == 3 else b""
-    if colour_type in (_GREY, _GREY_ALPHA) and len(payload) == 2:
+    if color_type in (_GRAY, _GRAY_ALPHA) and len(payload) == 2:
         return 3 * struct.pack(">H", _level(payload, depth))
     return payload if len(payload) == 6 else b""
 
 
 def _level(payload: bytes, depth: int) -> int:
-    """A grey level of ``depth`` bits in two bytes -> of 8 or 16 bits."""
+    """A gray level of ``depth`` bits in two bytes -> of 8 or 16 bits."""
     largest = (1 << depth) - 1
     level = int.from_bytes(payload, "big") & largest
     return level * 255 // largest if depth in (1, 2, 4) else level
 
 
 def _other(key: bytes, payload: bytes) -> Chunk:
-    """Any other chunk: its name tells whether it stays true when pixels change (4th letter, small)."""
+    """Any other chunk: its name shows whether it stays true when pixels change (4th letter, lower case)."""
     if key[3] & 0x20:
         return Chunk("PNG", Kind.COPYABLE, printable(key), key, payload)
     return stale("PNG", CREDENTIALS if key == b"caBX" else printable(key))[0]
@@ -257,14 +257,14 @@ def _resolution(payload: bytes | None) -> Resolution | None:
     if payload is None:
         return None
     across, down, unit = struct.unpack(">IIB", payload)
-    return Resolution.of(across, down, METRE if unit == 1 else None)
+    return Resolution.of(across, down, METER if unit == 1 else None)
 
 
 def _physical_size(resolution: Resolution) -> bytes | None:
     """A pHYs chunk; None where the numbers are too large."""
     if resolution.is_ratio:
         return struct.pack(">IIB", *resolution.whole_ratio(_LARGEST_NUMBER), 0)
-    whole = resolution.whole(METRE, _LARGEST_NUMBER)
+    whole = resolution.whole(METER, _LARGEST_NUMBER)
     return struct.pack(">IIB", *whole, 1) if whole else None
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-METRE, CENTIMETRE, INCH = Fraction(1), Fraction(1, 100), Fraction(254, 10000)
-_TIFF_UNITS = {1: None, 2: INCH, 3: CENTIMETRE}
+METER, CENTIMETER, INCH = Fraction(1), Fraction(1, 100), Fraction(254, 10000)
+_TIFF_UNITS = {1: None, 2: INCH, 3: CENTIMETER}
 _LARGEST_TIFF_NUMBER = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """Pixels per metre, or only the shape of a pixel.
+    """Pixels per meter, or only the shape of a pixel.
 
     Attributes:
-        across: pixels per metre from left to right.
+        across: pixels per meter from left to right.
         down: the same from top to bottom.
         is_ratio: only the ratio of the two means something.
     """
@@ -26,7 +26,7 @@ class Resolution:
 
     @staticmethod
     def of(across: Fraction | int, down: Fraction | int, unit: Fraction | None) -> Resolution | None:
-        """Pixels per ``unit`` in metres, or a ratio without; None where that says nothing."""
+        """Pixels per ``unit`` in meters, or a ratio without; None where that is meaningless."""
         if across <= 0 or down <= 0 or (unit is None and across == down):
             return None
         return Resolution(Fraction(across) / (unit or 1), Fraction(down) / (unit or 1), unit is None)
@@ -39,7 +39,7 @@ class Resolution:
     def to_tiff(self) -> tuple[Fraction, Fraction, int] | None:
         """XResolution, YResolution and ResolutionUnit; None where the numbers are too large."""
         codes = (1,) if self.is_ratio else (2, 3)
-        ways = [(*self._per(_TIFF_UNITS[code] or METRE), code) for code in codes]
+        ways = [(*self._per(_TIFF_UNITS[code] or METER), code) for code in codes]
         across, down, code = min(ways, key=lambda way: way[0].denominator + way[1].denominator)
         across, down = across.limit_denominator(10**4), down.limit_denominator(10**4)
         if min(across, down) <= 0 or max(across.numerator, down.numerator) > _LARGEST_TIFF_NUMBER:

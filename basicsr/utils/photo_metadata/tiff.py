@@ -30,8 +30,8 @@ _EXTRA_SAMPLES = 338
 _IPTC, _CREDENTIALS, _LAYERS = 33723, 52545, 37724
 _BLOCKS = {34675: Kind.ICC, 700: Kind.XMP, _IPTC: Kind.IPTC, 34377: Kind.PHOTOSHOP}
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit)
-# What a TIFF says of the photo in tags that Exif has, too, or that are GeoTIFF's.
-_SAYS = {
+# Tags that describe the photo and that Exif has, too, or that are GeoTIFF's.
+_PHOTO_TAGS = {
     ExifTags.Base.DocumentName, ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model,
     ExifTags.Base.Orientation, *_RESOLUTION, ExifTags.Base.PageName, ExifTags.Base.Software,
     ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.WhitePoint,
@@ -45,7 +45,7 @@ _STRUCTURE = {
     *range(254, 269), 273, *range(277, 282), 284, 288, 289, 292, 293, 297, 317, 320, *range(321, 326),
     *range(332, 348), *range(512, 522), *range(529, 533), 0xEA1C, 0xEA1D,
 }  # fmt: skip
-_CURVES = {290, 291, 301}  # what grey levels and colours mean
+_CURVES = {290, 291, 301}  # what gray levels and colors mean
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _HEAD = 8
 _EXIF = b"Exif\0\0"
@@ -57,30 +57,30 @@ def read_tiff_tags(data: bytes) -> Image.Exif:
 
 
 def read_tiff(data: bytes) -> Header:
-    """Header of a TIFF; what is damaged is left out and said."""
+    """Header of a TIFF; what is damaged is left out and noted."""
     tags, is_sound = _load(data)
-    said, unsaid = _what_is_said(tags)
-    exif = said.tobytes().removeprefix(_EXIF)
+    kept, failed = _writable(tags)
+    exif = kept.tobytes().removeprefix(_EXIF)
     blocks = {tag: tags.get(tag) for tag in _BLOCKS}
     # Some writers store it as numbers, of which Pillow reads one.
     blocks[_IPTC] = exif_block.bytes_of_numbers(data, _IPTC) or blocks[_IPTC]
     icc, xmp, iptc, resources = (block if isinstance(block, bytes) else None for block in blocks.values())
     notes = [damaged(_BLOCKS[tag].value) for tag in blocks if not isinstance(blocks[tag], bytes | None)]
-    icc, said_of_icc = checked_profile(icc)
+    icc, icc_notes = checked_profile(icc)
     iptc_inside, photoshop, has_thumbnail, is_whole = split_resources(resources or b"")
     chunks = stale("TIFF", "Photoshop thumbnail") if has_thumbnail else ()
-    for tag in sorted(set(tags) - _SAYS - _STRUCTURE - _BLOCKS.keys()):
+    for tag in sorted(set(tags) - _PHOTO_TAGS - _STRUCTURE - _BLOCKS.keys()):
         if tag in (_CREDENTIALS, _LAYERS):
             chunks += stale("TIFF", CREDENTIALS if tag == _CREDENTIALS else "layers")
         else:
-            chunks += (Chunk("TIFF", Kind.COLOURS if tag in _CURVES else Kind.UNKNOWN, _name(tag)),)
+            chunks += (Chunk("TIFF", Kind.COLORS if tag in _CURVES else Kind.UNKNOWN, _name(tag)),)
     photometric = tags.get(ExifTags.Base.PhotometricInterpretation)
-    notes += said_of_icc
-    notes += [] if is_sound and not unsaid else [damaged("tags")]
+    notes += icc_notes
+    notes += [] if is_sound and not failed else [damaged("tags")]
     notes += [] if is_whole else [damaged(Kind.PHOTOSHOP.value)]
     return Header(
         Metadata(
-            exif=exif if set(said) - set(_RESOLUTION) else None,
+            exif=exif if set(kept) - set(_RESOLUTION) else None,
             icc=icc,
             xmp=xmp or None,
             resolution=exif_block.resolution(exif),
@@ -88,7 +88,7 @@ def read_tiff(data: bytes) -> Header:
             photoshop=photoshop,
             chunks=chunks,
         ),
-        is_grey=photometric in (0, 1),
+        is_gray=photometric in (0, 1),
         is_cmyk=photometric == 5,
         more="further pages" if tags.get_ifd(ExifTags.IFD.IFD1) else "",
         notes=tuple(notes),
@@ -96,18 +96,18 @@ def read_tiff(data: bytes) -> Header:
 
 
 def tiff_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """What can be said in the tags of a TIFF, and the names of what cannot."""
+    """What fits into the tags of a TIFF, and the names of what does not."""
     dropped = []
     if metadata.resolution and metadata.resolution.to_tiff() is None:
         metadata = replace(metadata, resolution=None)
         dropped.append(Kind.RESOLUTION.value)
     if metadata.exif:
         tags = read_tiff_tags(metadata.exif)
-        said, unsaid = _what_is_said(tags)
-        others = [_name(tag) for tag in sorted(set(tags) - _SAYS - _STRUCTURE)] + unsaid
+        kept, failed = _writable(tags)
+        others = [_name(tag) for tag in sorted(set(tags) - _PHOTO_TAGS - _STRUCTURE)] + failed
         dropped += [f"EXIF tags ({', '.join(others)})"] if others else []
-        dropped += [] if said or others else [Kind.EXIF.value]
-        metadata = replace(metadata, exif=said.tobytes().removeprefix(_EXIF) if said else None)
+        dropped += [] if kept or others else [Kind.EXIF.value]
+        metadata = replace(metadata, exif=kept.tobytes().removeprefix(_EXIF) if kept else None)
     return metadata, dropped
 
 
@@ -123,9 +123,9 @@ def tiff_with(encoded: memoryview, metadata: Metadata, has_alpha: bool) -> Piece
     for tag in tags:
         merged[tag] = tags[tag]
     if metadata.exif:
-        said, _ = _what_is_said(read_tiff_tags(metadata.exif))
-        for tag in said:
-            merged[tag] = said[tag]
+        kept, _ = _writable(read_tiff_tags(metadata.exif))
+        for tag in kept:
+            merged[tag] = kept[tag]
     resolution = metadata.resolution.to_tiff() if metadata.resolution else None
     if resolution:
         across, down, unit = resolution
@@ -159,26 +159,26 @@ def _load(data: bytes) -> tuple[Image.Exif, bool]:
             dict(tags)
             for directory in (*_DIRECTORIES, ExifTags.IFD.Interop, ExifTags.IFD.IFD1):
                 tags.get_ifd(directory)
-        except Exception:  # whatever Pillow comes upon in damaged bytes
+        except Exception:  # Pillow raises anything on damaged bytes
             return Image.Exif(), False
     return tags, not warned
 
 
-def _what_is_said(tags: Image.Exif) -> tuple[Image.Exif, list[str]]:
-    """The tags that tell of the photo, and the names of those among them that cannot be written."""
-    said, unsaid = Image.Exif(), []
-    said.endian = "<"
-    for tag in sorted(_SAYS & set(tags)):
+def _writable(tags: Image.Exif) -> tuple[Image.Exif, list[str]]:
+    """The tags that describe the photo, and the names of those among them that cannot be written."""
+    kept, failed = Image.Exif(), []
+    kept.endian = "<"
+    for tag in sorted(_PHOTO_TAGS & set(tags)):
         value = tags[tag]
         if tag in _DIRECTORIES:
             value = dict(tags.get_ifd(tag))
-        if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in value:  # tells which RGB it is
+        if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in value:  # defines the RGB space
             value[ExifTags.IFD.Interop] = tags.get_ifd(ExifTags.IFD.Interop)
         if _can_be_written(tag, value):
-            said[tag] = value
+            kept[tag] = value
         else:
-            unsaid.append(_name(tag))
-    return said, unsaid
+            failed.append(_name(tag))
+    return kept, failed
 
 
 def _can_be_written(tag: int, value: Any) -> bool:
@@ -186,7 +186,7 @@ def _can_be_written(tag: int, value: Any) -> bool:
     alone[tag] = value
     try:
         alone.tobytes()
-    except Exception:  # whatever Pillow comes upon in values of damaged types
+    except Exception:  # Pillow raises anything on values of damaged types
         return False
     return True
 

@@ -28,7 +28,7 @@ _STRUCTURE = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
 
 
 def read_webp(data: bytes) -> Header:
-    """Header of a WebP; what is damaged is left out and said."""
+    """Header of a WebP; what is damaged is left out and noted."""
     end = 8 + int.from_bytes(data[4:8], "little")
     chunks = list(_chunks(memoryview(data)[:end]))
     found = {key: payload for key, length, payload in reversed(chunks) if len(payload) == length}
@@ -72,12 +72,12 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 
 def webp_limits(metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """What can be said in a WebP, whose resolution is in its EXIF, and the names of what cannot."""
-    said = metadata.resolution
-    if said is None or exif_block.resolution(metadata.exif or b"") == said:
+    """What fits into a WebP, whose resolution is in its EXIF, and the names of what does not."""
+    resolution = metadata.resolution
+    if resolution is None or exif_block.resolution(metadata.exif or b"") == resolution:
         return metadata, []
-    made = None if metadata.exif else exif_block.of_resolution(said)
-    if made is None:  # an EXIF block of the photo stays as it is
+    made = None if metadata.exif else exif_block.of_resolution(resolution)
+    if made is None:  # an EXIF block of the photo stays unchanged
         return replace(metadata, resolution=None), [Kind.RESOLUTION.value]
     return replace(metadata, exif=made), []
 

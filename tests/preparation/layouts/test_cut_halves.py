@@ -41,9 +41,9 @@ def target(download) -> Path:
 
 
 def test_halves_are_pairs(download, target, capsys) -> None:
-    code, said = run(capsys, download)
-    assert code == 0 and "pairs of halves, rainy left: test 2, train 2; 8 files made" in said
-    assert "test has 2 pairs, the official DID 1200: 1198 too few" in said and "smoother" not in said
+    code, output = run(capsys, download)
+    assert code == 0 and "pairs of halves, rainy left: test 2, train 2; 8 files made" in output
+    assert "test has 2 pairs, the official DID 1200: 1198 too few" in output and "smoother" not in output
     picture = read_rgb(download / "DID-MDN-training/Rain_Heavy/0.png")
     for folder, half in (("input", picture[:, :12]), ("target", picture[:, 12:])):
         np.testing.assert_array_equal(read_rgb(target / "train" / folder / "Rain_Heavy-0.png"), half)
@@ -56,23 +56,23 @@ def test_a_second_run_makes_what_is_missing(download, target, capsys) -> None:
     run(capsys, download)
     (target / "test" / "input" / "1.png").unlink()
     write_png(target / "test" / "input" / "0.png", np.zeros((2, 2, 3), np.uint8))
-    code, said = run(capsys, download)
-    assert code == 0 and "1 files made, 7 there already" in said
+    code, output = run(capsys, download)
+    assert code == 0 and "1 files made, 7 there already" in output
     assert read_rgb(target / "test" / "input" / "0.png").shape == (2, 2, 3), "not overwritten"
 
 
 def test_halves_that_look_exchanged_are_told_and_never_mixed(download, target, capsys) -> None:
-    code, said = run(capsys, download, "--rainy", "right")
+    code, output = run(capsys, download, "--rainy", "right")
     assert code == 0
-    assert "in 4 of 4 pictures the right half, taken as rainy, is the smoother one" in said
-    assert "use --rainy left" in said
-    code, said = run(capsys, download)
-    assert code == 1 and "is made from halves, rainy right; choose another folder" in said
+    assert "in 4 of 4 pictures the right half, taken as rainy, is the smoother one" in output
+    assert "use --rainy left" in output
+    code, output = run(capsys, download)
+    assert code == 1 and "is made from halves, rainy right; choose another folder" in output
     assert json.loads((target / "layout.json").read_text())["kinds"] == ["halves, rainy right"]
 
 
 def test_pictures_without_two_equal_halves_are_named(download, target, capsys) -> None:
     write_png(download / "DID-MDN-test" / "2.png", np.zeros((4, 7, 3), np.uint8))
-    code, said = run(capsys, download)
-    assert code == 1 and "2.png: has 7x4 pixels, not two equal halves; leave it out" in said
+    code, output = run(capsys, download)
+    assert code == 1 and "2.png: has 7x4 pixels, not two equal halves; leave it out" in output
     assert (target / "test" / "input" / "1.png").is_file(), "the others are done"

@@ -101,5 +101,5 @@ def test_what_exists_is_refused_and_kept(paired_set):
 def test_two_files_of_one_key_are_refused(paired_set):
     data = (paired_set / "target" / "photo_0.png").read_bytes()
     (paired_set / "target" / "photo_0.PNG").write_bytes(data)
-    with pytest.raises(UserError, match="have one key, 'photo_0'"):
+    with pytest.raises(UserError, match="share the key 'photo_0'"):
         make_lmdb(paired_set / "target", paired_set / "set.lmdb", 1)

@@ -223,8 +223,8 @@ def test_a_file_that_differs_is_kept_and_told(gopro, target):
 def test_the_other_blur_is_told_and_overwrites_nothing(gopro, target):
     place_pairs("GoPro", "blur", {"test": gopro_splits(gopro)["test"]}, target)
     record = target / "layout.json"
-    said = json.loads(record.read_text())
-    assert without_checksum(said) == {"dataset": "GoPro", "kinds": ["blur"]} != said
+    output = json.loads(record.read_text())
+    assert without_checksum(output) == {"dataset": "GoPro", "kinds": ["blur"]} != output
     other = gopro_splits(gopro, "blur_gamma")
     with pytest.raises(UserError, match=r"2 existing files \(made from blur\) differ from blur_gamma"):
         place_pairs("GoPro", "blur_gamma", {"test": other["test"]}, target)

@@ -147,9 +147,9 @@ def download(tmp_path) -> Path:
 def test_placed_pairs_train_and_pass_the_check(download, tmp_path, capsys) -> None:
     target = tmp_path / "datasets" / "DDN"
     prepare_rain(["Rain1400", str(download), str(target)])
-    said = capsys.readouterr().out
-    assert "pairs of Rain1400: test 4, train 4" in said
-    assert "train has 4 pairs, the official Rain1400 12600: 12596 too few" in said
+    output = capsys.readouterr().out
+    assert "pairs of Rain1400: test 4, train 4" in output
+    assert "train has 4 pairs, the official Rain1400 12600: 12596 too few" in output
     data = PairedImageDataset(dataroot_gt=f"{target}/train/target", dataroot_lq=f"{target}/train/input")
     assert data.keys == ["1_1", "1_2", "2_1", "2_2"]
     assert data[0]["gt"].equal(data[1]["gt"]) and not data[0]["lq"].equal(data[1]["lq"])

@@ -318,7 +318,7 @@ def test_an_output_in_the_input_is_refused(photos: Path, tmp_path: Path, output:
 
 def test_two_photos_of_one_stem_no_photos_and_no_folder_are_refused(photos: Path, tmp_path: Path):
     (photos / "coffee.jpg").write_bytes((photos / "faces" / "woman.jpg").read_bytes())
-    with pytest.raises(UserError, match=r"coffee\.jpg and .*coffee\.png have one key, 'coffee'"):
+    with pytest.raises(UserError, match=r"coffee\.jpg and .*coffee\.png share the key 'coffee'"):
         run(photos, tmp_path / "out")
     with pytest.raises(UserError, match="no such folder"):
         run(tmp_path / "nowhere", tmp_path / "out")

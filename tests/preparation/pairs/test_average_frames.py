@@ -175,15 +175,15 @@ class TestRefused:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--n", "4"], 0, "3 clips, 4 pairs made, 0 there already"),
         (["--n", "4..x"], 2, "--n: expected a number"),
         (["--n", "4", "--crf", "nowhere.npy"], 1, "nowhere.npy: cannot be read"),
     ],
 )
-def test_the_command(clips, tmp_path, run_script, arguments, code, said):
+def test_the_command(clips, tmp_path, run_script, arguments, code, message):
     words = ("--frames", clips, "--out", tmp_path / "out", "--workers", 1, *arguments)
     result = run_script("data_preparation/average_frames.py", *words)
     assert result.returncode == code
-    assert said in (result.stdout if code == 0 else result.stderr)
+    assert message in (result.stdout if code == 0 else result.stderr)

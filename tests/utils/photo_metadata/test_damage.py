@@ -88,6 +88,6 @@ def test_damaged_metadata_are_read_and_what_is_left_is_written(file_type):
         assert all("\n" not in note for note in header.notes)
         assert 1 <= header.metadata.orientation <= 8
         for target, encode in write.items():
-            metadata, notes = fitting(header.metadata, target, is_grey=False)
+            metadata, notes = fitting(header.metadata, target, is_gray=False)
             assert all("\n" not in note for note in notes)
             assert b"".join(encode(metadata))

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from basicsr.utils.photo_file import read_photo_file, write_photo_file
 from basicsr.utils.photo_metadata.jpeg import jpeg_limits, jpeg_with, read_jpeg
 from basicsr.utils.photo_metadata.model import Kind, Metadata
-from basicsr.utils.photo_metadata.resolution import CENTIMETRE, INCH, Resolution
+from basicsr.utils.photo_metadata.resolution import CENTIMETER, INCH, Resolution
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ICC = b"ICC_PROFILE\0"
@@ -74,7 +74,7 @@ def test_profile_in_any_order_of_its_segments():
 
 
 @pytest.mark.parametrize("density", [(300, 300), (72, 96)])
-@pytest.mark.parametrize(("code", "unit"), [(1, INCH), (2, CENTIMETRE)])
+@pytest.mark.parametrize(("code", "unit"), [(1, INCH), (2, CENTIMETER)])
 def test_density_in_both_units(code, unit, density):
     data = bytearray(jpeg())
     data[13:18] = struct.pack(">BHH", code, *density)

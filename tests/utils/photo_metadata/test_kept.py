@@ -29,10 +29,10 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>\xc3\xa4</a></x:xmpmeta>'
 IPTC = b"\x1c\x02\x78\x00\x05Water\x1c\x02\x50\x00\x02Me"  # caption and by-line
 COPYRIGHT_FLAG = b"8BIM\x04\x0a\x00\x00\x00\x00\x00\x01\x01\x00"
 PQ = bytes([9, 16, 0, 1])  # BT.2020 primaries, perceptual quantizer
-COLOUR = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8))
+COLOR = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8))
 
 
-def encoded(file_type: str, image: Image.Image = COLOUR, **options: Any) -> bytes:
+def encoded(file_type: str, image: Image.Image = COLOR, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_type.upper(), **options)
     return buffer.getvalue()
@@ -93,7 +93,7 @@ def with_thumbnail() -> bytes:
 
 def tiff(**options: Any) -> bytes:
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, np.asarray(COLOUR), photometric="rgb", metadata=None, software=False, **options)
+    tifffile.imwrite(buffer, np.asarray(COLOR), photometric="rgb", metadata=None, software=False, **options)
     return buffer.getvalue()
 
 
@@ -116,15 +116,15 @@ def encoded_16(file_type: str) -> bytes:
 
 ALL_EXIF = ("PNG", "JPEG", "WebP", "TIFF")
 ALPHA = Image.fromarray(np.random.default_rng(2).integers(0, 256, (9, 8, 4), dtype=np.uint8))
-GREY = COLOUR.convert("L")
+GRAY = COLOR.convert("L")
 # Files that carry a kind, by the type of the file.
 SOURCES: dict[Kind, dict[str, Callable[[], bytes]]] = {
     Kind.DEPTH_16: {name: lambda name=name: encoded_16(name) for name in ("PNG", "TIFF")},
     Kind.ALPHA: {
         name: lambda name=name: encoded(name, ALPHA, lossless=True) for name in ("PNG", "WebP", "TIFF")
     },
-    Kind.GREY: {name: lambda name=name: encoded(name, GREY) for name in ("PNG", "JPEG", "TIFF", "BMP")},
-    Kind.GREY_WITH_ALPHA: {"PNG": lambda: encoded("PNG", ALPHA.convert("LA"))},
+    Kind.GRAY: {name: lambda name=name: encoded(name, GRAY) for name in ("PNG", "JPEG", "TIFF", "BMP")},
+    Kind.GRAY_WITH_ALPHA: {"PNG": lambda: encoded("PNG", ALPHA.convert("LA"))},
     Kind.EXIF: {name: lambda name=name: encoded(name, exif=exif().tobytes()) for name in ALL_EXIF},
     Kind.ICC: {name: lambda name=name: encoded(name, icc_profile=PROFILE) for name in ALL_EXIF},
     Kind.XMP: {
@@ -156,7 +156,7 @@ SOURCES: dict[Kind, dict[str, Callable[[], bytes]]] = {
         "PNG": lambda: encoded("PNG", pnginfo=png_text(("Comment", "Grüße"))),
     },
     Kind.TEXT: {"PNG": lambda: encoded("PNG", pnginfo=png_text(("Author", "Me"), ("Title", "Sea")))},
-    Kind.COLOURS: {"PNG": lambda: with_chunk((b"cICP", PQ), (b"gAMA", struct.pack(">I", 100000)))},
+    Kind.COLORS: {"PNG": lambda: with_chunk((b"cICP", PQ), (b"gAMA", struct.pack(">I", 100000)))},
     Kind.BACKGROUND: {"PNG": lambda: with_chunk((b"bKGD", bytes([0, 9, 0, 8, 0, 7])))},
     Kind.COPYABLE: {"PNG": lambda: with_chunk((b"vpAg", bytes(9)))},
     Kind.STALE: {
@@ -173,14 +173,14 @@ SOURCES: dict[Kind, dict[str, Callable[[], bytes]]] = {
     Kind.PICTURES: {
         "PNG": lambda: encoded("PNG") + b"film",
         "JPEG": lambda: encoded("JPEG") + b"film",
-        "WebP": lambda: encoded("WebP", save_all=True, append_images=[GREY.convert("RGB")]),
-        "TIFF": lambda: encoded("TIFF", save_all=True, append_images=[COLOUR]),
+        "WebP": lambda: encoded("WebP", save_all=True, append_images=[GRAY.convert("RGB")]),
+        "TIFF": lambda: encoded("TIFF", save_all=True, append_images=[COLOR]),
     },
 }
 # What notes call a kind, where it is not the kind itself.
-SAID = {
-    Kind.STALE: "made for the old pixels", Kind.PICTURES: " left out", Kind.GREY: "stored as equal colours",
-    Kind.GREY_WITH_ALPHA: "alpha",
+MESSAGE = {
+    Kind.STALE: "made for the old pixels", Kind.PICTURES: " left out", Kind.GRAY: "stored as equal colors",
+    Kind.GRAY_WITH_ALPHA: "alpha",
 }  # fmt: skip
 
 
@@ -190,13 +190,13 @@ def seen(kind: Kind, data: bytes) -> Any:
         image.load()
         tags = image.getexif()
         if kind is Kind.DEPTH_16:
-            # Pillow opens 16-bit colours as 8 bits.
+            # Pillow opens 16-bit colors as 8 bits.
             is_deep = data[24] == 16 if image.format == "PNG" else tags.get(258) == (16, 16, 16)
             return is_deep or None
-        if kind in (Kind.ALPHA, Kind.GREY_WITH_ALPHA):
-            has = image.mode in {Kind.ALPHA: ("RGBA",), Kind.GREY_WITH_ALPHA: ("LA",)}[kind]
+        if kind in (Kind.ALPHA, Kind.GRAY_WITH_ALPHA):
+            has = image.mode in {Kind.ALPHA: ("RGBA",), Kind.GRAY_WITH_ALPHA: ("LA",)}[kind]
             return np.asarray(image)[..., -1].tolist() if has else None
-        if kind is Kind.GREY:
+        if kind is Kind.GRAY:
             return True if image.mode == "L" else None
         if kind is Kind.EXIF:
             return (tags[0x010F], tags.get_ifd(0x8769)) if 0x010F in tags else None
@@ -222,9 +222,7 @@ def seen(kind: Kind, data: bytes) -> Any:
             return dict(getattr(image, "text", {})) or None
         if kind is Kind.EXTENDED_XMP:
             return next((part for name, part in getattr(image, "applist", []) if b"extension" in part), None)
-        keys = {Kind.COLOURS: (b"cICP", b"gAMA"), Kind.BACKGROUND: (b"bKGD",), Kind.COPYABLE: (b"vpAg",)}[
-            kind
-        ]
+        keys = {Kind.COLORS: (b"cICP", b"gAMA"), Kind.BACKGROUND: (b"bKGD",), Kind.COPYABLE: (b"vpAg",)}[kind]
         return [chunk for chunk in chunks(data) if chunk[0] in keys] if image.format == "PNG" else None
 
 
@@ -245,12 +243,12 @@ def test_every_cell_of_the_table(tmp_path, row, source, target):
     assert photo.file_type == source
     place = tmp_path / f"b{SUFFIX[target]}"
     notes = write_photo_file(place, photo, photo.image)
-    said = [note for note in (*photo.notes, *notes) if SAID.get(row.kind, row.kind.value) in note]
+    message = [note for note in (*photo.notes, *notes) if MESSAGE.get(row.kind, row.kind.value) in note]
     if target in row.places:
-        assert not said
+        assert not message
         assert seen(row.kind, place.read_bytes()) == seen(row.kind, data) is not None
     else:
-        assert len(said) == 1
+        assert len(message) == 1
         if row.kind not in (Kind.STALE, Kind.UNKNOWN, Kind.PICTURES):
             assert seen(row.kind, place.read_bytes()) is None
     back = read_photo_file(place)
@@ -268,5 +266,5 @@ def test_the_document_shows_the_table():
     document = (Path(__file__).parents[3] / "docs" / "restoring.md").read_text()
     shown = document.partition("<!-- kept: begin -->\n")[2].partition("\n<!-- kept: end -->")[0]
     lines = [["", *WRITTEN_TYPES], ["---"] * (1 + len(WRITTEN_TYPES))]
-    lines += [[row.what, *(row.places.get(name, "said") for name in WRITTEN_TYPES)] for row in TABLE]
+    lines += [[row.what, *(row.places.get(name, "reported") for name in WRITTEN_TYPES)] for row in TABLE]
     assert shown.strip().splitlines() == [f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines]

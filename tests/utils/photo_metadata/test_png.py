@@ -42,7 +42,7 @@ def metadata_of(*chunks: tuple[bytes, bytes]) -> Metadata:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "said"),
+    ("chunks", "message"),
     [
         ([(b"sRGB", b"\0"), (b"gAMA", GAMMA_SRGB), (b"cHRM", PRIMARIES_SRGB)], []),
         ([(b"gAMA", GAMMA_SRGB), (b"cHRM", PRIMARIES_SRGB)], []),
@@ -56,10 +56,10 @@ def metadata_of(*chunks: tuple[bytes, bytes]) -> Metadata:
         ),
     ],
 )
-def test_colours_are_said_where_a_file_without_a_word_would_look_different(tmp_path, chunks, said):
+def test_colors_are_said_where_a_file_without_a_word_would_look_different(tmp_path, chunks, message):
     (tmp_path / "a.png").write_bytes(png(*(chunk(*item) for item in chunks)))
     photo = read_photo_file(tmp_path / "a.png")
-    expected = [f"meaning of colours ({', '.join(said)}) dropped for JPEG"] if said else []
+    expected = [f"meaning of colors ({', '.join(message)}) dropped for JPEG"] if message else []
     assert write_photo_file(tmp_path / "b.jpg", photo, photo.image) == expected
     assert write_photo_file(tmp_path / "b.png", photo, photo.image) == []
     assert set(read_photo_file(tmp_path / "b.png").metadata.chunks) == set(photo.metadata.chunks)
@@ -67,7 +67,7 @@ def test_colours_are_said_where_a_file_without_a_word_would_look_different(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("mode", "background", "written", "colours"),
+    ("mode", "background", "written", "colors"),
     [
         ("P", b"\2", bytes([0, 7, 0, 8, 0, 9]), 3),
         ("1", b"\0\1", bytes([0, 255]), 1),
@@ -76,7 +76,7 @@ def test_colours_are_said_where_a_file_without_a_word_would_look_different(tmp_p
         ("RGBA", bytes([0, 1, 0, 2, 0, 3]), bytes([0, 1, 0, 2, 0, 3]), 3),
     ],
 )
-def test_background_is_said_in_the_pixels_that_are_written(tmp_path, mode, background, written, colours):
+def test_background_is_said_in_the_pixels_that_are_written(tmp_path, mode, background, written, colors):
     image = Image.new(mode, (3, 2))
     if mode == "P":
         image.putpalette([1, 2, 3, 4, 5, 6, 7, 8, 9])
@@ -87,12 +87,12 @@ def test_background_is_said_in_the_pixels_that_are_written(tmp_path, mode, backg
     write_photo_file(tmp_path / "b.png", photo, photo.image)
     data = (tmp_path / "b.png").read_bytes()
     assert chunk(b"bKGD", written) in data
-    assert data[25] in ((0,) if colours == 1 else (2, 6))
+    assert data[25] in ((0,) if colors == 1 else (2, 6))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_colour_key_of_grey_becomes_alpha(tmp_path, depth):
-    """The key is given in the depth of the file; a grey PNG of 16 columns whose levels go up."""
+def test_color_key_of_gray_becomes_alpha(tmp_path, depth):
+    """The key is given in the depth of the file; a gray PNG of 16 columns whose levels go up."""
     largest = 2**depth - 1
     levels = np.arange(16) * largest // 15
     bits = "".join(f"{level:0{depth}b}" for level in levels)

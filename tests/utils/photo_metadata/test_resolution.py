@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from basicsr.utils.photo_metadata.exif import of_resolution
 from basicsr.utils.photo_metadata.exif import resolution as read_exif
-from basicsr.utils.photo_metadata.resolution import CENTIMETRE, INCH, METRE, Resolution
+from basicsr.utils.photo_metadata.resolution import CENTIMETER, INCH, METER, Resolution
 
 WHOLE = st.integers(1, 65535)
 
 
-@given(WHOLE, WHOLE, st.sampled_from([INCH, CENTIMETRE, METRE]))
+@given(WHOLE, WHOLE, st.sampled_from([INCH, CENTIMETER, METER]))
 def test_whole_numbers_of_a_unit_stay(across, down, unit):
     resolution = Resolution.of(across, down, unit)
     assert resolution.whole(unit, 65535) == (across, down)
@@ -22,13 +22,13 @@ def test_whole_numbers_of_a_unit_stay(across, down, unit):
 
 
 @given(st.integers(20, 65535), st.integers(20, 65535))
-def test_inches_survive_the_way_over_metres(across, down):
-    """Half a pixel per metre is 0.0127 pixels per inch, less than the half that rounding forgives."""
-    in_metres = Resolution.of(*Resolution.of(across, down, INCH).whole(METRE, 2**31 - 1), METRE)
-    assert in_metres.whole(INCH, 65535) == (across, down)
+def test_inches_survive_the_way_over_meters(across, down):
+    """Half a pixel per meter is 0.0127 pixels per inch, less than the half that rounding forgives."""
+    in_meters = Resolution.of(*Resolution.of(across, down, INCH).whole(METER, 2**31 - 1), METER)
+    assert in_meters.whole(INCH, 65535) == (across, down)
 
 
-@given(WHOLE, WHOLE, st.sampled_from([INCH, CENTIMETRE, None]))
+@given(WHOLE, WHOLE, st.sampled_from([INCH, CENTIMETER, None]))
 def test_exif_says_them_exactly(across, down, unit):
     resolution = Resolution.of(across, down, unit)
     if resolution is not None:
@@ -47,6 +47,6 @@ def test_ratios_are_whole_numbers_near_them(across, down):
 
 def test_what_says_nothing():
     assert Resolution.of(0, 300, INCH) is Resolution.of(300, -1, INCH) is Resolution.of(7, 7, None) is None
-    assert Resolution.of(1, 1, METRE).whole(CENTIMETRE, 65535) is None  # 0.01 a centimetre
-    assert Resolution.of(10**12, 1, METRE).to_tiff() is None
+    assert Resolution.of(1, 1, METER).whole(CENTIMETER, 65535) is None  # 0.01 a centimeter
+    assert Resolution.of(10**12, 1, METER).to_tiff() is None
     assert Resolution.of_tiff(Fraction(300), Fraction(300), 7) is None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from basicsr.utils.photo_file import read_photo_file, write_photo_file
 from basicsr.utils.photo_metadata.model import Metadata
-from basicsr.utils.photo_metadata.resolution import CENTIMETRE, INCH, Resolution
+from basicsr.utils.photo_metadata.resolution import CENTIMETER, INCH, Resolution
 from basicsr.utils.photo_metadata.tiff import read_tiff, read_tiff_tags, tiff_limits
 
 IPTC = b"\x1c\x02\x78\x00\x05Water\0\0"  # a multiple of four bytes
@@ -60,7 +60,7 @@ def test_iptc_among_the_resources_of_photoshop():
     ("unit", "expected"),
     [
         ("INCH", Resolution.of(300, 200, INCH)),
-        ("CENTIMETER", Resolution.of(300, 200, CENTIMETRE)),
+        ("CENTIMETER", Resolution.of(300, 200, CENTIMETER)),
         ("NONE", Resolution.of(300, 200, None)),
     ],
 )
@@ -82,7 +82,7 @@ def test_maps_keep_their_place_and_private_tags_are_named(tmp_path):
     (tmp_path / "a.tif").write_bytes(tiff(scale, keys, curve, *others))
     photo = read_photo_file(tmp_path / "a.tif")
     assert write_photo_file(tmp_path / "b.tif", photo, photo.image) == [
-        "meaning of colours (TransferFunction) dropped for TIFF",
+        "meaning of colors (TransferFunction) dropped for TIFF",
         "other parts (tag 65000) dropped for TIFF",
         "layers left out: made for the old pixels",
     ]

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from basicsr.utils.photo_file import read_photo_file, write_photo_file
 from basicsr.utils.photo_metadata.bmp import bmp_limits, bmp_with, read_bmp
 from basicsr.utils.photo_metadata.model import Metadata
-from basicsr.utils.photo_metadata.resolution import INCH, METRE, Resolution
+from basicsr.utils.photo_metadata.resolution import INCH, METER, Resolution
 from basicsr.utils.photo_metadata.webp import read_webp, webp_limits, webp_with
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -78,7 +78,7 @@ def test_a_webp_with_damage_and_things_behind_it(tmp_path):
 def test_profile_and_resolution_of_a_bmp_reach_a_png(tmp_path):
     (tmp_path / "a.bmp").write_bytes(bmp(0x4D424544, 124, profile=PROFILE))
     photo = read_photo_file(tmp_path / "a.bmp")
-    assert photo.metadata == Metadata(icc=PROFILE, resolution=Resolution.of(2835, 3000, METRE))
+    assert photo.metadata == Metadata(icc=PROFILE, resolution=Resolution.of(2835, 3000, METER))
     assert write_photo_file(tmp_path / "b.png", photo, photo.image) == []
     with Image.open(tmp_path / "b.png") as seen:
         assert seen.info["icc_profile"] == PROFILE
@@ -88,25 +88,25 @@ def test_profile_and_resolution_of_a_bmp_reach_a_png(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("space", "length", "calibration", "said"),
+    ("space", "length", "calibration", "message"),
     [
         (0, 108, bytes(48), []),
-        (0, 108, bytes(47) + b"\1", ["meaning of colours (calibrated RGB) dropped for BMP"]),
+        (0, 108, bytes(47) + b"\1", ["meaning of colors (calibrated RGB) dropped for BMP"]),
         (0x73524742, 124, bytes(48), []),
-        (0x4C494E4B, 124, bytes(48), ["meaning of colours (linked profile) dropped for BMP"]),
+        (0x4C494E4B, 124, bytes(48), ["meaning of colors (linked profile) dropped for BMP"]),
     ],
 )
-def test_what_a_bmp_says_of_colours(tmp_path, space, length, calibration, said):
+def test_what_a_bmp_says_of_colors(tmp_path, space, length, calibration, message):
     (tmp_path / "a.bmp").write_bytes(bmp(space, length, calibration))
     photo = read_photo_file(tmp_path / "a.bmp")
-    assert write_photo_file(tmp_path / "b.bmp", photo, photo.image) == said
+    assert write_photo_file(tmp_path / "b.bmp", photo, photo.image) == message
 
 
 def test_damage_and_limits_of_a_bmp():
     assert read_bmp(bmp(0x4D424544, 124, profile=b"no profile")).notes == ("damaged ICC profile left out",)
     for length in range(54):
         assert read_bmp(bmp(0, 108)[:length]).metadata == Metadata()
-    for resolution in (Resolution.of(4, 3, None), Resolution.of(2**31, 1, METRE)):
+    for resolution in (Resolution.of(4, 3, None), Resolution.of(2**31, 1, METER)):
         assert bmp_limits(Metadata(resolution=resolution)) == (Metadata(), ["resolution"])
     encoded = bmp(0, 108)
     assert b"".join(bmp_with(memoryview(encoded), Metadata())) == encoded

@@ -15,8 +15,8 @@ def known() -> str:
     return ", ".join(entry.__name__ for entry in recognizable())
 
 
-def recognise_below(state: Mapping[str, Tensor]) -> dict[str, Block]:
-    """The blocks of the networks in a file, by what stands before the names of their weights.
+def recognize_below(state: Mapping[str, Tensor]) -> dict[str, Block]:
+    """The blocks of the networks in a file, by the prefix of their weight names.
 
     ``{"": block}`` is usual; a file of another toolkit may give ``{"module.": block}``, or several.
     """

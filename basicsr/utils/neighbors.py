@@ -13,7 +13,7 @@ OWN = "sam-deblur"
 PACKAGE = __name__.partition(".")[0]
 
 
-def neighbours() -> list[str]:
+def neighbors() -> list[str]:
     """Names and versions of those distributions, sorted."""
     # Not every build tool writes the list of packages. The files of all would take half a second to read, so
     # what has no list is found by its name.
@@ -23,9 +23,9 @@ def neighbours() -> list[str]:
     return sorted(name for name in named if name.split()[0].lower().replace("_", "-") != OWN)
 
 
-def warn_of_neighbours() -> None:
-    """One line on stderr where there are some; of several processes of a machine, the first says it."""
-    if os.environ.get("LOCAL_RANK", "0") == "0" and (found := neighbours()):
-        what = f"{', '.join(found)} is installed as well, with an import package {PACKAGE} of its own"
-        hint = f"files of one replace those of the other; give {OWN} a virtual environment of its own"
+def warn_of_neighbors() -> None:
+    """One line on stderr where there are some; of several processes of a machine, the first prints it."""
+    if os.environ.get("LOCAL_RANK", "0") == "0" and (found := neighbors()):
+        what = f"{', '.join(found)} is installed as well, with its own import package {PACKAGE}"
+        hint = f"files of one replace those of the other; give {OWN} its own virtual environment"
         print(f"warning: {what}; {hint}", file=sys.stderr)  # noqa: T201

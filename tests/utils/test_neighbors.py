@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from basicsr.utils.neighbours import neighbours, warn_of_neighbours
+from basicsr.utils.neighbors import neighbors, warn_of_neighbors
 
 
 def install(folder, name: str, version: str, packages: str | None) -> None:
@@ -19,8 +19,8 @@ def test_nothing_is_said_where_there_is_none(tmp_path, monkeypatch, capsys):
     install(tmp_path, "sam-deblur", "9", "basicsr\n")
     install(tmp_path, "basicsrx", "9", "basicsrx\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert neighbours() == []
-    warn_of_neighbours()
+    assert neighbors() == []
+    warn_of_neighbors()
     assert capsys.readouterr().err == ""
 
 
@@ -31,8 +31,8 @@ def test_nothing_is_said_where_there_is_none(tmp_path, monkeypatch, capsys):
 def test_one_line_names_it(tmp_path, monkeypatch, capsys, name, packages):
     install(tmp_path, name, "1.4.2", packages)
     monkeypatch.syspath_prepend(tmp_path)
-    warn_of_neighbours()
+    warn_of_neighbors()
     monkeypatch.setenv("LOCAL_RANK", "1")
-    warn_of_neighbours()
+    warn_of_neighbors()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: {name} 1.4.2 is installed as well, with an import package basicsr")
+    assert line.startswith(f"warning: {name} 1.4.2 is installed as well, with its own import package basicsr")
