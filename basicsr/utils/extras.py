@@ -75,7 +75,7 @@ EXTRAS = (
         "dev",
         "runs tests and linters",
         (
-            "av", "hypothesis", "jsonschema", "mypy", "onnxruntime", "onnxscript", "pillow-heif",
+            "av", "build", "hypothesis", "jsonschema", "mypy", "onnxruntime", "onnxscript", "pillow-heif",
             "playwright", "pre-commit", "pytest", "pytest-timeout", "pytest-xdist", "ruff", "spandrel",
             "transformers", "types-PyYAML", "types-tqdm",
         ),

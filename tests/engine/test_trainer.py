@@ -470,7 +470,7 @@ def test_inputs_are_gathered_by_what_the_network_takes():
             return restored.mean() + coarse.mean()
 
     staged = ImageRestorationModel({"g": plain}, {"l_staged": Staged()})
-    output = r"a loss names 'coarse'.*nor a network gives as a stage \(restored\)"
+    output = r"a loss names 'coarse'.*nor a network returns as a stage \(restored\)"
     with pytest.raises(OptionError, match=output):
         check_inputs(staged, ("gt", "lq"), "datasets.train", training=True)
 

@@ -89,7 +89,7 @@ def test_frames_reach_the_ordering_network_as_it_was_trained(model):
 
 def test_other_networks_and_a_trained_judge_are_refused():
     frozen = Brighter().requires_grad_(False)
-    with pytest.raises(OptionError, match="network_g.type: RestorationNetwork gives images"):
+    with pytest.raises(OptionError, match="network_g.type: RestorationNetwork returns images"):
         ClipRestorationModel({"g": RestorationNetwork(), "ordering": frozen}, {}).check()
     with pytest.raises(OptionError, match=r"networks\.ordering\.frozen: must be true"):
         ClipRestorationModel({"g": Fade(), "ordering": Brighter()}, {}).check()

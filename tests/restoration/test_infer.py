@@ -453,7 +453,7 @@ def test_weights_for_gray_images_are_refused_before_the_work(work, monkeypatch, 
     save_network(work / "gray.pth", ARCHS.build("NAFNet", gray), None, {"type": "NAFNet", **gray})
     write_png(work / "a.png", skimage.data.cat()[:32, :40])
     code, printed = fails(capsys, "-i", "a.png", "-o", "out", "--weights", "gray.pth")
-    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, grey ones too"
+    what = "NAFNet takes 1 channel(s), but its inputs (lq) have 3; images are read as RGB, gray ones too"
     assert (code, what in printed, printed.count("\n")) == (1, True, 1) and not Path("out").exists()
     options = {"network_g": {"type": "NAFNet", "img_channel": 1}, "path": {"pretrain_network_g": "gray.pth"}}
     (work / "gray.yml").write_text(yaml.safe_dump({"name": "a", "datasets": {}, **options}))
