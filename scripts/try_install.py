@@ -4,8 +4,8 @@ python scripts/try_install.py python3.10 python3.13
 
 The wheel is built from the sdist, so a file missing there is missing in both. The first interpreter gets the
 wheel, the second the sdist, and so on in turn. An interpreter that is not on the PATH is looked for below
-~/.pyenv/versions; one that is not found is reported and skipped. Needs the package build, and about 7 GB of
-temporary space.
+~/.pyenv/versions (or $PYENV_ROOT/versions); one that is not found is reported and skipped. If none is found, the
+one that runs this script is used. Needs the package build, and about 7 GB of temporary space.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIRST_STEPS = (
 
 
 def main() -> int:
-    """Exit code 1 where something failed, or no interpreter was found."""
+    """Exit code 1 where something failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -41,9 +41,8 @@ def main() -> int:
     found = {name: path for name in pythons if (path := find_python(name)) is not None}
     for name in pythons:
         if name not in found:
-            print(f"{name}: not found on the PATH or below ~/.pyenv/versions; not tried")
-    if not found:
-        return 1
+            print(f"{name}: not found; not tried")
+    found = found or {"this Python": Path(sys.executable)}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         run(sys.executable, "-m", "build", "--outdir", work / "dist", ROOT)
@@ -62,7 +61,8 @@ def find_python(name: str) -> Path | None:
     if on_path is not None and not subprocess.run([on_path, "--version"], capture_output=True).returncode:
         return Path(on_path)
     version = re.sub(r"^python", "", name)
-    candidates = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = sorted(root.glob(f"versions/{version}.*/bin/python"))
     return candidates[-1] if candidates else None
 
 
