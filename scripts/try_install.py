@@ -4,8 +4,8 @@ python scripts/try_install.py python3.10 python3.13
 
 The wheel is built from the sdist, so a file missing there is missing in both. The first interpreter gets the
 wheel, the second the sdist, and so on in turn. An interpreter that is not on the PATH is looked for below
-~/.pyenv/versions (or $PYENV_ROOT/versions); one that is not found is reported and skipped. If none is found, the
-one that runs this script is used. Needs the package build, and about 7 GB of temporary space.
+~/.pyenv/versions (or $PYENV_ROOT/versions); one that is not found is reported and skipped. If none is found,
+the one that runs this script is used. Needs the package build, and about 7 GB of temporary space.
 """
 
 from __future__ import annotations
