@@ -63,6 +63,8 @@ VERBS: dict[str, dict[str, str]] = {
         "new network": "write a template for your own network, and its test",
         "new loss": "write a template for your own loss, and its test",
         "new metric": "write a template for your own metric, and its test",
+        "new dataset": "write a template for your own data set, and its test",
+        "new segmenter": "write a template for your own segmenter, and its test",
         "schema": "write the JSON schema of option files, for editors",
     },
     "This program": {

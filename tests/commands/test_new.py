@@ -19,6 +19,8 @@ SNAKE = {
     "network": ("MyOwnNet", "my_own_net"),
     "loss": ("EdgeLoss2d", "edge_loss2d"),
     "metric": ("mae", "mae"),
+    "dataset": ("NoisyPairs", "noisy_pairs"),
+    "segmenter": ("Squares", "squares"),
 }
 
 

@@ -18,7 +18,7 @@ def start_code(kind: str, example: str, argv: Sequence[str] | None, called: str)
     """The command that writes a starting file for code.
 
     Args:
-        kind: network, loss or metric.
+        kind: network, loss, metric, dataset or segmenter.
         example: a name, for ``--help``.
         argv, called: as of every command.
     """
@@ -50,7 +50,7 @@ def write_start(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
     """Write ``<name in snake case>.py`` and its test.
 
     Args:
-        kind: network, loss or metric.
+        kind: network, loss, metric, dataset or segmenter.
 
     Raises:
         OptionError: a name that is not valid in Python, or is taken.
@@ -66,7 +66,13 @@ def write_start(kind: str, name: str, folder: Path) -> tuple[Path, Path]:
 
     if not name.isidentifier() or iskeyword(name):
         raise OptionError("NAME", [f"NAME: expected letters, digits and underscores (got {name!r})"])
-    known = {"network": registry.ARCHS, "loss": registry.LOSSES, "metric": registry.METRICS}[kind]
+    known = {
+        "network": registry.ARCHS,
+        "loss": registry.LOSSES,
+        "metric": registry.METRICS,
+        "dataset": registry.DATASETS,
+        "segmenter": registry.SEGMENTERS,
+    }[kind]
     stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     file, test = folder / f"{stem}.py", folder / f"test_{stem}.py"
     for path in (file, test):
