@@ -2,7 +2,7 @@
 
 On a terminal the view is updated every few seconds until the run is done or you press Ctrl-C; elsewhere it
 is printed once. --page also keeps a page up to date, experiments/<name>/watch.html, with the curves and the
-newest pictures of validations; open it in any browser. The run itself is only read.
+newest pictures of validations; open it in any browser. Nothing else is written.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur watch") ->
         from basicsr.reporting.progress_page import write_progress_page
         from basicsr.utils.display import Lines
 
-        paths = ExperimentPaths(typed.run if typed.run.is_dir() else EXPERIMENTS / typed.run)
+        named = EXPERIMENTS / typed.run
+        paths = ExperimentPaths(named if named.is_dir() else typed.run)
         is_live = sys.stdout.isatty() and not typed.once
 
         def view() -> bool:
@@ -67,7 +68,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur watch") ->
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"expected 0.1 to 3600 seconds (got {text})")
+        raise argparse.ArgumentTypeError(f"expected 0.1 to 3600 seconds (got {text!r})")
     return value

@@ -90,18 +90,21 @@ def read_progress(paths: ExperimentPaths) -> Progress:
     """Read the folder of a run.
 
     Raises:
-        UserError: there is no run of training.
+        UserError: there is no training run, or its options cannot be used.
     """
     config = paths.config(0)
     if not config.is_file():
         raise UserError(f"{paths.root}: no training run; give the name of a folder in experiments/")
     options = read_options(config)
+    total = (options.get("train") or {}).get("total_iter")
+    if not isinstance(total, int) or total < 1:
+        raise UserError(f"{config}: no train.total_iter; was the file changed?")
     events = read_events(paths.events) if paths.events.is_file() else []
     train = [event for event in events if event["kind"] == "train"]
     validations = {event["dataset"]: event for event in events if event["kind"] == "val"}
     return Progress(
         paths.root.name,
-        options["train"]["total_iter"],
+        total,
         events[-1]["iter"] if events else 0,
         train[-1] if train else {},
         validations,

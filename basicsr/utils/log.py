@@ -163,21 +163,23 @@ class EventLog:
             append_line(self._path, json.dumps(json_safe(line), allow_nan=False))
         prefix = f"{kind}/{values['dataset']}" if "dataset" in values else kind
         numbers = {f"{prefix}/{name}": value for name, value in values.items() if not isinstance(value, str)}
-        for name, value in numbers.items():
-            self._add_to_board("add_scalar", name, value, iteration)
+        with self._without_board(iteration):
+            for name, value in numbers.items() if self._tensorboard is not None else ():
+                self._tensorboard.add_scalar(name, value, iteration)
         if self._wandb is not None:
             self._wandb.log(numbers, step=iteration)
 
     def write_pictures(self, dataset: str, iteration: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
         """Add RGB pictures (H, W, 3), by key, to TensorBoard as ``val/<dataset>/<key>``."""
-        for key, picture in pictures.items():
-            self._add_to_board("add_image", f"val/{dataset}/{key}", picture, iteration, dataformats="HWC")
+        with self._without_board(iteration):
+            for key, picture in pictures.items() if self._tensorboard is not None else ():
+                self._tensorboard.add_image(f"val/{dataset}/{key}", picture, iteration, dataformats="HWC")
 
-    def _add_to_board(self, add: str, name: str, value: object, iteration: int, **how: str) -> None:
-        if self._tensorboard is None:
-            return
+    @contextmanager
+    def _without_board(self, iteration: int) -> Iterator[None]:
+        """Inside, TensorBoard is given up, with a warning, if it cannot write."""
         try:
-            getattr(self._tensorboard, add)(name, value, iteration, **how)
+            yield
         except OSError as error:  # of its thread that writes, which has ended
             self._tensorboard = None
             what = f"{error.strerror}; from iteration {iteration} on TensorBoard gets nothing"

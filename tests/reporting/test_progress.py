@@ -125,6 +125,31 @@ def test_a_run_that_has_just_begun_and_none(tmp_path):
         read_progress(ExperimentPaths(tmp_path / "Other"))
 
 
+def test_options_without_a_length_are_one_line(paths):
+    for text in ("name: Mine\n", "train: {total_iter: many}\n"):
+        paths.config(0).write_text(text)
+        with pytest.raises(UserError, match=r"config.yml: no train.total_iter; was the file changed\?"):
+            read_progress(paths)
+
+
+@pytest.mark.parametrize("seconds", ["0", "often", "nan", "4000"])
+def test_a_time_between_views_that_is_no_use_is_one_line(seconds, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["Mine", "--every", seconds])
+    assert ended.value.code == 2
+    assert f"--every: expected 0.1 to 3600 seconds (got '{seconds}')" in capsys.readouterr().err
+
+
+def test_an_experiment_goes_before_a_folder_of_the_same_name(paths, capsys, monkeypatch):
+    work = paths.root.parent
+    (work / "experiments").mkdir()
+    paths.root.rename(work / "experiments/Mine")
+    (work / "Mine").mkdir()
+    monkeypatch.chdir(work)
+    main(["Mine"])
+    assert "100 of 200 steps" in capsys.readouterr().out
+
+
 def test_the_page_is_loaded_anew_until_the_run_is_done_and_its_pictures_exist(paths):
     write_progress_page(paths.watched, read_progress(paths), 5.0)
     page = paths.watched.read_text()
