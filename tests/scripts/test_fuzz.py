@@ -112,6 +112,17 @@ def test_what_a_reader_must_not_do_is_found(fuzz, tmp_path, read, first: str, ot
     assert kinds == {0: first, 1: others, 2: others, 3: others}
 
 
+def test_memory_that_a_child_inherits_as_free_counts_as_taken(fuzz, tmp_path):
+    """The allocator keeps it resident, so that arrays in it make the process no larger."""
+    blocks = [np.ones(20 << 20, np.uint8) for _ in range(12)]
+    # Blocks this large move to the heap once one of them was freed; the last keeps the others below the top.
+    del blocks[:1]
+    blocks = [np.ones(20 << 20, np.uint8) for _ in range(12)]
+    del blocks[:-1]
+    outcomes = findings(fuzz, tmp_path, [own_format(fuzz, take_memory)], 2, megabytes=32)
+    assert [outcome.kind for outcome in outcomes] == ["read", "memory"]
+
+
 def test_a_case_is_the_same_again_and_another_seed_another(fuzz, tmp_path):
     own = own_format(fuzz, refuse_all)
     corpus = fuzz.Corpus.made([own], tmp_path / "corpus")
