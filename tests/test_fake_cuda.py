@@ -29,7 +29,7 @@ from basicsr.engine.hooks import Ema
 from basicsr.engine.inference import Windows
 from basicsr.engine.trainer import StepSettings, Trainer
 from basicsr.losses import PSNRLoss
-from basicsr.masks.pooling import drop_regions
+from basicsr.masks.pooling import drop_regions, table_rows
 from basicsr.models.base import gather_inputs
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.image import write_png
@@ -65,8 +65,7 @@ NETWORKS = [
 ]
 # Of hundreds of layers.
 LONG = pytest.param("Jin", "AdamW", marks=pytest.mark.slow)
-# Where the program is known to wait: for the number of regions, and once a step for whether to skip it.
-REGIONS = ("pooling.py", "table_rows")
+# Where the program is known to wait: once a step for whether to skip it.
 SKIPPING = ("trainer.py", "_update")
 
 
@@ -81,7 +80,11 @@ class Waits(TorchDispatchMode):
         asks = function is torch.ops.aten._local_scalar_dense.default
         leaves = function is torch.ops.aten._to_copy.default and str(kwargs.get("device")) == "cpu"
         if (asks or leaves) and args[0].device.type != "cpu":
-            own = [frame for frame in traceback.extract_stack() if "/basicsr/" in frame.filename]
+            own = [
+                frame
+                for frame in traceback.extract_stack()[:-1]
+                if "/basicsr/" in frame.filename or frame.filename == __file__
+            ]
             self.places.add((Path(own[-1].filename).name, own[-1].name))
         if asks and (args[0].device.type != "cpu" or isinstance(args[0], FakeTensor)):
             return args[0].dtype is torch.bool or 9
@@ -109,18 +112,27 @@ def batch_on(device: str, height: int = 30, width: int = 33) -> dict[str, Any]:
     return batch | {"labels": labels, "key": ["a", "b"]}
 
 
-def waits_of(net: nn.Module) -> set[tuple[str, str]]:
-    return {REGIONS} if net.takes_labels else set()
-
-
 def test_mixed_devices_and_waiting_are_found():
     with fake() as waits:
         x = torch.rand(3, device="cuda")
         with pytest.raises(RuntimeError, match="device"):
             x + torch.rand(3)
         assert waits.places == set()
-        drop_regions(torch.zeros(1, 4, 4, dtype=torch.int32, device="cuda"), 0.5)
-        assert waits.places == {REGIONS}
+        total(x)
+        assert waits.places == {("test_fake_cuda.py", "total")}
+
+
+def total(x: torch.Tensor) -> float:
+    return float(x.sum())
+
+
+def test_tables_of_regions_wait_for_nothing():
+    with fake() as waits:
+        for dtype, rows in ((torch.uint8, 256), (torch.int32, 65_536)):
+            labels = torch.zeros(1, 4, 4, dtype=dtype, device="cuda")
+            assert table_rows(labels) == rows
+            drop_regions(labels, 0.5)
+        assert waits.places == set()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -134,7 +146,7 @@ def test_networks_run_where_their_weights_are(name: str, training: bool):
     assert result.device == torch.device("cuda", 0)
     restored = result[:, 0] if net.gives == "clip" else result
     assert restored.shape == (2, 3, 30, 33)
-    assert waits.places == waits_of(net)
+    assert waits.places == set()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -143,7 +155,7 @@ def test_windows_are_cut_and_blended_on_the_device(name: str):
         model = ImageRestorationModel({"g": build(name, "cuda")}, {}).eval()
         result = model.predict(batch_on("cuda"), Windows(30, 20, 4, 2, whole_means=True))
     assert result.device == torch.device("cuda", 0)
-    assert waits.places == waits_of(model.networks["g"])
+    assert waits.places == set()
 
 
 def vgg_file(folder: Path) -> str:
@@ -195,7 +207,7 @@ def test_losses_stay_on_the_device(name: str, tmp_path):
         needs = Named(loss).needs
         result = torch.func.functional_call(loss, moved, kwargs={key: offered[key] for key in needs})
     assert result.device == torch.device("cuda", 0) and result.ndim == 0
-    assert waits.places <= ({REGIONS} if "labels" in needs else set())
+    assert waits.places == set()
 
 
 class DefaultGenerator:
@@ -258,7 +270,7 @@ def test_a_training_step_mixes_no_devices_and_waits_once(name: str, optimizer: s
         trainer.run(2)
     assert {parameter.device.type for parameter in model.networks.parameters()} == {"meta"}
     assert trainer.last_losses["loss"].device.type == "meta"
-    assert waits.places == {SKIPPING} | waits_of(model.networks["g"])
+    assert waits.places == {SKIPPING}
 
 
 def test_averaging_waits_for_nothing():

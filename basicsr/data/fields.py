@@ -6,6 +6,8 @@
 | mask | float32 (1, H, W), [0, 1] | gray mask channel |
 | labels | int32 (H, W) | label map, 0 = uncovered |
 
+In training batches label maps are compact, see `basicsr.masks.pooling.compact_labels`.
+
 With `FramesField`, each of them may have a leading axis of frames.
 """
 

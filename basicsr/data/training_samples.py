@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, default_collate
 
 from basicsr.data.paired import ImageDataset, SampleIndex
 from basicsr.data.remarks import Remark
+from basicsr.masks.pooling import compact_labels
 from basicsr.utils.errors import UserError
 from basicsr.utils.rng import sample_generator
 
@@ -59,7 +60,9 @@ def substitutes(which: SampleIndex, size: int, seed: int) -> Iterator[SampleInde
 
 
 def collate(samples: Sequence[tuple[Sample, list[Remark]]]) -> dict[str, Any]:
-    """A batch; if there are remarks, it holds them as ``remarks``."""
+    """A batch; if there are remarks, it holds them as ``remarks``. Label maps are compact."""
     batch: dict[str, Any] = default_collate([sample for sample, _ in samples])
+    if "labels" in batch:
+        batch["labels"] = compact_labels(batch["labels"])
     remarks = [remark for _, of_sample in samples for remark in of_sample]
     return batch | {"remarks": remarks} if remarks else batch

@@ -7,13 +7,15 @@ disjoint, so with a label map L the same result is a table with one row per regi
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from basicsr.masks.label_map import MAX_REGIONS
+from basicsr.masks.label_map import MAX_REGIONS, relabel
 
 # A float32 sum over more pixels loses digits that a mean needs (at 2^24 it would even stop counting).
 _FLOAT32_PIXELS = 1 << 22
+_UINT8_ROWS = 256
 
 
 def mask_average_pool(features: Tensor, labels: Tensor, mask_value: float = 1.0) -> Tensor:
@@ -95,9 +97,30 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
     return labels.masked_fill(dropped.gather(1, index).reshape(labels.shape), 0)
 
 
+def compact_labels(labels: Tensor) -> Tensor:
+    """Number the regions of each image as 1..K without gaps, which changes no pooled value; see `table_rows`.
+
+    Args:
+        labels: (B, .., H, W) integer label maps on the CPU.
+
+    Returns:
+        The same shape; uint8 if no image has more than 255 regions, else int32.
+    """
+    maps = [relabel(image.reshape(len(image), -1)) for image in labels.numpy()]
+    numbered = torch.from_numpy(np.stack(maps)).view(labels.shape)
+    return numbered.byte() if int(numbered.max()) < _UINT8_ROWS else numbered
+
+
 def table_rows(labels: Tensor) -> int:
-    """Rows of a table of all labels; in a traced graph, where data cannot set sizes, their upper limit."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    """Rows of a table of all labels, known without waiting for a device.
+
+    256 for uint8. For other types one more than the largest label on the CPU, and the upper limit elsewhere
+    and in a traced graph, where data cannot set sizes.
+    """
+    if labels.dtype == torch.uint8:
+        return _UINT8_ROWS
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    if is_traced or labels.device.type != "cpu":
         return MAX_REGIONS + 1
     return int(labels.max()) + 1
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from basicsr.masks.label_map import from_stack, read_label_map
 from basicsr.masks.pooling import (
+    compact_labels,
     drop_regions,
     look_up,
     mask_average_pool,
@@ -53,6 +54,24 @@ def test_equals_the_published_formula_on_each_image_of_a_batch(value: float, see
     for image in range(2):
         expected = published_formula(features[image], stack_of(labels[image], value))
         torch.testing.assert_close(ours[image], expected)
+
+
+@given(seed=st.integers(0, 2**32 - 1), most=st.sampled_from([5, 255, 256, 4000]))
+def test_compact_labels_are_the_same_regions_without_gaps(seed: int, most: int):
+    """A crop has some of the regions of its photo, under the photo's numbers."""
+    generator = np.random.default_rng(seed)
+    ids = np.concatenate([[0], 1 + generator.permutation(65_535)[:most]]).astype(np.int32)
+    photos = torch.from_numpy(ids[generator.integers(0, most + 1, (2, 70, 80))])
+    photos[0].view(-1)[: most + 1] = torch.from_numpy(ids)  # all of them occur
+    compact = compact_labels(photos)
+    assert compact.dtype == (torch.uint8 if most <= 255 else torch.int32)
+    assert table_rows(compact) == (256 if most <= 255 else most + 1)
+    for image, numbered in zip(photos, compact, strict=True):
+        pairs = torch.stack([image.flatten(), numbered.flatten().int()]).unique(dim=1)
+        assert torch.equal(pairs[0], image.unique()) and torch.equal(pairs[1], numbered.int().unique())
+        assert int(numbered.max()) + 1 == pairs.shape[1] + int(pairs[0, 0] != 0)
+    features = torch.randn(2, 2, 70, 80, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(mask_average_pool(features, compact), mask_average_pool(features, photos))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
