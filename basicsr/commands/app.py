@@ -72,10 +72,12 @@ def serve(typed: argparse.Namespace) -> None:
         from basicsr.app.page import build_page, launch
         from basicsr.app.workshop import Setup, Workshop
         from basicsr.restoration.weights import find_weights
+        from basicsr.utils.allocator import keep_freed_memory
         from basicsr.utils.log import logger, open_log
         from basicsr.utils.plugins import load_plugins
 
         open_log(True)
+        keep_freed_memory()
         load_plugins(typed.plugins, "--plugin")
         for weights in typed.weights:
             find_weights(weights)

@@ -21,8 +21,10 @@ def test(arguments: Arguments) -> None:
     from basicsr.engine.run import open_testing
     from basicsr.reporting.evaluation import evaluation_report, image_maker
     from basicsr.reporting.page import write_report
+    from basicsr.utils.allocator import keep_freed_memory
     from basicsr.utils.log import logger
 
+    keep_freed_memory()
     config = load_config(arguments.opt, arguments.overrides, "test", arguments.plugins)
     run = open_testing(config, arguments.launcher)
     with run.going_on():

@@ -28,8 +28,10 @@ def train(arguments: Arguments) -> None:
     from basicsr.engine.run import open_training
     from basicsr.metrics.base import describe
     from basicsr.reporting.curves import draw_curves
+    from basicsr.utils.allocator import keep_freed_memory
     from basicsr.utils.dist import wait_for_all
 
+    keep_freed_memory()
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
     run = open_training(config, arguments.launcher, arguments.auto_resume)
     with run.going_on():

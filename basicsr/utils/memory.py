@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from basicsr.utils.allocator import return_freed_memory
+
 # Where the system does not report it.
 _GUESS = 4 << 30
 _CGROUP = Path("/sys/fs/cgroup")
@@ -15,6 +17,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that are free on ``device``; for the CPU also within the limit of the container, if any."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    return_freed_memory()  # so that it counts as free
     limit = _left_in_container()
     return _available() if limit is None else min(_available(), limit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import torch
 
+from basicsr.utils.allocator import return_freed_memory
 from basicsr.utils.errors import UserError
 from basicsr.utils.log import logger
 from fuzzing.formats import Format
@@ -294,8 +294,7 @@ class Pool:
 
     def _judged(self, case: Case, path: Path, out: Path, watch: _Watch) -> Outcome:
         watch.found.clear()
-        # Reused free memory would not show as growth.
-        ctypes.CDLL(None).malloc_trim(0)
+        return_freed_memory()  # memory that is used again would not show as growth
         Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         before, began = _status("VmRSS"), time.process_time()
         kind: Kind
