@@ -230,6 +230,7 @@ class Workshop:
             RestoreOptions(
                 self.setup.tile,
                 ensemble=choices.ensemble,
+                amp="auto",
                 device=self.setup.device,
                 strength=choices.strength,
             ),
