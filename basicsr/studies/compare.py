@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,7 +43,6 @@ def compare_rows(job: StudyJob) -> None:
     runs = {name: _runs(job, study, name, row, seeds) for name, row in chosen.items()}
     training = _training_options(_in_order(runs), study, job.study)
     _require_one_budget(training, study)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the processes as Ctrl-C does
     if study.minutes is not None:
         probes = asyncio.run(_probe(runs, training, output / "probes", output / "logs", job.jobs))
         runs = {name: _lasting(study.minutes, items, probes.get(name)) for name, items in runs.items()}
