@@ -42,6 +42,7 @@ VERBS: dict[str, dict[str, str]] = {
         "prepare small-set": "create the data of the Small option files",
         "prepare crops": "crop large images for training",
         "prepare lmdb": "pack a folder into an LMDB",
+        "prepare store": "pack a split into LMDBs without compression, the fastest to train from",
         "prepare check": "check counts, pairs, sizes and masks of a data set",
         "prepare convert-masks": "convert masks between formats",
         "prepare show-masks": "draw label maps over their photos",

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import decode_label_map
 from basicsr.storage import Storage, open_storage
+from basicsr.storage.arrays import decode_array, is_array
 from basicsr.storage.base import as_key
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import READABLE, decode_rgb, decode_single, to_chw, to_tensor
@@ -240,14 +241,17 @@ def _looks(array: NDArray[Any]) -> str:
 
 
 def _decode_image(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
-    return to_chw(decode_rgb(data, name, limit))
+    return to_chw(decode_array(data, name, 3, limit) if is_array(data) else decode_rgb(data, name, limit))
 
 
 def _decode_mask(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
-    return decode_single(data, name, limit)[np.newaxis]
+    mask = decode_array(data, name, None, limit) if is_array(data) else decode_single(data, name, limit)
+    return mask[np.newaxis]
 
 
 def _decode_labels(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
+    if is_array(data):
+        return decode_array(data, name, None, limit).astype(np.int32)
     return decode_label_map(data, name, limit=limit)
 
 

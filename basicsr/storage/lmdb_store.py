@@ -38,7 +38,7 @@ class LmdbStorage:
 
     The database is opened at the first look into it, once in each process. Keys come from ``meta_info.txt``,
     or from the database where that file is absent. Values are compared with ``checksums.txt``, where that is
-    there.
+    there, when an instance reads them for the first time; later that would be most of the time.
 
     Raises:
         UserError: no LMDB at ``path``, or one without entries, or a damaged one.
@@ -53,8 +53,8 @@ class LmdbStorage:
         self._names = {as_key(name): name for name in names}
         if not self._names:
             raise UserError(f"{self.path}: the LMDB has no entries; make it again")
-        self._checksums = _read_checksums(self.path)
-        if self._checksums and (unknown := [name for name in names if name not in self._checksums]):
+        self._unchecked = _read_checksums(self.path)
+        if self._unchecked and (unknown := [name for name in names if name not in self._unchecked]):
             raise UserError(f"{self.path}: '{unknown[0]}' is not among its entries; {_AGAIN}")
 
     def keys(self) -> list[str]:
@@ -71,9 +71,11 @@ class LmdbStorage:
         data = _value(self.path, name)
         if data is None:
             raise UserError(f"{self.path}: no entry '{key}'; make the LMDB again from the complete folder")
-        if checksum(data) != self._checksums.get(name, checksum(data)):
-            what = "damaged, its content does not match its checksum"
-            raise UserError(f"{self.describe(key)}: {what}; copy or make the LMDB again")
+        if name in self._unchecked:
+            if checksum(data) != self._unchecked[name]:
+                what = "damaged, its content does not match its checksum"
+                raise UserError(f"{self.describe(key)}: {what}; copy or make the LMDB again")
+            del self._unchecked[name]
         return data
 
     def describe(self, key: str) -> str:

@@ -24,11 +24,13 @@ class ArrayHeader(NamedTuple):
         shape: of the array.
         dtype: never of Python objects.
         start: bytes before its values.
+        is_by_columns: whether the first index of neighboring values differs, not the last (Fortran's order).
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     start: int
+    is_by_columns: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -97,12 +99,22 @@ def read_npy(data: bytes) -> NDArray[Any]:
     Raises:
         ValueError: no such file, of Python objects, or of another length than in its header.
     """
+    npy_header(data)
+    values: NDArray[Any] = npy.read_array(io.BytesIO(data), allow_pickle=False)
+    return values
+
+
+def npy_header(data: bytes) -> ArrayHeader:
+    """The header of an ``.npy`` file.
+
+    Raises:
+        ValueError: as in `read_npy`.
+    """
     header = _read_header(data[:_LONGEST_HEADER])
     if header.start + header.nbytes != len(data):
         there = len(data) - header.start
         raise ValueError(f"an array of {header.nbytes:,} bytes, of which {there:,} are there")
-    values: NDArray[Any] = npy.read_array(io.BytesIO(data), allow_pickle=False)
-    return values
+    return header
 
 
 def _read_header(beginning: bytes) -> ArrayHeader:
@@ -110,9 +122,9 @@ def _read_header(beginning: bytes) -> ArrayHeader:
     version = npy.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"version {version} of the format")
-    shape, _, dtype = _HEADERS[version](stream)
+    shape, is_by_columns, dtype = _HEADERS[version](stream)
     if dtype.hasobject:
         raise ValueError("Python objects, which could run code, allow_pickle")
     if min(shape, default=0) < 0:
         raise ValueError(f"shape {shape}")
-    return ArrayHeader(shape, dtype, stream.tell())
+    return ArrayHeader(shape, dtype, stream.tell(), is_by_columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from basicsr.data.paired import PairedImageDataset, SampleIndex
 from basicsr.data.transforms import build_transforms, usual_transforms
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.metrics import calculate_ssim
+from basicsr.preparation.layouts.make_store import make_store
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.registry import ARCHS, DATASETS
@@ -112,6 +114,32 @@ def sample_or_stack(device: torch.device, folder: Path) -> Pair:
     return Pair(_next_each_time(lambda n: _sample(dataset, n)), _next_each_time(stack_sample), agreement)
 
 
+def sample_from_store(device: torch.device, folder: Path, other: str) -> Pair:
+    """A training sample from a store without compression, and from crops as PNG or with a dense stack."""
+    split, store = folder / "split", folder / "store"
+    split.mkdir()
+    if other == "stack":
+        reference = sample_or_stack(device, split).reference
+    else:
+        write_training_set(split, STORED, REGIONS)
+    (split / "labels").rename(split / "grouped_masks")
+    make_store(split, store, workers=1)
+    files, stored = (
+        _dataset(
+            "PairedImageGroupMaskDataset",
+            place,
+            dataroot_mask=str(place / "grouped_masks"),
+            io_backend={"type": backend},
+        )
+        for place, backend in ((split, "disk"), (store, "lmdb"))
+    )
+    fields = ("gt", "lq", "labels")
+    agreement = _agree(_joined(_sample(stored, 1), fields), _joined(_sample(files, 1), fields), 0)
+    if other == "files":
+        reference = _next_each_time(lambda n: _sample(files, n))
+    return Pair(_next_each_time(lambda n: _sample(stored, n)), reference, agreement)
+
+
 def masks_alone(device: torch.device, folder: Path) -> Pair:
     """The masks of a training sample as a label map and as a dense stack, without the images."""
     write_training_set(folder, STORED, REGIONS)
@@ -172,6 +200,14 @@ CASES = {
         f"training sample, 512x512 PNG to 256x256, {REGIONS} regions: label map / dense npz stack",
         Goal("faster", 10), sample_or_stack, in_worker=True,
     ),
+    "store_or_stack": Case(
+        f"training sample, 512x512 to 256x256, {REGIONS} regions: `prepare store` / PNG with dense npz stack",
+        Goal("faster", 10), partial(sample_from_store, other="stack"), in_worker=True,
+    ),
+    "store_or_files": Case(
+        f"training sample, 512x512 to 256x256, {REGIONS} regions: `prepare store` / PNG",
+        Goal("faster", 10), partial(sample_from_store, other="files"), in_worker=True,
+    ),
     "masks_alone": Case(
         f"its masks alone, {REGIONS} regions: label map / dense npz stack",
         Goal("faster", 10), masks_alone, in_worker=True,
@@ -221,7 +257,7 @@ def _tensor_pair(
     return Pair(waiting(ours), waiting(reference), _agree(ours(), reference(), tolerance))
 
 
-def _dataset(kind: str, folder: Path, **more: str) -> PairedImageDataset:
+def _dataset(kind: str, folder: Path, **more: Any) -> PairedImageDataset:
     roots = {"dataroot_gt": str(folder / "target"), "dataroot_lq": str(folder / "input")}
     options = roots | more | {"gt_size": CROP, "use_flip": True, "use_rot": True}
     return DATASETS.build(kind, options, seed=0, train=True)

@@ -37,6 +37,7 @@ from basicsr.restoration.video import restore_video, write_video
 from basicsr.restoration.weights import load_any
 from basicsr.segmenters.precomputed import read_coco
 from basicsr.storage import LmdbStorage, write_lmdb
+from basicsr.storage.arrays import decode_array, encode_array
 from basicsr.storage.meta_info import read_meta_info
 from basicsr.synthesis.frame_average import ResponseTable
 from basicsr.synthesis.kernel_folder import KernelFolder
@@ -410,6 +411,15 @@ def _databases(folder: Path) -> None:
     (folder / "elsewhere" / "checksums.txt").unlink()
 
 
+def _arrays(folder: Path) -> None:
+    for number, pixels in enumerate((photo(), photo().astype(np.uint16) * 257)):
+        (folder / f"{number}.npy").write_bytes(encode_array(pixels))
+
+
+def _read_array(path: Path, out: Path) -> int:
+    return decode_array(path.read_bytes(), str(path), 3).nbytes
+
+
 def _read_database(path: Path, out: Path) -> int:
     storage = LmdbStorage(path)
     return sum(len(storage.read(key)) for key in storage.keys())  # noqa: SIM118
@@ -455,6 +465,7 @@ FORMATS: Sequence[Format] = (
     Format("coco", _coco_masks, _read_coco),
     Format("kernels", _kernels, _read_kernel),
     Format("npy", _tables, _read_table),
+    Format("arrays", _arrays, _read_array),
     Format("niqe", _niqe_models, _read_niqe_model, share=0.5),
     Format("meta_info", _meta_infos, _read_meta_info, share=0.5),
     Format("metadata", _clip_metadata, _read_clip_metadata),
