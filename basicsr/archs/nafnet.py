@@ -57,9 +57,9 @@ class NAFBlock(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         mixed = self.gate(self.conv2(self.conv1(self.norm1(x))))
         mixed = self.conv3(mixed * self.sca(mixed))
-        y = x + self.beta * self.dropout(mixed)
+        y = torch.addcmul(x, self.dropout(mixed), self.beta)
         fed = self.conv5(self.gate(self.conv4(self.norm2(y))))
-        return y + self.gamma * self.dropout(fed)
+        return torch.addcmul(y, self.dropout(fed), self.gamma)
 
 
 @ARCHS.register

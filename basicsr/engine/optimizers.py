@@ -1,4 +1,8 @@
-"""Optimizers by their names in option files. Arguments are PyTorch's; defaults too."""
+"""Optimizers by their names in option files. Arguments are PyTorch's; defaults too.
+
+Those that PyTorch has as one kernel use it: for networks of many small parameters, as NAFNet, one operation
+at a time takes a seventh of a training step on a CPU.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,10 @@ def AdamW(  # noqa: N802 - the name that option files use
     eps: float = 1e-8,
 ) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay."""
-    return torch.optim.AdamW(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
+    params = list(params)
+    return torch.optim.AdamW(
+        params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps, fused=_has_kernel(params)
+    )
 
 
 @OPTIMIZERS.register
@@ -35,7 +42,10 @@ def Adam(  # noqa: N802
     eps: float = 1e-8,
 ) -> torch.optim.Optimizer:
     """Adam."""
-    return torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
+    params = list(params)
+    return torch.optim.Adam(
+        params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps, fused=_has_kernel(params)
+    )
 
 
 @OPTIMIZERS.register
@@ -43,7 +53,15 @@ def SGD(  # noqa: N802
     params: Params, lr: Rate, momentum: Rate = 0.0, weight_decay: Rate = 0.0, nesterov: bool = False
 ) -> torch.optim.Optimizer:
     """Stochastic gradient descent."""
-    return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    params = list(params)
+    return torch.optim.SGD(
+        params,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        nesterov=nesterov,
+        fused=_has_kernel(params),
+    )
 
 
 @OPTIMIZERS.register
@@ -56,3 +74,7 @@ def Adamax(  # noqa: N802
 ) -> torch.optim.Optimizer:
     """Adam with the largest gradient so far in place of the mean square."""
     return torch.optim.Adamax(params, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
+
+
+def _has_kernel(params: Iterable[torch.nn.Parameter]) -> bool:
+    return all(param.device.type in ("cpu", "cuda") for param in params)

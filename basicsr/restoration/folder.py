@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from basicsr.restoration.items import Item, as_clips, frame_path, holds_clip
 from basicsr.restoration.regions import RegionFinder
 from basicsr.restoration.restorer import Restored, Restorer
 from basicsr.restoration.video import restore_video, video_pictures
+from basicsr.utils.ahead import one_ahead
 from basicsr.utils.errors import UserError
 from basicsr.utils.image import Array, to_8_bit, write_png
 from basicsr.utils.log import logger
@@ -110,9 +112,13 @@ def restore_all(
     images: list[ReportImage] = []
     broken: list[str] = []
     try:
-        for item in tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True):
+        bar = tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True)
+        photos = [item for item in missing if not item.is_video]
+        ready = one_ahead(partial(_read_photo, job=job, restorer=restorer, finder=finder), photos)
+        for item in bar:
+            photo = None if item.is_video else next(ready)
             try:
-                images.append(_restore_item(item, job, restorer, finder, ordering))
+                images.append(_restore_item(item, photo, job, restorer, finder, ordering))
             except UserError as error:
                 broken.append(str(error))
             except Exception as error:
@@ -150,15 +156,16 @@ def _require_no_clips(items: Sequence[Item], job: RestoreJob, name: str) -> None
 
 def _restore_item(
     item: Item,
+    photo: Callable[[], _Photo] | None,
     job: RestoreJob,
     restorer: Restorer,
     finder: RegionFinder | None,
     ordering: OrderingNetwork | None,
 ) -> ReportImage:
-    if item.is_video:
+    if photo is None:
         shown = _restore_video(item, job, restorer, finder, ordering)
     else:
-        shown = _restore_photo(item, job, restorer, finder)
+        shown = _restore_photo(item, photo(), job, restorer)
     if job.is_folder and not restorer.gives_clip and item.target.suffix != item.source.suffix:
         what = f"written as {item.target.suffix}: {item.source.suffix} files are read, not written"
         shown.notes.append(what)
@@ -231,19 +238,37 @@ class _Shown(NamedTuple):
     notes: list[str]
 
 
-def _restore_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Shown:
+class _Photo(NamedTuple):
+    """A photo that is ready to be restored."""
+
+    file: PhotoFile
+    regions: _Regions
+    seconds: float  # that finding them took
+
+
+def _read_photo(item: Item, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None) -> _Photo:
     file = read_photo_file(item.source, job.limit)
-    height, width = file.image.shape[:2]
-    is_one_clip = restorer.gives_clip and not job.is_folder and holds_clip(item.target)
-    if not is_one_clip:
-        require_size(item.target, height, width)
+    if not _is_one_clip(item, job, restorer):
+        require_size(item.target, *file.image.shape[:2])
     started = time.perf_counter()
-    restored = _restore_with_masks(file.image, item.mask_key, job, restorer, finder)
+    regions = _find_regions(file.image, item.mask_key, job, restorer, finder)
+    return _Photo(file, regions, time.perf_counter() - started)
+
+
+def _is_one_clip(item: Item, job: RestoreJob, restorer: Restorer) -> bool:
+    return restorer.gives_clip and not job.is_folder and holds_clip(item.target)
+
+
+def _restore_photo(item: Item, photo: _Photo, job: RestoreJob, restorer: Restorer) -> _Shown:
+    file = photo.file
+    height, width = file.image.shape[:2]
+    started = time.perf_counter()
+    restored = _restore_with_masks(file.image, photo.regions, job, restorer)
     if restorer.gives_clip:
         restored = replace(restored, frames=chosen_frames(restored.frames, job.frames))
-    seconds = time.perf_counter() - started
+    seconds = photo.seconds + time.perf_counter() - started
     dropped: list[str]
-    if is_one_clip:
+    if _is_one_clip(item, job, restorer):
         place = item.target
         dropped = write_clip(place, to_8_bit(restored.frames), job.fps, job.crf, job.quality)
     elif restorer.gives_clip:
@@ -296,7 +321,8 @@ def _restore_video(
     continuity = Continuity(ordering)
 
     def clip_of(frame: Array) -> Restored:
-        restored = _restore_with_masks(frame, item.mask_key, job, restorer, finder)
+        regions = _find_regions(frame, item.mask_key, job, restorer, finder)
+        restored = _restore_with_masks(frame, regions, job, restorer)
         if not restorer.gives_clip:
             return restored
         return replace(restored, frames=chosen_frames(restored.frames, job.frames))
@@ -332,16 +358,28 @@ def _restore_video(
     return _Shown(item.target, lq, restored.image, restored.labels, [*notes, *lines, *findings.notes()])
 
 
-def _restore_with_masks(
+class _Regions(NamedTuple):
+    """Masks of a photo, those that the network takes or ``job.only`` needs."""
+
+    labels: LabelMap | None = None
+    mask: Array | None = None
+
+
+def _find_regions(
     image: Array, key: str, job: RestoreJob, restorer: Restorer, finder: RegionFinder | None
-) -> Restored:
+) -> _Regions:
     if finder is None:
-        return restorer.run(image)
+        return _Regions()
     photo = to_8_bit(image)
-    labels = finder.labels(photo, key) if restorer.wants_labels or job.only else None
-    share = share_of_regions(labels, job.only) if labels is not None and job.only else None
-    mask = finder.gray(photo, key) if restorer.wants_mask else None
-    restored = restorer.run(image, labels, mask)
-    if share is None:
+    return _Regions(
+        finder.labels(photo, key) if restorer.wants_labels or job.only else None,
+        finder.gray(photo, key) if restorer.wants_mask else None,
+    )
+
+
+def _restore_with_masks(image: Array, regions: _Regions, job: RestoreJob, restorer: Restorer) -> Restored:
+    restored = restorer.run(image, *regions)
+    if regions.labels is None or not job.only:
         return restored
+    share = share_of_regions(regions.labels, job.only)
     return replace(restored, frames=blend(image, restored.frames, share))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ def default_cache() -> Path:
 class RegionFinder:
     """Finds masks and remembers them by the content of the photo and the facts of the segmenter.
 
+    Several threads may share one; the segmenter works for one of them at a time.
+
     Args:
         segmenter: finds the masks.
         rule: what a pixel under several masks belongs to; see `basicsr.masks.from_stack`.
@@ -49,6 +52,7 @@ class RegionFinder:
         self.segmenter = segmenter
         self.rule: Overlap = rule
         self._cache = None if isinstance(segmenter, ByKey) else cache
+        self._is_busy = threading.Lock()
         self._facts = json.dumps(segmenter.facts(), sort_keys=True, default=str)
 
     def labels(self, photo: Photo, key: str) -> LabelMap:
@@ -63,7 +67,8 @@ class RegionFinder:
                 for_photo(self.segmenter, key).labels(as_seen(photo, self.rule), self.rule), key
             )
 
-        return self._remembered(photo, self.rule, find, encode_label_map, decode_label_map)
+        with self._is_busy:
+            return self._remembered(photo, self.rule, find, encode_label_map, decode_label_map)
 
     def gray(self, photo: Photo, key: str) -> Gray:
         """SAM-Deblur's gray mask image uint8 (H, W), for networks with a mask channel."""
@@ -71,7 +76,8 @@ class RegionFinder:
         def find() -> Gray:
             return published_gray(for_photo(self.segmenter, key).masks(as_seen(photo, "published")))
 
-        return self._remembered(photo, "gray", find, encode_png, decode_single)
+        with self._is_busy:
+            return self._remembered(photo, "gray", find, encode_png, decode_single)
 
     def _remembered(
         self,
