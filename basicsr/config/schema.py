@@ -156,7 +156,8 @@ class TrainOptions(Options, frozen=True, kw_only=True):
     the gradient norm at ``grad_clip_norm``. ``mixup`` blends pairs of samples. ``accumulate``: batches per
     optimizer step. ``ema_decay``: decay of the averaged copy of the weights, 0 is none. ``amp``: autocast
     type of the forward pass. ``losses``: any number, by the name that the log shows; ``pixel_opt`` and
-    ``perceptual_opt`` are two more, ``l_pix`` and ``l_percep``. ``compile`` compiles the whole step.
+    ``perceptual_opt`` are two more, ``l_pix`` and ``l_percep``. ``compile`` compiles the whole step, but not
+    in float32 on a CPU, where compiled steps are slower.
     """
 
     optim_g: OptimizerOptions

@@ -167,7 +167,9 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
         ),
         SaveAndLeave(run.interruption, checkpoints),
     ]
-    if options.compile:
+    if options.compile and run.device.type == "cpu" and options.amp == "off":
+        logger().info("train.compile: left off, as on a CPU compiled steps are slower in float32")
+    elif options.compile:
         model.compile()
 
     def begin_epoch(epoch: int, midway: bool) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 # Numbers of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _LARGEST_INT = (1 << 31) - 1
-_OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
+_TUNABLES = ("glibc.malloc.mmap", "glibc.malloc.trim")
 
 
 def keep_freed_memory() -> None:
@@ -22,9 +23,10 @@ def keep_freed_memory() -> None:
     is kept counts as used by this process until `return_freed_memory`.
 
     Does nothing where the environment sets ``MALLOC_TRIM_THRESHOLD_`` or one of its relatives, see
-    mallopt(3).
+    mallopt(3), or the like in ``GLIBC_TUNABLES``.
     """
-    if any(name in os.environ for name in _OWN_SETTINGS):
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if any(name in os.environ for name in _VARIABLES) or any(name in tunables for name in _TUNABLES):
         return
     if (set_option := _from_libc("mallopt")) is not None:
         set_option(_MMAP_MAX, 0)

@@ -110,6 +110,17 @@ def test_an_average_is_kept_where_it_has_a_decay(tmp_path, options, decay: float
     assert [type(hook) for hook in trainer.hooks] == kinds
 
 
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_steps_in_float32_on_a_cpu_are_not_compiled(tmp_path, options, amp: str, caplog):
+    config = load(tmp_path, options, compile=True, amp=amp)
+    run = run_in(tmp_path)
+    model = build_model(config, run)
+    with caplog.at_level(logging.INFO, logger().name):
+        build_trainer(config, run, model)
+    assert (model._compiled_call_impl is None) == (amp == "off")
+    assert any("train.compile: left off" in line for line in caplog.messages) == (amp == "off")
+
+
 def test_the_rate_warms_up_and_then_follows_the_schedule(tmp_path, options):
     trainer = trainer_of(tmp_path, load(tmp_path, options, warmup_iter=10))
     assert trainer.learning_rate(0, 1.0) == pytest.approx(0.1)

@@ -58,5 +58,13 @@ def test_kept_memory_has_no_page_faults_and_can_be_returned():
     assert kept_returned > 32 << 20
 
 
-def test_settings_of_the_user_stay():
-    assert measured("keep", MALLOC_MMAP_THRESHOLD_="131072")[1] < 8 << 20
+@pytest.mark.parametrize(
+    "setting",
+    [{"MALLOC_MMAP_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"}],
+)
+def test_settings_of_the_user_stay(setting: dict[str, str]):
+    assert measured("keep", **setting)[1] < 8 << 20
+
+
+def test_other_tunables_do_not_matter():
+    assert measured("keep", GLIBC_TUNABLES="glibc.malloc.hugetlb=0")[1] > 32 << 20
