@@ -69,24 +69,24 @@ class Text:
 Shape = Line | Text
 
 
-def to_svg(panels: Sequence[Panel], title: str) -> str:
-    """The charts as an SVG document."""
+def to_svg(panels: Sequence[Panel], title: str, across: str = "iteration") -> str:
+    """The charts as an SVG document; ``across`` names the horizontal axis."""
     height = _height(panels)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif">',
         f"<title>{html.escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="{_hex(_PAPER)}"/>',
-        *(_svg(shape) for shape in _shapes(panels, title)),
+        *(_svg(shape) for shape in _shapes(panels, title, across)),
         "</svg>\n",
     ]
     return "\n".join(parts)
 
 
-def to_png(panels: Sequence[Panel], title: str, scale: int = 2) -> bytes:
+def to_png(panels: Sequence[Panel], title: str, across: str = "iteration", scale: int = 2) -> bytes:
     """The charts as PNG bytes, ``scale`` pixels per pixel of the SVG."""
     canvas = np.full((_height(panels) * scale, WIDTH * scale, 3), _PAPER, np.uint8)
-    for shape in _shapes(panels, title):
+    for shape in _shapes(panels, title, across):
         _paint(canvas, shape, scale)
     return encode_png(canvas)
 
@@ -102,20 +102,20 @@ def round_ticks(low: float, high: float, most: int = 8) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _shapes(panels: Sequence[Panel], title: str) -> list[Shape]:
+def _shapes(panels: Sequence[Panel], title: str, across: str) -> list[Shape]:
     points = [point for panel in panels for line in panel.lines.values() for point in line]
-    across = _padded(min(x for x, _ in points), max(x for x, _ in points), 0)
+    ends = _padded(min(x for x, _ in points), max(x for x, _ in points), 0)
     shapes: list[Shape] = [Text(_LEFT, 28, title, _INK, 17)]
     top = _TOP
     for panel in panels:
-        shapes += _panel(panel, top, across)
+        shapes += _panel(panel, top, ends)
         top += _PANEL + _GAP
     bottom = top - _GAP
     shapes += [
-        Text(_place(tick, across, _LEFT, WIDTH - _RIGHT), bottom + 20, f"{tick:,.10g}", _QUIET, 13, "middle")
-        for tick in round_ticks(*across)
+        Text(_place(tick, ends, _LEFT, WIDTH - _RIGHT), bottom + 20, f"{tick:,.10g}", _QUIET, 13, "middle")
+        for tick in round_ticks(*ends)
     ]
-    return [*shapes, Text((_LEFT + WIDTH - _RIGHT) / 2, bottom + 42, "iteration", _QUIET, 13, "middle")]
+    return [*shapes, Text((_LEFT + WIDTH - _RIGHT) / 2, bottom + 42, across, _QUIET, 13, "middle")]
 
 
 def _panel(panel: Panel, top: int, across: Point) -> list[Shape]:
