@@ -194,9 +194,11 @@ class Restorer:
             return "off"
         found = self._agreement("bf16")
         chosen: Precision = "bf16" if found >= LEAST_AGREEMENT else "off"
-        what = f"bfloat16 is {found:.1f} dB from float32 on a drawn photo"
-        limit = f"within 0.02 dB from {LEAST_AGREEMENT:.1f} dB on"
-        logger().info(f"amp: {chosen}; {what}, {limit}")
+        if chosen == "off":
+            self._rounded = None
+        what = f"{found:.1f} dB from float32 on a drawn photo, of {LEAST_AGREEMENT:.1f} dB needed"
+        why = "which would round the image itself" if math.isnan(found) else what
+        logger().info(f"amp: {chosen}; bfloat16, {why}")
         return chosen
 
     def restore(self, image: Array, labels: LabelMap | None = None, mask: Array | None = None) -> Array:
@@ -327,7 +329,6 @@ class Restorer:
 
     def _attempt(self, net: RestorationNetwork, photo: PhotoFields, amp: Precision) -> Attempt:
         """Inputs for a part of the photo -> what ``net`` makes of it, averaged over the turned copies."""
-        used = net if amp == "off" else self._rounded_net(AMP_TYPES[amp])
         normalization = net.normalization or IDENTITY
         pools = photo.labels is not None and net.region_pool is not None
         means = {
@@ -339,37 +340,47 @@ class Restorer:
             inputs = (normalization.apply(inputs[0]), *inputs[1:])
             total: Tensor | float = 0.0
             for turn in self._turns:
-                # Besides weights in that type: it leaves the image itself, to which changes are added.
-                with torch.autocast(self.device.type, AMP_TYPES.get(amp), enabled=amp != "off"):
-                    part = used(*(turn.there(x) for x in inputs), *means[turn])
+                part = self._pass(net, amp, *(turn.there(x) for x in inputs), *means[turn])
                 total = total + turn.back(part.float())
             return normalization.undo(cast(Tensor, total) / len(self._turns))
 
         return restore
 
+    def _pass(self, net: RestorationNetwork, amp: Precision, *inputs: Tensor) -> Tensor:
+        """What ``net`` gives for normalized inputs, in the type that it gives."""
+        if amp == "off":
+            return cast(Tensor, net(*inputs))
+        dtype = AMP_TYPES[amp]
+        if self._rounded is None:
+            self._rounded = copy.deepcopy(net).to(dtype)
+        # Besides weights in that type: it leaves the image itself, to which a network adds, in float32.
+        with torch.autocast(self.device.type, dtype):
+            return cast(Tensor, self._rounded(*inputs))
+
     def _agreement(self, amp: Precision) -> float:
-        """PSNR in dB between what the network makes of a drawn photo in ``amp`` and in float32."""
+        """PSNR in dB between what the network makes of a drawn photo in ``amp`` and in float32.
+
+        NaN if it cannot run in ``amp``, or gives an image in that type, in which smooth areas become steps.
+        """
         photo = self._prepare(drawn_photo(), None, None)
         inputs = gather_inputs(self.net, photo.batch(Window(0, 0, *photo.size), self.device))
+        normalization = self.net.normalization or IDENTITY
+        inputs = (normalization.apply(inputs[0]), *inputs[1:])
         with torch.inference_mode():
-            exact = self._attempt(self.net, photo, "off")(inputs)
+            exact = self._pass(self.net, "off", *inputs)
             try:
-                other = self._attempt(self.net, photo, amp)(inputs)
+                other = self._pass(self.net, amp, *inputs)
             except RuntimeError as error:  # of an operation that PyTorch does not have in that type
                 if is_out_of_memory(error):
                     raise
                 return math.nan
-        return agreement(exact.clamp(0, 1), other.clamp(0, 1))
+        if other.dtype != exact.dtype:
+            return math.nan
+        return agreement(*(normalization.undo(image).clamp(0, 1) for image in (exact, other)))
 
     @property
     def _has_second_way(self) -> bool:
         return self.net.pools_globally or self.amp != "off"
-
-    def _rounded_net(self, dtype: torch.dtype) -> RestorationNetwork:
-        """The network with its weights in another type."""
-        if self._rounded is None:
-            self._rounded = copy.deepcopy(self.net).to(dtype)
-        return self._rounded
 
     def _local_net(self) -> RestorationNetwork:
         """The network with local pooling, for the second try, which is also in float32."""
