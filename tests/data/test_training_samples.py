@@ -172,3 +172,19 @@ def test_a_black_mask_has_no_region(paired_set):
 def test_an_exact_fit_is_not_small(paired_set):
     assert data_set(paired_set, gt_size=40).read(SampleIndex(0, 0))[1] == []
     assert len(data_set(paired_set, gt_size=41).read(SampleIndex(0, 0))[1]) == 1
+
+
+def test_label_maps_of_batches_are_numbered_without_gaps(paired_set):
+    """Whatever numbers the regions of a photo have; so tables of regions are small and of known size."""
+    for number in range(6):
+        ids = np.where(np.arange(48) < 24, 60_000, 7 * number) * np.ones((40, 1), np.int64)
+        write_label_map(paired_set / f"grouped_masks/photo_{number}.png", ids)
+    dataset = data_set(paired_set)
+    seen = set()
+    for batch in stream(dataset, "stop", 6):
+        assert batch["labels"].dtype == torch.uint8
+        for labels in batch["labels"]:
+            found = labels.unique().tolist()
+            assert found in ([0], [1], [0, 1], [1, 2])
+            seen.add(tuple(found))
+    assert (1, 2) in seen
