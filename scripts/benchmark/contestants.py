@@ -1,4 +1,4 @@
-"""Programs that are timed in processes of their own: each with its own threads and its own memory.
+"""What `peers` times: NAFNet and steps of its training, in several programs.
 
 A contestant gets a folder with ``net.pth`` (weights of NAFNet, see `SHAPE`), ``net.onnx`` (the same network,
 exported) and ``image.npy`` (1, 3, 512, 512), and returns the work to time. What it computes is compared with
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from processes import serve
 from torch import Tensor, nn
 
 from basicsr.archs.nafnet import NAFNet
@@ -34,7 +35,6 @@ SHAPE: dict[str, Any] = {
 }  # fmt: skip
 _BATCH, _CROP = 2, 128
 _MATRIX = 2048
-READY, STOP = "ready", "stop"
 
 
 def _image(folder: Path) -> Tensor:
@@ -199,22 +199,15 @@ CONTESTANTS: dict[str, Callable[[Path], Work]] = {
 }  # fmt: skip
 
 
-def serve(name: str, folder: Path) -> None:
-    """Warm up, report the distance of the result from ``result.npy``, then time a call per line of input."""
+def main(name: str, folder: Path) -> None:
+    """Call it once, compare the result with ``result.npy``, then `serve`."""
     work = CONTESTANTS[name](folder)
     began = time.perf_counter()
     result = work()
     first = time.perf_counter() - began
     difference = 0.0 if result is None else float(np.abs(result - np.load(folder / "result.npy")).max())
-    work()
-    print(READY, difference, first, flush=True)
-    for line in sys.stdin:
-        if line.strip() == STOP:
-            return
-        began = time.perf_counter()
-        work()
-        print(time.perf_counter() - began, flush=True)
+    serve(work, difference, first)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,34 +1,39 @@
 """Compare MAXIM with another program that runs its published graph: ``python scripts/benchmark/maxim.py``.
 
-CPU seconds of one picture, all threads together, least of some rounds in alternation; float32 and bf16. The
-other program is a Python file with a class ``Maxim(FOLDER)`` whose ``forward((1, H, W, 3), dtype)`` gives the
-restored image; FOLDER is ``models`` of the unpacked npm package.
+CPU seconds of one picture, all threads together, least of some rounds in alternation; float32 and bf16. Each
+program runs in a process of its own, ours as ``sam-deblur restore`` does (`processes`). The other one is a
+Python file with a class ``Maxim(FOLDER)`` whose ``forward((1, H, W, 3), dtype)`` gives the restored image;
+FOLDER is ``models`` of the unpacked npm package.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import torch
 from inputs import photo
+from processes import serve, started
 from report import circumstances, replace_block, table
-from timing import Goal, threads
+from timing import Goal
 from torch import Tensor
 
 from basicsr.config.cli import run_command
 from basicsr.restoration.weights import find_weights, load_any
+from basicsr.utils.allocator import keep_freed_memory
 from basicsr.utils.errors import UserError
 from basicsr.utils.typed_path import typed_path
 
 HEAD = ("pixels", "precision", "ours", "reference", "ratio", "goal", "met", "difference")
 GOAL = Goal("cost", 0.6)
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.1}  # of the range
-
-Restore = Callable[[Tensor], Tensor]
+TOLERANCE = {"float32": 1e-5, "bf16": 0.1}  # of the range
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 def main() -> None:
@@ -50,24 +55,19 @@ def main() -> None:
     parser.add_argument(
         "--write", type=typed_path, metavar="FILE", help="also write the table into this document"
     )
+    for name in ("--side", "--precision", "--result"):  # of a process that is timed
+        parser.add_argument(name, help=argparse.SUPPRESS)
     typed = parser.parse_args()
     if typed.rounds < 1 or typed.threads < 1:
         parser.error("--rounds and --threads take 1 or more")
-    run_command(lambda: run(typed), debug=False)
+    run_command(lambda: run(typed) if typed.side is None else contend(typed), debug=False)
 
 
 def run(typed: argparse.Namespace) -> None:
     """Measure, print, and write into the document."""
-    ours = load_any(find_weights(typed.weights)).eval()
-    reference = load_reference(typed.reference, typed.graph)
-    precisions = [torch.float32] if typed.float32 else [torch.float32, torch.bfloat16]
-    with threads(typed.threads), torch.inference_mode():
-        rows = [
-            measure(ours, reference, size, precision, typed.rounds)
-            for size in typed.sizes
-            for precision in precisions
-        ]
-        text = f"{table(HEAD, rows)}\n\n{circumstances(torch.device('cpu'))}\n* Rounds: {typed.rounds}"
+    precisions = ["float32"] if typed.float32 else ["float32", "bf16"]
+    rows = [measure(typed, size, precision) for size in typed.sizes for precision in precisions]
+    text = f"{table(HEAD, rows)}\n\n{circumstances(torch.device('cpu'))}\n* Rounds: {typed.rounds}"
     print(text)
     if typed.write is not None:
         replace_block(typed.write, "maxim", text)
@@ -89,42 +89,55 @@ def load_reference(file: Path, graph: Path) -> Callable[[Tensor, torch.dtype], T
     return restore
 
 
-def measure(
-    net: torch.nn.Module,
-    reference: Callable[[Tensor, torch.dtype], Tensor],
-    size: int,
-    precision: torch.dtype,
-    rounds: int,
-) -> list[str]:
+def measure(typed: argparse.Namespace, size: int, precision: str) -> list[str]:
     """One line of the table."""
-    image = torch.from_numpy(photo("astronaut.png", size, size).transpose(2, 0, 1).copy())[None] / 255
-
-    def ours(image: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            restored: Tensor = net(image)
-            return restored.float()
-
-    works: tuple[Restore, Restore] = (ours, lambda image: reference(image, precision))
-    first, second = (work(image) for work in works)  # which warms up, too
-    difference = float((first - second).abs().max())
+    words = [__file__, "--reference", str(typed.reference), "--graph", str(typed.graph)]
+    words += ["--weights", typed.weights, "--threads", str(typed.threads), "--sizes", str(size)]
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
+        words += ["--result", f"{place}/result.npy", "--precision", precision, "--side"]
+        # The reference writes its result, with which ours is compared.
+        sides = [stack.enter_context(started(side, [*words, side])) for side in ("reference", "ours")]
+        for _ in range(typed.rounds):
+            for side in sides:
+                side.time()
+    difference = sides[1].difference
     if not difference <= TOLERANCE[precision]:
         raise UserError(f"results differ by {difference:g} of the range: nothing to compare")
-    least = [min(times) for times in zip(*(cpu_seconds(works, image) for _ in range(rounds)), strict=True)]
-    ratio = GOAL.ratio(*least)
-    name = "float32" if precision == torch.float32 else "bf16"
-    figures = [f"{seconds:.1f} s" for seconds in least] + [f"{ratio:.2f}×"]
+    reference, ours = (min(side.seconds) for side in sides)
+    ratio = GOAL.ratio(ours, reference)
+    figures = [f"{ours:.1f} s", f"{reference:.1f} s", f"{ratio:.2f}×"]
     met = "yes" if GOAL.met_by(ratio) else "no"
-    return [f"{size} x {size}", name, *figures, str(GOAL), met, f"{difference:.1g}"]
+    return [f"{size} x {size}", precision, *figures, str(GOAL), met, f"{difference:.1g}"]
 
 
-def cpu_seconds(works: tuple[Restore, Restore], image: Tensor) -> list[float]:
-    """Of both, one after the other."""
-    spent = []
-    for work in works:
-        start = time.process_time()
-        work(image)
-        spent.append(time.process_time() - start)
-    return spent
+def contend(typed: argparse.Namespace) -> None:
+    """Be one of the two programs."""
+    (size,) = typed.sizes
+    torch.set_num_threads(typed.threads)
+    image = torch.from_numpy(photo("astronaut.png", size, size).transpose(2, 0, 1).copy())[None] / 255
+    dtype = DTYPES[typed.precision]
+    if typed.side == "ours":
+        keep_freed_memory()
+        net = load_any(find_weights(typed.weights)).eval()
+        net = net if dtype == torch.float32 else net.to(dtype)
+    else:
+        reference = load_reference(typed.reference, typed.graph)
+
+    def work() -> Tensor:
+        if typed.side == "reference":
+            return reference(image, dtype).float()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            restored: Tensor = net(image)
+        return restored.float()
+
+    with torch.inference_mode():
+        began = time.process_time()
+        result = work().numpy()
+        first = time.process_time() - began
+        if typed.side == "reference":
+            np.save(typed.result, result)
+        difference = float(np.abs(result - np.load(typed.result)).max())
+        serve(work, difference, first, time.process_time)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """NAFNet beside other programs that run it, each in its own process: ``python scripts/benchmark/peers.py``.
 
-Rounds alternate between the processes, so a slow minute hits all; the times are the least of the rounds. The
-ceiling is the rate of a float32 product of matrices on the same cores.
+Times are the least of the rounds, which alternate between the processes (`processes`). The ceiling is the
+rate of a float32 product of matrices on the same cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
-from contestants import CONTESTANTS, READY, SHAPE, STOP
+from contestants import CONTESTANTS, SHAPE
 from inputs import photo
+from processes import started
 from report import circumstances, replace_block, table
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -52,50 +49,6 @@ NAMES = {
 }
 
 
-@dataclass
-class Contestant:
-    """A process that waits to be timed."""
-
-    process: subprocess.Popen[str]
-    difference: float
-    first: float
-    seconds: list[float] = field(default_factory=list)
-
-    def time(self) -> None:
-        """One more round."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.seconds.append(float(self.process.stdout.readline()))
-        self.pause()
-
-    def pause(self) -> None:
-        """Stop it, as some programs keep their threads busy between two calls."""
-        self.process.send_signal(signal.SIGSTOP)
-
-
-@contextmanager
-def started(name: str, folder: Path) -> Iterator[Contestant]:
-    """A contestant that has warmed up."""
-    command = [sys.executable, str(Path(__file__).with_name("contestants.py")), name, str(folder)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        words = next((line for line in process.stdout if line.startswith(READY)), "").split()
-        if not words:
-            raise UserError(f"{name}: could not be started; its error is above")
-        contestant = Contestant(process, float(words[1]), float(words[2]))
-        contestant.pause()
-        yield contestant
-        process.stdin.write(f"{STOP}\n")
-        process.stdin.flush()
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.stdin.close()
-        process.wait()
-
-
 def write_inputs(folder: Path) -> float:
     """What `contestants` reads; returns the floating-point operations of a forward pass."""
     torch.manual_seed(0)
@@ -120,7 +73,8 @@ def run(names: Sequence[str], rounds: int, document: Path | None) -> None:
         folder = Path(place)
         operations = write_inputs(folder)
         wanted = ["ceiling", *names]
-        contestants = {name: stack.enter_context(started(name, folder)) for name in wanted}
+        file = str(Path(__file__).with_name("contestants.py"))
+        contestants = {name: stack.enter_context(started(name, [file, name, str(folder)])) for name in wanted}
         for name, contestant in contestants.items():
             limit = _ROUNDED if name.endswith("bf16") else _TOLERANCE
             if not contestant.difference <= limit:
