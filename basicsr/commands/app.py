@@ -12,11 +12,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from basicsr.commands.restore import tile_side
 from basicsr.config.cli import (
     WeightsName,
     add_max_pixels_argument,
     add_plugin_argument,
+    add_tile_argument,
     command_parser,
     run_command,
 )
@@ -36,10 +36,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur app") -> N
     )  # fmt: skip
     add_segmenter_arguments(parser.add_argument_group("masks to choose from, besides the classical ones"))
     how = parser.add_argument_group("how a photo runs through the network, as in 'sam-deblur restore'")
-    how.add_argument(
-        "--tile", default="auto", metavar="N", type=tile_side,
-        help="side of blended tiles in pixels; 0: whole photo; auto (default): whole where memory allows",
-    )  # fmt: skip
+    add_tile_argument(how)
     how.add_argument(
         "--device", default="auto", help="auto (default: the first GPU, else CPU), cpu, cuda, cuda:1"
     )

@@ -17,6 +17,7 @@ from basicsr.config.cli import (
     WeightsName,
     add_max_pixels_argument,
     add_plugin_argument,
+    add_tile_argument,
     add_weights_arguments,
     command_parser,
     run_command,
@@ -77,10 +78,7 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     )
     masks.add_argument("--no_cache", action="store_true", help="find masks again, and do not cache them")
     how = parser.add_argument_group("how a photo runs through the network")
-    how.add_argument(
-        "--tile", default="auto", metavar="N", type=tile_side,
-        help="side of blended tiles in pixels; 0: whole photo; auto (default): whole where memory allows",
-    )  # fmt: skip
+    add_tile_argument(how)
     how.add_argument("--overlap", type=int, default=64, metavar="N", help="of tiles, in pixels; default: 64")
     how.add_argument(
         "--local", action=argparse.BooleanOptionalAction, default=None,
@@ -210,8 +208,3 @@ def _place(typed: str) -> tuple[int, int]:
     if not (comma and x.isdecimal() and y.isdecimal()):
         raise ArgumentTypeError(f"expected X,Y in pixels, such as 120,80 (got {typed})")
     return int(x), int(y)
-
-
-def tile_side(typed: str) -> int | str:
-    """What ``--tile`` means: a number of pixels, or ``auto``."""
-    return typed if typed == "auto" else int(typed)

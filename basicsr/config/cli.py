@@ -164,6 +164,18 @@ def add_weights_arguments(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
+def add_tile_argument(parser: argparse._ActionsContainer) -> None:
+    """``--tile N``: a number of pixels, or ``auto``."""
+    parser.add_argument(
+        "--tile", default="auto", metavar="N", type=_tile_side,
+        help="side of blended tiles in pixels; 0: whole photo; auto (default): whole where memory allows",
+    )  # fmt: skip
+
+
+def _tile_side(typed: str) -> int | str:
+    return typed if typed == "auto" else int(typed)
+
+
 def add_max_pixels_argument(parser: argparse._ActionsContainer) -> None:
     """``--max_pixels N``, for a `basicsr.utils.pixel_limit.PixelLimit`."""
     parser.add_argument(
