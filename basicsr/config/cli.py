@@ -173,6 +173,8 @@ def add_tile_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def _tile_side(typed: str) -> int | str:
+    if typed != "auto" and not typed.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, or auto (got {typed})")
     return typed if typed == "auto" else int(typed)
 
 
