@@ -213,7 +213,7 @@ def _lasting(minutes: float, runs: Sequence[RowRun], measured: Probe | None) -> 
         return list(runs)
     iterations = measured.iterations(minutes)
     step = f"{measured.seconds_per_step:.3g} s per step"
-    logger().info(f"{runs[0].row}: {step}, {iterations:,} iterations in {minutes:g} minutes")
+    logger().info(f"{runs[0].row}: {step}, {iterations:,} iterations in {minutes:g} min")
     return [replace(run, training=run.training and run.training.lasting(iterations)) for run in runs]
 
 

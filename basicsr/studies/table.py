@@ -215,7 +215,7 @@ def _told(setup: Setup, titles: Mapping[str, str]) -> Iterator[str]:
         each = f"each of {setup.budget}"
         if not isinstance(setup.budget, Budget):
             each = ", ".join(f"{titles[row]} of {budget}" for row, budget in setup.budget.items())
-        time = "" if setup.minutes is None else f" of {setup.minutes:g} minutes"
+        time = "" if setup.minutes is None else f" of {setup.minutes:g} min"
         yield f"{over}{time}, {each}"
     if setup.weights:
         yield ", ".join(f"{titles[row]} with the weights {named}" for row, named in setup.weights.items())

@@ -195,7 +195,7 @@ def test_a_row_with_weights_has_one_value_and_no_seed(results, tmp_path):
     lines = text.splitlines()
     assert lines[4] == "| published | 33.00 / 0.9000 / 0.00 % |"
     assert lines[-3] == (
-        "Mean ± sample standard deviation over 2 trainings (seeds 0, 1) of 2.5 minutes, "
+        "Mean ± sample standard deviation over 2 trainings (seeds 0, 1) of 2.5 min, "
         "each of 1,200 iterations of 8 crops of 96x96 pixels; published with the weights NAFNet; PSNR in dB."
     )
     assert lines[-1] == "published, A: the mean of psnr leaves out 1 infinite value(s)."
