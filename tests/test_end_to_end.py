@@ -476,7 +476,8 @@ def test_mean_and_std_go_with_the_weights(workplace, capsys):
     expected = {path.name: read_rgb(path) for path in pictures}
     assert len(expected) == 6
     trained = "experiments/Demo-NAFNet/models/net_g_latest.pth"
-    infer.main(["-i", "datasets/Demo/test/input", "-o", "out", "--weights", trained, "--guard", "off"])
+    words = ["--weights", trained, "--guard", "off", "--amp", "off"]
+    infer.main(["-i", "datasets/Demo/test/input", "-o", "out", *words])
     assert all(np.array_equal(read_rgb(Path("out") / name), image) for name, image in expected.items())
     capsys.readouterr()
     assert test("NAFNet", *(f"datasets.test.{item}" for item in statistics)) == silent

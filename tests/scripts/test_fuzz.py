@@ -42,7 +42,7 @@ def test_some_damage_to_each_format_is_read_or_refused(fuzz, tmp_path):
     """The short form of ``make fuzz``; videos and training states take the longest."""
     formats = [chosen for chosen in fuzz.FORMATS if chosen.name not in ("video", "state")]
     outcomes = findings(fuzz, tmp_path, formats, 300)
-    assert len(outcomes) >= 300
+    assert abs(len(outcomes) - 300) <= len(formats) / 2  # shares are rounded
     assert [outcome for outcome in outcomes if outcome.kind not in ("read", "refused")] == []
     assert min(sum(outcome.kind == kind for outcome in outcomes) for kind in ("read", "refused")) > 50
 
