@@ -207,7 +207,9 @@ def test_optimizers_get_their_options():
 
 
 @pytest.mark.parametrize(("name", "options"), [
-    ("AdamW", {"weight_decay": 0.1}), ("Adam", {"weight_decay": 0.1}), ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("AdamW", {"weight_decay": 0.1}),
+    ("Adam", {"weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
 ])  # fmt: skip
 def test_one_kernel_takes_the_steps_of_many_operations(name: str, options: dict):
     generator = torch.Generator().manual_seed(0)
