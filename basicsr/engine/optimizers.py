@@ -1,7 +1,7 @@
 """Optimizers by their names in option files. Arguments are PyTorch's; defaults too.
 
-Those that PyTorch has as one kernel use it: for networks of many small parameters, as NAFNet, one operation
-at a time takes a seventh of a training step on a CPU.
+Those that PyTorch has as one kernel use it: networks of many small parameters, such as NAFNet, would spend
+much of a training step on a CPU in single operations.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class Restorer:
         if chosen == "off":
             self._rounded = None
         what = f"{found:.1f} dB from float32 on a drawn photo, of {LEAST_AGREEMENT:.1f} dB needed"
-        why = "which would round the image itself" if math.isnan(found) else what
+        why = "which does not suit this network" if math.isnan(found) else what
         logger().info(f"amp: {chosen}; bfloat16, {why}")
         return chosen
 

@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
     """Have this process reuse freed memory instead of returning it to the system at once (glibc only).
 
     The features of a large image exceed what glibc keeps, so by default each of them is mapped anew and the
-    system clears its pages first: on two CPU cores a third of the time of NAFNet (docs/benchmarks.md). What
+    system clears its pages first, which takes much of the time of NAFNet on a CPU (docs/benchmarks.md). What
     is kept counts as used by this process until `return_freed_memory`.
 
     Does nothing where the environment sets ``MALLOC_TRIM_THRESHOLD_`` or one of its relatives, see
