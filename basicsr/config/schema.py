@@ -186,17 +186,19 @@ class TrainOptions(Options, frozen=True, kw_only=True):
 class ValOptions(Options, frozen=True, kw_only=True):
     """How images are restored and judged, in training and in testing.
 
-    ``grids`` cuts windows of ``crop_size_h`` x ``crop_size_w`` pixels (at most ``max_minibatch`` at once) and
-    averages where they overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of
-    which are blended with the neighbor. ``use_image``: metrics see 8-bit images; false: unrounded values in
-    [0, 1]. ``rgb2bgr: false`` writes the network's channels in reverse order, for networks trained on BGR.
-    ``suffix`` is appended to picture names. ``report``: testing writes ``report.html``, a page that shows the
-    results. ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``
+    ``batch_size``: consecutive images of equal size that are restored at once. ``grids`` cuts windows of
+    ``crop_size_h`` x ``crop_size_w`` pixels (at most ``max_minibatch`` at once) and averages where they
+    overlap, as published. ``tile`` cuts windows of that many pixels, ``tile_overlap`` of which are blended
+    with the neighbor. ``use_image``: metrics see 8-bit images; false: unrounded values in [0, 1]. ``rgb2bgr:
+    false`` writes the network's channels in reverse order, for networks trained on BGR. ``suffix`` is
+    appended to picture names. ``report``: testing writes ``report.html``, a page that shows the results.
+    ``metrics``: by the name that tables show; null is ``psnr`` (calculate_psnr) and ``ssim``
     (calculate_ssim).
     """
 
     val_freq: Count | None = None
     save_img: bool = False
+    batch_size: Count = 1
     grids: bool = False
     crop_size_h: Count | None = None
     crop_size_w: Count | None = None

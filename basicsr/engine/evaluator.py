@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from basicsr.engine.inference import windows_of
 from basicsr.engine.trainer import move_to
 from basicsr.metrics.base import Metric, as_numbers
 from basicsr.metrics.summary import Summary
-from basicsr.models.base import Batch, Model
+from basicsr.models.base import Apply, Batch, Model
 from basicsr.utils.dist import Ranks, gather_objects
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import require_short_names
@@ -140,7 +141,7 @@ def evaluate(
         options: windows, rounding, order of channels.
         picture: where the picture of a key is written, of a clip as `picture_of_frame`; None writes none.
         keep: what else is kept of an image, small and picklable (pictures are not kept in memory).
-        stop: asked before each image.
+        stop: asked before each image, or before those that are restored at once.
         needs_pictures: whether a picture that cannot be written is an error; else it is a warning, and no
             further ones are written.
 
@@ -158,7 +159,6 @@ def evaluate(
     _check_needs(metrics, {"restored", "gt", "key", *dataset.delivers, *model.figure_names}, name)
     if picture is not None:
         require_short_names(picture(key) for key in dataset.keys)
-    apply = windows_of(options)
     was_training = model.training
     model.eval()
     results = []
@@ -171,14 +171,10 @@ def evaluate(
         disable=None if ranks.is_main else True,
         leave=False,
     )
-    with torch.no_grad():
-        for batch in shown:
-            if is_stopped := stop():
-                break
-            moved = move_to(batch, device)
-            predicted = model.predict(moved, apply)
-            figures = model.figures(moved, predicted)
-            restored = predicted.cpu()
+    for group in _of_equal_size(shown, options.batch_size):
+        if is_stopped := stop():
+            break
+        for batch, restored, figures in _restore(model, group, windows_of(options), device):
             roles = {"restored": restored, "gt": batch[dataset.reference], "lq": batch["lq"]}
             images = {role: dataset.denormalize(image)[0] for role, image in roles.items()}
             if not options.rgb2bgr:
@@ -187,8 +183,7 @@ def evaluate(
             seen = pictures
             if not options.use_image:
                 seen = {role: _unrounded(image) for role, image in images.items()}
-            offered = {field: _only(value) for field, value in batch.items()}
-            offered |= {figure: _only(value.cpu()) for figure, value in figures.items()}
+            offered = {field: _only(value) for field, value in (batch | figures).items()}
             offered |= {**seen, dataset.reference: seen["gt"]}
             key = offered["key"]
             values = {
@@ -221,6 +216,51 @@ def evaluate(
     results = interleave([share for _, share in shares])
     keys, measured, kept_of_all = zip(*results, strict=True) if results else ((), (), ())
     return Evaluation.of(name, keys, measured, metrics, kept_of_all if keep is not None else ())
+
+
+def _of_equal_size(images: Iterable[Batch], most: int) -> Iterator[list[Batch]]:
+    """Batches of one image -> runs of them whose tensors have equal shapes, of at most ``most``."""
+    run: list[Batch] = []
+    for image in images:
+        if run and (len(run) == most or _shapes(image) != _shapes(run[0])):
+            yield run
+            run = []
+        run.append(image)
+    if run:
+        yield run
+
+
+def _shapes(batch: Batch) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in batch.items() if isinstance(value, torch.Tensor)}
+
+
+@torch.no_grad()
+def _restore(
+    model: Model, images: Sequence[Batch], apply: Apply, device: torch.device
+) -> list[tuple[Batch, torch.Tensor, dict[str, torch.Tensor]]]:
+    """Restore batches of one image at once.
+
+    Returns:
+        Of each image, the batch as it was, the restored image (1, .., H, W) and the model's figures (1, ..),
+        on the CPU.
+    """
+    moved = move_to(_joined(images), device)
+    restored = model.predict(moved, apply)
+    figures = {name: value.cpu().split(1) for name, value in model.figures(moved, restored).items()}
+    return [
+        (image, one, {name: values[number] for name, values in figures.items()})
+        for number, (image, one) in enumerate(zip(images, restored.cpu().split(1), strict=True))
+    ]
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]  # stays in pinned memory
+    columns = {name: [batch[name] for batch in batches] for name in batches[0]}
+    return {
+        name: torch.cat(column) if isinstance(column[0], torch.Tensor) else [*chain(*column)]
+        for name, column in columns.items()
+    }
 
 
 def interleave(shares: list[list[Any]]) -> list[Any]:

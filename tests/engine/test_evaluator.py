@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -117,6 +118,44 @@ def test_metrics_may_ask_for_figures_of_the_model(pairs):
     assert result.mean["added"] == pytest.approx(1.4 / 255, rel=1e-4)
     with pytest.raises(UserError, match=r"val\.metrics\.added: needs 'added', which set does not deliver"):
         run(pairs, {"added": described(metric)})
+
+
+class Counts(WithFigure):
+    """Notes how many images it restores at once."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.at_once: list[int] = []
+
+    def predict(self, batch: Batch, apply: Apply = run_whole) -> Tensor:
+        assert all(len(value) == len(batch["lq"]) for value in batch.values()), "keys and sizes too"
+        self.at_once.append(len(batch["lq"]))
+        return super().predict(batch, apply)
+
+
+@pytest.mark.parametrize("options", [PLAIN, ValOptions(tile=24, tile_overlap=8)], ids=["whole", "tiles"])
+def test_images_of_equal_size_may_be_restored_at_once(paired_set, options):
+    for side in ("input", "target"):  # the fourth image has its own size
+        path = paired_set / side / "photo_3.png"
+        write_png(path, read_rgb(path)[:32])
+    pairs = PairedImageDataset(dataroot_gt=f"{paired_set}/target", dataroot_lq=f"{paired_set}/input")
+
+    def metrics() -> dict[str, Metric]:
+        def added(added, restored, lq) -> float:
+            return added + float(restored[..., 2].mean()) - float(lq[..., 2].mean())
+
+        return {"added": described(added), "psnr": Metric.of(MetricOptions(type="calculate_psnr"))}
+
+    counting = []
+
+    def kind(*arguments) -> Counts:
+        counting.append(Counts(*arguments))
+        return counting[-1]
+
+    alone = run(pairs, metrics(), options, kind)
+    together = run(pairs, metrics(), msgspec.structs.replace(options, batch_size=2), kind)
+    assert together.rows == alone.rows and together.mean == alone.mean
+    assert [model.at_once for model in counting] == [[1] * 6, [2, 1, 1, 2]]
 
 
 def test_networks_of_bgr_are_written_and_judged_with_channels_in_reverse(pairs, tmp_path):
