@@ -111,7 +111,7 @@ class DatasetOptions(Component, frozen=True, kw_only=True):
     ``name`` is the row in tables and the folder of pictures. ``num_worker_per_gpu`` never exceeds the cores.
     ``batch_size_total``: samples per optimizer step, over all processes and accumulated batches,
     of which each process loads its even share; ``batch_size_per_gpu`` (null is 1) instead fixes one batch of
-    one process, so a step sees more samples with more processes. Testing takes images one at a time.
+    one process, so a step sees more samples with more processes. For testing, see ``val.batch_size``.
     ``dataset_enlarge_ratio`` shows each image that many times per epoch, with other random numbers each time.
     With ``pin_memory`` or ``prefetch_mode: cuda`` batches wait in pinned memory, and are copied to the GPU
     asynchronously; ``prefetch_mode: cpu`` and null leave it to ``pin_memory``.

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from exponents import Curve, exponent, panel
 from inputs import region_map
 from memory import peak_memory, reset_peak
 from report import circumstances, replace_block, table
@@ -25,7 +26,7 @@ from tqdm import tqdm
 from basicsr.archs.nafnet import NAFNet
 from basicsr.config.cli import run_command
 from basicsr.masks.pooling import compact_labels, drop_regions, mask_average_pool
-from basicsr.reporting.line_chart import Panel, to_png
+from basicsr.reporting.line_chart import to_png
 from basicsr.restoration import RestoreOptions, Restorer
 from basicsr.utils.allocator import return_freed_memory
 from basicsr.utils.files import write_bytes
@@ -142,28 +143,19 @@ def run(document: Path | None, folder: Path | None) -> None:
         replace_block(document, "sizes on cpu", text)
 
 
-def exponent(points: Sequence[Point], what: str) -> float:
-    """Slope of the line through the logarithms: how ``what`` grows with the size."""
-    sizes, values = np.log([each.size for each in points]), np.log([getattr(each, what) for each in points])
-    slope, _ = np.polyfit(sizes, values, 1)
-    return float(slope)
-
-
 def draw(names: Sequence[str], points: dict[str, list[Point]]) -> bytes:
     """A PNG with a chart of time and one of memory, both axes logarithmic."""
     unit = SERIES[names[0]].unit
+    panels = [
+        panel(what, {SERIES[name].title: curve(points[name], what) for name in names})
+        for what in ("seconds", "megabytes")
+    ]
+    return to_png(panels, f"Time and memory by {unit}, with exponents", across=f"log10 of {unit}")
 
-    def panel(what: str) -> Panel:
-        lines = {
-            f"{SERIES[name].title}: {exponent(points[name], what):.2f}": [
-                (float(np.log10(each.size)), float(np.log10(getattr(each, what)))) for each in points[name]
-            ]
-            for name in names
-        }
-        return Panel(f"log10 of {what}", lines)
 
-    title = f"Time and memory by {unit}, with exponents"
-    return to_png([panel("seconds"), panel("megabytes")], title, across=f"log10 of {unit}")
+def curve(points: Sequence[Point], what: str) -> Curve:
+    """How ``what`` grows."""
+    return [(each.size, getattr(each, what)) for each in points]
 
 
 def _row(series: Series, points: Sequence[Point]) -> list[str]:
@@ -172,8 +164,8 @@ def _row(series: Series, points: Sequence[Point]) -> list[str]:
 
     return [
         series.title, series.unit, ", ".join(f"{size:,g}" for size in series.sizes),
-        listed("seconds", 3), f"{exponent(points, 'seconds'):.2f}",
-        listed("megabytes", 0), f"{exponent(points, 'megabytes'):.2f}",
+        listed("seconds", 3), f"{exponent(curve(points, 'seconds')):.2f}",
+        listed("megabytes", 0), f"{exponent(curve(points, 'megabytes')):.2f}",
     ]  # fmt: skip
 
 

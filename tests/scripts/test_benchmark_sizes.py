@@ -14,8 +14,8 @@ def sizes(benchmark_module):
 
 def test_exponents_are_those_of_power_laws(sizes):
     points = [sizes.Point(size, 3 * size**1.5, 7 * size**0.25) for size in (1, 10, 100)]
-    assert sizes.exponent(points, "seconds") == pytest.approx(1.5)
-    assert sizes.exponent(points, "megabytes") == pytest.approx(0.25)
+    assert sizes.exponent(sizes.curve(points, "seconds")) == pytest.approx(1.5)
+    assert sizes.exponent(sizes.curve(points, "megabytes")) == pytest.approx(0.25)
     names = sizes.CHARTS["area"]
     assert decode_rgb(sizes.draw(names, dict.fromkeys(names, points)), "chart").std() > 0
 
