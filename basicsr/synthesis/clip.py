@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from basicsr.synthesis.frame_average import Frame, ResponseTable, average_frames
+from basicsr.synthesis.frame_average import Frame, ResponseTable, average_frames, frame_counts
 from basicsr.synthesis.presets import Range
 
 _SHIFT_OF_AN_EXPOSURE = 1.0  # pixels that the camera may shift between two samples of one exposure
@@ -30,6 +30,7 @@ class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
         turn: largest shift of the corners by a rotation about the center, as a share of ``extent``.
         zoom: the same by coming nearer.
         frames: smallest and largest number of frames.
+        even: whether even numbers of frames are drawn too, see `frame_counts`.
         shutter: share of the frame interval during which a frame is exposed.
         noise: standard deviation in each frame, on the scale 0..255.
         margin: pixels cut off at each border, so that most of the content that comes into view was in the
@@ -42,10 +43,16 @@ class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
     turn: float = 0.6
     zoom: float = 0.3
     frames: tuple[int, int] = (7, 13)
+    even: bool = False
     shutter: Range = (0.1, 1.0)
     noise: Range = (0.0, 2.0)
     margin: int = 32
     gamma: float = 2.2
+
+    @property
+    def frame_counts(self) -> list[int]:
+        """Numbers of frames that a clip may have, ascending."""
+        return frame_counts(*self.frames, self.even)
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +98,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
 def draw_clip(rules: ClipRules, height: int, width: int, generator: np.random.Generator) -> Clip:
     """Draw a clip of a photo of this size."""
+    counts = rules.frame_counts
     low, high = rules.extent
     extent = math.exp(generator.uniform(math.log(low), math.log(high)))
     angle, towards = generator.uniform(0, 2 * math.pi, 2)
@@ -102,7 +110,7 @@ def draw_clip(rules: ClipRules, height: int, width: int, generator: np.random.Ge
         bend=(bend * math.cos(towards), bend * math.sin(towards)),
         turn=float(turn),
         zoom=float(zoom),
-        frames=int(generator.integers(*rules.frames, endpoint=True)),
+        frames=counts[int(generator.integers(len(counts)))],
         shutter=float(generator.uniform(*rules.shutter)),
         noise=float(generator.uniform(*rules.noise)),
     )

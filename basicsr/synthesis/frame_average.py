@@ -5,7 +5,7 @@ Nah et al., "Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,6 +86,28 @@ class ResponseTable:
         for channel in range(3):
             frame[..., channel] = np.searchsorted(limits[:, channel], light[..., channel], side="right")
         return frame
+
+
+def frame_counts(least: int, most: int, even: bool) -> list[int]:
+    """Numbers of frames that may be drawn from a range.
+
+    Args:
+        least, most: the range, both included.
+        even: whether even numbers may be drawn. They have no middle frame: a target, the later one of the two
+            in the middle, lies half a frame after the center of the blur, which punishes sharp results and
+            teaches displacement. A range without an odd number gives its even one all the same.
+    """
+    odd = [count for count in range(least, most + 1) if count % 2]
+    return list(range(least, most + 1)) if even or not odd else odd
+
+
+def off_center(counts: Sequence[int]) -> str | None:
+    """What to say of numbers of frames some of which are even; None if all are odd."""
+    even = next((count for count in counts if count % 2 == 0), None)
+    if even is None:
+        return None
+    what = f"{even} frames have no middle one, so the target lies half a frame after the center of the blur"
+    return f"{what}; take an odd number"
 
 
 def average_frames(

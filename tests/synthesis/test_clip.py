@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from basicsr.synthesis.clip import Clip, ClipRules, draw_clip, film, filmed_pair
+from basicsr.synthesis.frame_average import ResponseTable, average_frames
 
 STILL = Clip(shift=(0, 0), bend=(0, 0), turn=0, zoom=0, frames=8, shutter=0, noise=0)
 
@@ -42,6 +43,33 @@ def test_the_target_is_the_frame_in_the_middle_or_the_later_one(frames, target):
     clip = msgspec.structs.replace(STILL, frames=frames)
     assert clip.target == target
     assert abs(clip.time(target)) <= 0.5 / frames
+
+
+def test_clips_have_a_middle_frame_unless_even_numbers_are_asked_for():
+    def drawn(rules: ClipRules) -> set[int]:
+        return {draw_clip(rules, 80, 96, np.random.default_rng(seed)).frames for seed in range(200)}
+
+    assert drawn(ClipRules()) == {7, 9, 11, 13}
+    assert drawn(ClipRules(even=True)) == set(range(7, 14))
+    assert drawn(ClipRules(frames=(8, 9))) == {9}
+    assert drawn(ClipRules(frames=(8, 8))) == {8}
+
+
+def test_the_mean_of_an_odd_number_of_frames_is_centered_on_its_target():
+    """A lamp that moves at constant speed: its center of mass in the mean is where the target has it."""
+    night = np.zeros((40, 96, 3), np.uint8)
+    night[19:22, 47:50] = 255
+    columns = np.arange(96)
+
+    def center(image: np.ndarray) -> float:
+        weight = image.astype(float).sum((0, 2))
+        return float((columns * weight).sum() / weight.sum())
+
+    for count, shift in ((7, 0.0), (8, -0.5)):  # half a frame of 4 pixels is 2
+        clip = msgspec.structs.replace(STILL, shift=(4.0 * count, 0.0), frames=count)
+        frames = list(film(night, clip, 1.0, generator()))
+        mean = average_frames(frames, ResponseTable.from_gamma(1.0), "nearest")
+        assert center(mean) - center(frames[clip.target]) == pytest.approx(4.0 * shift, abs=0.1)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.2])
@@ -97,7 +125,7 @@ def test_what_is_drawn_keeps_to_the_rules():
     extents = np.array([math.hypot(*clip.shift) for clip in clips])
     assert extents.min() >= 2 and extents.max() <= 20
     assert np.median(extents) == pytest.approx(math.sqrt(2 * 20), rel=0.15), "evenly in the logarithm"
-    assert {clip.frames for clip in clips} == set(range(7, 14))
+    assert {clip.frames for clip in clips} == {7, 9, 11, 13}
     for clip, extent in zip(clips, extents, strict=True):
         assert abs(clip.turn) * 250 <= rules.turn * extent
         assert abs(clip.zoom) * 250 <= rules.zoom * extent

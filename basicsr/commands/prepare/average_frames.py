@@ -1,7 +1,7 @@
 """Make pairs of blurred and sharp images from sharp video frames, as GoPro and REDS were made.
 
-A window of n consecutive frames is averaged in linear light; its middle frame is the target. A second run
-makes only what is missing.
+A window of n consecutive frames is averaged in linear light; its middle frame is the target. Of a range, odd
+numbers are drawn, as others have no middle frame. A second run makes only what is missing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare av
         "--n", required=True, metavar="N or A..B", help="frames in a window, or the range it is drawn from"
     )
     parser.add_argument(
+        "--even", action="store_true",
+        help="draw even numbers as well, as published sets do; targets of these lie half a frame too late",
+    )  # fmt: skip
+    parser.add_argument(
         "--stride", type=int, metavar="N",
         help="frames from window to window (default: windows follow each other)",
     )  # fmt: skip
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare av
         from basicsr.utils.log import open_log
 
         open_log(is_main=True)
-        windows = FrameWindows.parse(typed.n, typed.stride, typed.seed)
+        windows = FrameWindows.parse(typed.n, typed.stride, typed.seed, typed.even)
         job = FrameJob(
             frames=typed.frames,
             output=typed.out,

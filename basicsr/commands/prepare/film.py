@@ -1,8 +1,8 @@
 """Make blurred and sharp pairs from sharp photos as if a moving camera had filmed them.
 
-The mean of a few frames is the blurred side, the frame in the middle the sharp one, as in GoPro and REDS. The
-camera shifts, turns and comes nearer, so that blur differs within a photo. A second run makes only what is
-missing.
+The mean of a few frames is the blurred side, the frame in the middle the sharp one, as in GoPro and REDS; so
+odd numbers of frames are drawn. The camera shifts, turns and comes nearer, so that blur differs within a
+photo. A second run makes only what is missing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
         "--frames", type=int, nargs=2, metavar="N", help="minimum and maximum per clip (default: 7 13)"
     )
     parser.add_argument(
+        "--even", action="store_true",
+        help="draw even numbers of frames as well; targets of these lie half a frame too late",
+    )  # fmt: skip
+    parser.add_argument(
         "--clips", action="store_true",
         help="write the sharp frames, one folder per clip, for prepare clips; with shorter exposures",
     )  # fmt: skip
@@ -57,6 +61,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
         rules = ClipRules(
             extent=tuple(typed.extent or usual.extent),
             frames=tuple(typed.frames or usual.frames),
+            even=typed.even,
             shutter=(0.1, 0.3) if typed.clips else usual.shutter,
         )
         job = FilmJob(

@@ -18,7 +18,14 @@ from basicsr.data.frame_windows import frame_runs
 from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.reading import read_bytes
 from basicsr.storage import DiskStorage
-from basicsr.synthesis.frame_average import Frame, ResponseTable, Rounding, average_frames
+from basicsr.synthesis.frame_average import (
+    Frame,
+    ResponseTable,
+    Rounding,
+    average_frames,
+    frame_counts,
+    off_center,
+)
 from basicsr.utils.display import ESCAPED
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import write_bytes
@@ -37,6 +44,7 @@ class FrameWindows:
 
     Args:
         shortest, longest: frames in a window; each draws its own number between them, both included.
+        even: whether even numbers are drawn too, see `frame_counts`.
         stride: frames from the start of one window to that of the next; null starts after its last frame.
         seed: of the numbers drawn, which otherwise depend only on the clip's name and the window's position
             in it.
@@ -49,6 +57,7 @@ class FrameWindows:
     longest: int
     stride: int | None = None
     seed: int = 0
+    even: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest:
@@ -57,7 +66,7 @@ class FrameWindows:
             raise OptionError("--stride", [f"--stride: expected 1 or more (got {self.stride})"])
 
     @classmethod
-    def parse(cls, n: str, stride: int | None = None, seed: int = 0) -> FrameWindows:
+    def parse(cls, n: str, stride: int | None = None, seed: int = 0, even: bool = False) -> FrameWindows:
         """``n`` is a number, ``8``, or a range, ``7..13``.
 
         Raises:
@@ -65,9 +74,14 @@ class FrameWindows:
         """
         match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", n)
         if match is None:
-            wanted = "a number such as 8 or a range such as 7..13"
+            wanted = "a number such as 7 or a range such as 7..13"
             raise OptionError("--n", [f"--n: expected {wanted} (got {n!r})"])
-        return cls(int(match[1]), int(match[2] or match[1]), stride, seed)
+        return cls(int(match[1]), int(match[2] or match[1]), stride, seed, even)
+
+    @property
+    def counts(self) -> list[int]:
+        """Numbers of frames that a window may have, ascending."""
+        return frame_counts(self.shortest, self.longest, self.even)
 
     def cut(self, clip: str, length: int) -> Iterator[tuple[int, int]]:
         """First frame and number of frames of each window in a clip of ``length`` frames.
@@ -75,10 +89,10 @@ class FrameWindows:
         The last one may have to be shorter than drawn.
         """
         start = number = 0
-        name = zlib.crc32(os.fsencode(clip))
-        while start + self.shortest <= length:
-            generator = sample_generator(self.seed, name, number)
-            count = min(int(generator.integers(self.shortest, self.longest + 1)), length - start)
+        name, counts = zlib.crc32(os.fsencode(clip)), self.counts
+        while start + counts[0] <= length:
+            drawn = int(sample_generator(self.seed, name, number).integers(len(counts)))
+            count = next(count for count in counts[drawn::-1] if start + count <= length)
             yield start, count
             start += self.stride or count
             number += 1
@@ -158,11 +172,13 @@ def make_averaged_pairs(job: FrameJob) -> PairCount:
     """
     response = job.response()
     require_outside(job.output, job.frames)
+    if (remark := off_center(job.windows.counts)) is not None:
+        logger().warning(f"--n: {remark}")
     clips = find_clips(job.frames)
     pairs = list(_pairs(job, clips))
     if not pairs:
         longest = max(len(paths) for paths in clips.values())
-        found = f"no {job.windows.shortest} consecutive frames, the longest clip has {longest}"
+        found = f"no {job.windows.counts[0]} consecutive frames, the longest clip has {longest}"
         raise UserError(f"{job.frames}: {found}; use a smaller --n")
     places = (place for pair in pairs for place in (pair.blurred, pair.sharp))
     claim_folder(job.output, _parameters(job, response), places, job.overwrite)

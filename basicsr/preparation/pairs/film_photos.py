@@ -20,7 +20,7 @@ from basicsr.preparation.manifest import claim_folder
 from basicsr.preparation.photos import find_photos, read_photo
 from basicsr.preparation.reading import read_bytes
 from basicsr.synthesis import ClipRules, filmed_frames, filmed_pair
-from basicsr.synthesis.frame_average import Frame
+from basicsr.synthesis.frame_average import Frame, off_center
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.folders import require_outside
 from basicsr.utils.image import write_png
@@ -99,6 +99,8 @@ def film_photos(job: FilmJob) -> int:
     claim_folder(
         job.output, job.parameters(), (place for item in items for place in job.places(item)), job.overwrite
     )
+    if not job.clips and (remark := off_center(job.rules.frame_counts)) is not None:
+        logger().warning(f"--frames: {remark}")
     missing = [
         item for item in items if job.overwrite or not all(place.exists() for place in job.places(item))
     ]

@@ -14,6 +14,7 @@ from basicsr.preparation.pairs.average_frames import FrameJob, FrameWindows, fin
 from basicsr.synthesis.frame_average import ResponseTable, average_frames
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.image import read_rgb, write_png
+from basicsr.utils.log import logger
 
 
 def frame(number: int, size: tuple[int, int] = (6, 8)) -> np.ndarray:
@@ -80,26 +81,48 @@ def test_names_without_numbers_are_one_clip(tmp_path):
     st.integers(0, 60),
     st.none() | st.integers(1, 9),
     st.integers(0, 99),
+    st.booleans(),
 )
-def test_windows_lie_in_the_clip_and_follow_each_other(shortest, more, length, stride, seed):
-    windows = FrameWindows(shortest, shortest + more, stride, seed)
+def test_windows_lie_in_the_clip_and_follow_each_other(shortest, more, length, stride, seed, even):
+    windows = FrameWindows(shortest, shortest + more, stride, seed, even)
+    least = shortest if even or more == 0 or shortest % 2 else shortest + 1
     cut = list(windows.cut("clip", length))
     assert cut == list(windows.cut("clip", length)), "drawn from seed and clip alone"
-    assert (cut == []) == (length < shortest)
+    assert (cut == []) == (length < least)
     for number, (start, count) in enumerate(cut):
         assert shortest <= count <= shortest + more
+        assert even or count % 2 or more == 0, "a middle frame, unless only one number is allowed"
         assert start + count <= length
         assert start == (number * stride if stride else sum(count for _, count in cut[:number]))
     if cut and stride is None:
-        assert length - sum(cut[-1]) < shortest, "no window more would fit"
+        assert length - sum(cut[-1]) < least, "no window more would fit"
 
 
 def test_lengths_are_drawn_from_all_of_the_range():
     windows = FrameWindows.parse("7..13")
     lengths = [count for _, count in windows.cut("clip", 4000)]
-    assert set(lengths) == set(range(7, 14))
+    assert set(lengths) == {7, 9, 11, 13}
+    published = FrameWindows.parse("7..13", even=True)
+    assert {count for _, count in published.cut("clip", 4000)} == set(range(7, 14))
     assert lengths != [count for _, count in windows.cut("other", 4000)]
     assert lengths != [count for _, count in FrameWindows.parse("7..13", seed=1).cut("clip", 4000)]
+
+
+@pytest.mark.parametrize(
+    ("windows", "warned"),
+    [
+        (FrameWindows(5, 5), None),
+        (FrameWindows(4, 5), None),
+        (FrameWindows(4, 4), "4"),
+        (FrameWindows(3, 4, even=True), "4"),
+    ],
+)
+def test_a_target_off_the_center_of_its_blur_is_said(clips, tmp_path, caplog, windows, warned):
+    logger().propagate = True
+    make_averaged_pairs(FrameJob(clips, tmp_path / "out", windows, workers=1))
+    about = [message for message in caplog.messages if message.startswith("--n: ")]
+    expected = f"--n: {warned} frames have no middle one, so the target lies half a frame after the center"
+    assert [message[: len(expected)] for message in about] == ([] if warned is None else [expected])
 
 
 def test_a_second_run_makes_only_what_is_missing(clips, tmp_path):
