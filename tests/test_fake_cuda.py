@@ -61,7 +61,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 NETWORKS = [
     name
     for name in ARCHS.names()
-    if issubclass(network_class(name), RestorationNetwork) and not network_class(name).needs_state
+    if issubclass(network_class(name), RestorationNetwork)
+    and not (network_class(name).needs_state or network_class(name).is_fixed)
 ]
 # Of hundreds of layers.
 LONG = pytest.param("Jin", "AdamW", marks=pytest.mark.slow)

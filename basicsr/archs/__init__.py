@@ -10,10 +10,12 @@ from basicsr.archs.msresnet import MSResNet
 from basicsr.archs.nafnet import NAFNet, NAFNetLocal
 from basicsr.archs.purohit import Purohit
 from basicsr.archs.rcdnet import RCDNet
+from basicsr.archs.richardson_lucy import RichardsonLucy
 from basicsr.archs.seg_nafnet import SegNAFNet, SegNAFNetLocal
 from basicsr.archs.spandrel_network import Spandrel
 from basicsr.archs.srn import SRN
 from basicsr.archs.uformer import Uformer
+from basicsr.archs.unsharp_mask import UnsharpMask
 from basicsr.archs.with_map import WithMAP
 from basicsr.archs.with_spf import WithSPF
 
@@ -32,10 +34,12 @@ __all__ = [
     "NAFNetLocal",
     "Purohit",
     "RCDNet",
+    "RichardsonLucy",
     "SegNAFNet",
     "SegNAFNetLocal",
     "Spandrel",
     "Uformer",
+    "UnsharpMask",
     "WithMAP",
     "WithSPF",
 ]

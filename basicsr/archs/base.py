@@ -57,12 +57,14 @@ class Network(nn.Module):
         wraps: name of the option that holds the block of an inner network; None if there is none.
         needs_state: whether it is built from its weights: the constructor takes them by name as ``state``,
             and loads them. Such a network can be tested and can restore, but is not trained.
+        is_fixed: whether it has no weights, as classical methods. It can be tested, but is not trained.
     """
 
     normalization: Normalization | None = None
     published_normalization: ClassVar[Normalization | None] = None
     wraps: ClassVar[str | None] = None
     needs_state: ClassVar[bool] = False
+    is_fixed: ClassVar[bool] = False
     block: Block = {}
 
     @property

@@ -48,7 +48,7 @@ def start_network(
     net, summary = _built(options, where, beside)
     if isinstance(net, RestorationNetwork):
         check_channels(net, where)
-    if is_trained and not options.frozen and net.needs_state:
+    if is_trained and not options.frozen and (net.needs_state or net.is_fixed):
         what = f"{net.block['type']} is not trained, only tested"
         raise OptionError(where, [f"{where}.type: {what}; take another type, or set {where}.frozen=true"])
     size = sum(parameter.numel() for parameter in net.parameters())
@@ -68,7 +68,7 @@ def start_network(
         logger().info(summary)
     elif is_trained and not options.frozen:
         logger().info(", ".join(filter(None, ("new weights", str(facts_of(net))))))
-    else:
+    elif not net.is_fixed:
         key = "path.pretrain_network_g" if name == "g" else f"{where}.weights"
         logger().warning(f"{key} is not given: the network has random weights")
     return net

@@ -1,6 +1,11 @@
 """Image quality metrics; importing this package registers them."""
 
-from basicsr.metrics.alignment import calculate_psnr_aligned, calculate_ssim_aligned
+from basicsr.metrics.alignment import (
+    calculate_input_psnr_aligned,
+    calculate_input_ssim_aligned,
+    calculate_psnr_aligned,
+    calculate_ssim_aligned,
+)
 from basicsr.metrics.base import SetMetric, metric
 from basicsr.metrics.clip import (
     PLPIPS,
@@ -33,6 +38,7 @@ from basicsr.metrics.psnr_ssim import (
     calculate_ssim,
     calculate_ssim_2d,
 )
+from basicsr.metrics.worst_gain import WorstGain
 
 __all__ = [
     "FID",
@@ -40,13 +46,16 @@ __all__ = [
     "NIQE",
     "PLPIPS",
     "SetMetric",
+    "WorstGain",
     "calculate_con",
     "calculate_flow_error",
     "calculate_hit",
     "calculate_input_ppsnr",
     "calculate_input_psnr",
+    "calculate_input_psnr_aligned",
     "calculate_input_psnr_y",
     "calculate_input_ssim",
+    "calculate_input_ssim_aligned",
     "calculate_input_ssim_y",
     "calculate_mcr",
     "calculate_ppsnr",

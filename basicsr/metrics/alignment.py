@@ -73,6 +73,18 @@ def calculate_ssim_aligned(restored: ImageLike, gt: ImageLike) -> float:
     return masked_ssim(align(restored, gt))
 
 
+@metric("PSNR", better="higher", unit="dB", digits=2, input_of="calculate_psnr_aligned")
+def calculate_input_psnr_aligned(lq: ImageLike, gt: ImageLike) -> float:
+    """`calculate_psnr_aligned` of the degraded input."""
+    return calculate_psnr_aligned(lq, gt)
+
+
+@metric("SSIM", better="higher", input_of="calculate_ssim_aligned")
+def calculate_input_ssim_aligned(lq: ImageLike, gt: ImageLike) -> float:
+    """`calculate_ssim_aligned` of the degraded input."""
+    return calculate_ssim_aligned(lq, gt)
+
+
 def aligned_scores(restored: ImageLike, gt: ImageLike) -> AlignedScores:
     """`calculate_psnr_aligned` and `calculate_ssim_aligned` with one alignment, which is most of the work."""
     aligned = align(restored, gt)

@@ -1,8 +1,9 @@
 """The data for the Small option files: synthesized blur and real pairs with masks, cropped for training.
 
-Layout below the output folder: ``train`` and, for testing, ``synthetic`` and a folder for each set of
-held-out pairs; each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what
-they are made from, by kind; all crops of one photo come from there.
+Layout below the output folder: ``train``; for all choices, ``val_synthetic`` and a folder for each set of
+validation pairs; for one look at the end, ``synthetic`` and a folder for each set of held-out pairs. Each has
+``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what they are made from, by kind;
+all crops of one photo come from there.
 """
 
 from __future__ import annotations
@@ -82,9 +83,11 @@ class SmallSet:
         labels: folder of human outlines named like ``photos``; objects in them move.
         more_photos: folder of sharp photos without outlines; null is none.
         held_photos: folder of sharp photos for testing; each is blurred once.
+        val_photos: the same for validation; null is none.
         pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
             shows each of their crops. If sharp images are large enough, they are also blurred like photos,
             and the pairs at half their size, whose blur is milder, are shown twice as often.
+        val_pairs: real pairs for validation; ``val_`` and their names are their folders in the output.
         held_pairs: real pairs for testing, by the names of their folders in the output.
         workers: processes; null is one per core.
     """
@@ -93,8 +96,10 @@ class SmallSet:
     photos: Path
     labels: Path
     held_photos: Path
+    val_photos: Path | None = None
     more_photos: Path | None = None
     pairs: Mapping[Path, int] | None = None
+    val_pairs: Mapping[str, Path] | None = None
     held_pairs: Mapping[str, Path] | None = None
     workers: int | None = None
 
@@ -105,7 +110,9 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
     Raises:
         UserError: if folders cannot be used, or images failed.
     """
-    _check_pairs([*(job.pairs or {}), *(job.held_pairs or {}).values()])
+    judged = {f"val_{name}": folder for name, folder in (job.val_pairs or {}).items()}
+    judged |= job.held_pairs or {}
+    _check_pairs([*(job.pairs or {}), *judged.values()])
     for name, times in _training_parts(job):
         part = job.output / "parts" / name
         _mask(part, job.workers)
@@ -117,14 +124,18 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
                 crop_folder(part / field, source / field, windows, job.workers)
         for number in range(times):
             link_pairs(source, job.output / "train", f"{name}_{number}_")
-    _blur(job, "held", job.held_photos, _HELD)
-    held = {"synthetic": job.output / "parts/held"}
-    for name, folder in (job.held_pairs or {}).items():
-        held[name] = _take(job, f"held_{name}", folder)
-    for name, part in held.items():
+    parts = {name: _take(job, f"held_{name}", folder) for name, folder in judged.items()}
+    for name, part, photos in (
+        ("val_synthetic", "val", job.val_photos),
+        ("synthetic", "held", job.held_photos),
+    ):
+        if photos is not None:
+            _blur(job, part, photos, _HELD)
+            parts[name] = job.output / "parts" / part
+    for name, part in parts.items():
         _mask(part, job.workers)
         link_pairs(part, job.output / name, "")
-    splits = ["train", *held]
+    splits = ["train", *parts]
     return {name: len(DiskStorage(job.output / name / "input", READABLE).keys()) for name in splits}
 
 

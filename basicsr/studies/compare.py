@@ -56,7 +56,7 @@ def compare_rows(job: StudyJob) -> None:
         seeds=seeds if trained else [],
         budget=_budgets(runs),
         minutes=study.minutes,
-        weights={name: row.weights for name, row in chosen.items() if row.weights is not None},
+        weights={name: row.weights for name, row in chosen.items() if not row.is_trained},
     )
     if study.cost is not None:
         setup = _with_costs(setup, runs, study.cost)
@@ -99,14 +99,14 @@ def _check_flags(job: StudyJob, study: Study) -> None:
 
 
 def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]) -> list[RowRun]:
-    """A row with each seed, or once if it has weights."""
+    """A row with each seed, or once if it is not trained."""
     group = job.group or study.group
     network = [] if row.network is None else [f"network_g={json.dumps(row.network)}"]
 
     def option_file(path: str) -> Path:
         return _beside(job.study, path.replace("{group}", group).replace("{row}", name))
 
-    def tests(name: str, weights: str, shown: bool) -> list[RowTest]:
+    def tests(name: str, weights: str | None, shown: bool) -> list[RowTest]:
         given = row.weights is not None
         overrides = [*study.test_set, *network, *row.test_set, *job.testing]
         files = [option_file(path) for path in study.test_files(row)]
@@ -116,7 +116,7 @@ def _runs(job: StudyJob, study: Study, name: str, row: Row, seeds: Sequence[int]
             for name, file in zip(names, files, strict=True)
         ]
 
-    if row.weights is not None:
+    if not row.is_trained:
         return [RowRun(name, None, tests(f"{group}-{name}", row.weights, shown=True))]
     train = row.train or study.train
     assert train is not None, "checked by load_study"

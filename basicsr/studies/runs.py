@@ -99,7 +99,7 @@ class RowTest:
         file: option file.
         overrides: of its options.
         given: whether the weights exist already, and describe their network.
-        weights: a file, or the name of a network whose weights are bundled.
+        weights: a file, or the name of a network whose weights are bundled; None for a network without any.
         shown: whether it writes pictures and a report, not only numbers.
     """
 
@@ -107,7 +107,7 @@ class RowTest:
     file: Path
     overrides: Sequence[str]
     given: bool
-    weights: str
+    weights: str | None
     shown: bool
 
     @property
@@ -125,7 +125,7 @@ class RowTest:
         Raises:
             OptionError: if they have mistakes.
         """
-        file, *overrides = self._words(self.weights if self.given else "null")
+        file, *overrides = self._words(self.weights if self.given else None)
         return load_config(file, overrides, "test")
 
     def options_with_weights(self) -> Config:
@@ -143,15 +143,19 @@ class RowTest:
         written = [self.results.metrics_json, *([self.results.report] if config.val.report else [])]
         return (
             all(path.is_file() for path in [self.results.config, *written])
-            and min(path.stat().st_mtime for path in written) >= weight_file(self.weights).stat().st_mtime
+            and min(path.stat().st_mtime for path in written) >= self._made()
             and self.results.config.read_text(encoding="utf-8") == dump_config(config)
         )
 
-    def _words(self, weights: str) -> list[str]:
+    def _made(self) -> float:
+        """When the weights were written."""
+        return 0.0 if self.weights is None else weight_file(self.weights).stat().st_mtime
+
+    def _words(self, weights: str | None) -> list[str]:
         numbers_only = [] if self.shown else ["val.save_img=false", "val.report=false"]
         begin = [str(self.file), f"name={self.name}", *numbers_only]
         if not self.given:
-            return [*begin, *self.overrides, f"path.pretrain_network_g={weights}"]
+            return [*begin, *self.overrides, f"path.pretrain_network_g={weights or 'null'}"]
         # before the overrides, which may change options of the network that the weights describe
         block = f"network_g={json.dumps({'weights': weights})}"
         return [*begin, "path.pretrain_network_g=null", block, *self.overrides]

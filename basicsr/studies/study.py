@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from basicsr.archs.base import network_class
 from basicsr.config.load import read_options
 from basicsr.config.schema import Options, Whole
 from basicsr.utils.convert import AnyPath, Count, Mistakes, Name, WeightFile, convert
 from basicsr.utils.errors import OptionError
+from basicsr.utils.registry import ARCHS
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Row(Options, frozen=True, kw_only=True):
     uses those of the study. ``set`` and ``test_set`` are ``key=value`` overrides of training and test,
     applied after those of the study. ``network`` replaces ``network_g`` in both. ``weights``: a file, or the
     name of a network whose weights are bundled; the row is not trained but tested once with these, as the
-    network that they describe.
+    network that they describe. A row whose ``network`` has no weights is tested once as well.
     """
 
     label: str | None = None
@@ -56,6 +58,17 @@ class Row(Options, frozen=True, kw_only=True):
     test: TestFiles | None = None
     set: TrainingSet = []
     test_set: TestSet = []
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its network has no weights."""
+        kind = (self.network or {}).get("type")
+        return kind in ARCHS.names() and network_class(kind).is_fixed
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has to be trained before it is tested."""
+        return self.weights is None and not self.is_fixed
 
 
 class Study(Options, frozen=True, kw_only=True):
@@ -130,6 +143,12 @@ def _check(study: Study, mistakes: Mistakes) -> None:
             for key, given in (("train", row.train), ("network", row.network), ("set", row.set)):
                 if given:
                     mistakes.add(f"rows.{name}.{key}", "cannot be combined with weights; keep one of them")
+        elif row.is_fixed:
+            for key, given in (("train", row.train), ("set", row.set)):
+                if given:
+                    assert row.network is not None
+                    what = f"{row.network['type']} has no weights to train; leave it out"
+                    mistakes.add(f"rows.{name}.{key}", what)
         elif row.train is None and study.train is None:
             mistakes.add(f"rows.{name}.train", "required, as the study has no `train` (or weights)")
         if not study.test_files(row):

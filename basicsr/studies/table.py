@@ -90,7 +90,7 @@ class Setup:
         seeds: of the trainings of every row that is trained.
         budget: of each training; by row if they differ.
         minutes: duration that the iterations of each training were chosen for; None if option files set them.
-        weights: of rows that are not trained, as the study names them.
+        weights: of rows that are not trained, as the study names them; None if the network has none.
         place: where costs were measured; None if they were not.
         costs: by row.
     """
@@ -98,7 +98,7 @@ class Setup:
     seeds: list[int]
     budget: Budget | dict[str, Budget]
     minutes: float | None = None
-    weights: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str | None] = field(default_factory=dict)
     place: Place | None = None
     costs: dict[str, Cost] = field(default_factory=dict)
 
@@ -217,8 +217,8 @@ def _told(setup: Setup, titles: Mapping[str, str]) -> Iterator[str]:
             each = ", ".join(f"{titles[row]} of {budget}" for row, budget in setup.budget.items())
         time = "" if setup.minutes is None else f" of {setup.minutes:g} min"
         yield f"{over}{time}, {each}"
-    if setup.weights:
-        yield ", ".join(f"{titles[row]} with the weights {named}" for row, named in setup.weights.items())
+    if given := {row: named for row, named in setup.weights.items() if named is not None}:
+        yield ", ".join(f"{titles[row]} with the weights {named}" for row, named in given.items())
     if setup.place is not None:
         yield f"cost for one image of {setup.place}"
 

@@ -20,7 +20,8 @@ RATES = {"RCDNet": 3e-2}  # where others are needed within so few steps
 TRAINED = [
     name
     for name in ARCHS.names()
-    if issubclass(network_class(name), RestorationNetwork) and not network_class(name).needs_state
+    if issubclass(network_class(name), RestorationNetwork)
+    and not (network_class(name).needs_state or network_class(name).is_fixed)
 ]
 OTHER_FORMS = [("SRN", {"model": "gray"}), ("SRN", {"model": "lstm"})]
 

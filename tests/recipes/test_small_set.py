@@ -27,15 +27,19 @@ def photo(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> SmallSet:
-    """Two photos with outlines, one to test on; three frames and a larger one to train on, one to test on."""
+    """Two photos with outlines, one to validate and one to test on; three frames and a larger one to train
+    on, one each to validate and to test on.
+    """
     folder = tmp_path_factory.mktemp("small")
     outlines = np.ones((SIDE, SIDE), np.int32)
     outlines[64:192, 96:224] = 2
     for key in ("a", "b"):
         write_png(folder / f"photos/{key}.png", photo(ord(key)))
         write_label_map(folder / f"labels/{key}.png", outlines)
+    write_png(folder / "val/v.png", photo(4))
     write_png(folder / "held/c.png", photo(3))
-    for split, keys in (("real", ("clip/1", "clip/2", "other/1")), ("test", ("1",))):
+    real = ("clip/1", "clip/2", "other/1")
+    for split, keys in (("real", real), ("judged", ("5",)), ("test", ("1",))):
         for field in ("input", "target"):
             for key in keys:
                 write_png(folder / split / field / f"{key}.png", photo(7, 180, 320))
@@ -46,7 +50,9 @@ def job(tmp_path_factory) -> SmallSet:
         folder / "photos",
         folder / "labels",
         folder / "held",
+        folder / "val",
         pairs={folder / "real": 2, folder / "large": 3},
+        val_pairs={"clips": folder / "judged"},
         held_pairs={"clips": folder / "test"},
         workers=1,
     )
@@ -64,7 +70,10 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_each_split_is_what_the_job_says_and_a_second_run_changes_nothing(job, splits):
     crops = 2 * sum(blur.copies * (4 if blur.scale == 1 else 9) for blur in BLURS.values())
     frames = {"real_1": 3 * 2, "real_2": 9 * 3, "half_2": 1 * 6, "frames_2": 9 * 6, "filmed_2": 9 * 6}
-    assert splits == {"train": crops + sum(frames.values()), "synthetic": 1, "clips": 1}
+    assert splits == {
+        "train": crops + sum(frames.values()),
+        **dict.fromkeys(("val_synthetic", "synthetic", "val_clips", "clips"), 1),
+    }
     made = files(job.output)
     assert make_small_set(job) == splits
     assert files(job.output) == made
@@ -87,7 +96,10 @@ def test_splits_are_data_sets_with_both_kinds_of_masks(job, splits):
 def test_what_is_tested_on_is_not_trained_on(job, splits):
     trained = {path.name for path in (job.output / "train/input").iterdir()}
     assert {name.split("_")[0] for name in trained} == {*BLURS, "real", "half", "frames", "filmed"}
-    assert not any("_c_" in name or name.startswith("held") for name in trained)
+    assert not any("_c_" in name or "_v_" in name or name.startswith("held") for name in trained)
+    judged = {split: [path.name for path in (job.output / split / "input").iterdir()] for split in splits}
+    assert judged["val_synthetic"] == ["v_0.png"] and judged["synthetic"] == ["c_0.png"]
+    assert judged["val_clips"] == ["5.png"] and judged["clips"] == ["1.png"]
     frames = read_rgb(next((job.output / "train/input").glob("real_1_0_*")))
     assert frames.shape == (180, 320, 3), "frames smaller than a window stay whole"
 

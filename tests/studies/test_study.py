@@ -9,6 +9,7 @@ import pytest
 from basicsr.archs.base import build_network
 from basicsr.studies.study import load_study
 from basicsr.utils.errors import OptionError
+from basicsr.utils.fetchable import FETCHABLE
 
 STUDIES = Path(__file__).resolve().parents[2] / "options/studies"
 SMALL = "name: mine\ngroup: Small\ntrain: train.yml\ntest: test.yml\n"
@@ -24,12 +25,17 @@ def mistakes_in(tmp_path: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yml")), ids=lambda path: path.stem)
-def test_shipped_studies_name_option_files_that_are_there(path):
+def test_shipped_studies_name_option_files_that_are_there(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # as if these had been fetched
+    for name in FETCHABLE:
+        weights = tmp_path / f"sam-deblur/weights/{name}.safetensors"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
     study = load_study(path)
     for name, row in study.rows.items():
         if row.network is not None:
             build_network(row.network)
-        trained_with = [] if row.weights else [row.train or study.train]
+        trained_with = [row.train or study.train] if row.is_trained else []
         for file in (*trained_with, *study.test_files(row)):
             assert (path.parent / file.replace("{group}", study.group).replace("{row}", name)).is_file()
 
@@ -116,6 +122,15 @@ def test_a_row_is_trained_or_has_weights(tmp_path, monkeypatch):
     found = mistakes_in(tmp_path, wrong.replace("NAFNt", "NAFNet").replace("test: 3", "test: null"))
     keys = ["rows.C.train", "rows.B.train", "rows.B.network", "rows.B.set"]
     assert [line.partition(": ")[0] for line in found] == keys
+
+
+def test_a_row_whose_network_has_no_weights_is_only_tested(tmp_path):
+    text = f"{SMALL}rows:\n  A: {{network: {{type: UnsharpMask}}}}\n"
+    (tmp_path / "study.yml").write_text(text.replace("train: ", "# train: "))
+    row = load_study(tmp_path / "study.yml").rows["A"]
+    assert not row.is_trained and row.weights is None
+    (found,) = mistakes_in(tmp_path, f"{SMALL}rows:\n  A: {{network: {{type: UnsharpMask}}, set: [x=1]}}\n")
+    assert found.startswith("rows.A.set: UnsharpMask has no weights to train; leave it out")
 
 
 @pytest.mark.parametrize("line", ["minutes: 0", "cost: [256]", "cost: [0, 256]", "cost: false"])

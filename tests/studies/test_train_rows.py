@@ -37,7 +37,7 @@ OVERRIDES = ["-o", "rows", "--test_set", *TINY, "--set", *TINY, *TRAINING]
 def workplace(paired_set, tmp_path, monkeypatch) -> Path:
     """A folder with the option files and a tiny set in the place of the Small sets, as current folder."""
     shutil.copytree(ROOT / "options", tmp_path / "options")
-    for split in ("train", "synthetic", "gopro", "reds"):
+    for split in ("train", "val_synthetic", "val_reds", "synthetic", "gopro", "reds"):
         shutil.copytree(paired_set, tmp_path / "datasets/Small" / split)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -217,6 +217,7 @@ cost: [16, 32]
 rows:
   NAFNet: {{network: {small}}}
   Published: {{weights: NAFNet, label: as it comes}}
+  Classical: {{network: {{type: UnsharpMask}}}}
 """)
     whole = load_config("options/test/Small/NAFNet.yml", ["path.pretrain_network_g=null"], "test")
     tests = {
@@ -235,7 +236,9 @@ rows:
     assert list(table["input"]) == list(table["rows"]["NAFNet"]) == list(table["rows"]["Published"]) == sets
     assert len(table["rows"]["NAFNet"][sets[0]]["psnr"]["values"]) == 2
     assert len(table["rows"]["Published"][sets[1]]["psnr"]["values"]) == 1
-    assert table["weights"] == {"Published": "NAFNet"} and table["minutes"] == 0.005
+    assert len(table["rows"]["Classical"][sets[0]]["psnr"]["values"]) == 1
+    assert table["costs"]["Classical"]["parameters"] == 0
+    assert table["weights"] == {"Published": "NAFNet", "Classical": None} and table["minutes"] == 0.005
     assert table["costs"]["NAFNet"]["parameters"] < table["costs"]["Published"]["parameters"]
     assert (table["place"]["height"], table["place"]["width"]) == (16, 32)
     measured = read_probe(Path("rows/probes/NAFNet.json"))
@@ -246,7 +249,7 @@ rows:
     assert not list(Path("experiments").glob("*probe*")) and not list(Path("experiments").glob("*Published*"))
     assert sorted(path.name for path in Path("rows").glob("*.html")) == ["report.html", "report_2.html"]
     assert [run["name"] for run in read_page(Path("rows/report_2.html"))["runs"]] == [
-        "Small-NAFNet-seed0-test2", "Small-Published-test2",
+        "Small-NAFNet-seed0-test2", "Small-Published-test2", "Small-Classical-test2",
     ]  # fmt: skip
 
     before = written("experiments", "results", "rows/logs", "rows/probes")

@@ -5,7 +5,9 @@ Files that are there are kept, so an interrupted run continues.
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
+from pathlib import Path
 
 from basicsr.config.cli import command_parser, run_command
 from basicsr.utils.display import shown
@@ -14,8 +16,8 @@ from basicsr.utils.typed_path import typed_path
 EXAMPLE = """example:
   {command} datasets/Small \\
       --photos BSDS500/train --labels BSDS500/train_labels --more_photos kodak/train \\
-      --held_photos kodak/test --pairs GoPro/GOPR0372_07_00=4 REDS/train=24 \\
-      --held_pairs gopro=GoPro/held reds=REDS/held"""
+      --val_photos kodak/val --held_photos kodak/test --pairs GoPro/GOPR0372_07_00=4 REDS/train=24 \\
+      --val_pairs reds=REDS/val --held_pairs gopro=GoPro/held reds=REDS/held"""
 
 
 def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare small-set") -> None:
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
     parser.add_argument(
         "--labels", type=typed_path, required=True, metavar="DIR", help="their outlines, label maps"
     )
+    parser.add_argument("--val_photos", type=typed_path, metavar="DIR", help="sharp photos to validate on")
     parser.add_argument(
         "--held_photos", type=typed_path, required=True, metavar="DIR", help="sharp photos to test on"
     )
@@ -34,6 +37,9 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
         "--pairs", nargs="+", default=[], metavar="DIR=TIMES",
         help="real pairs, folders with input and target, and how often an epoch shows each of their crops",
     )  # fmt: skip
+    parser.add_argument(
+        "--val_pairs", nargs="+", default=[], metavar="NAME=DIR", help="real pairs to validate on, by name"
+    )
     parser.add_argument(
         "--held_pairs", nargs="+", default=[], metavar="NAME=DIR", help="real pairs to test on, by name"
     )
@@ -45,28 +51,37 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
         from basicsr.utils.log import open_log
 
         open_log(True)
-        pairs, held = {}, {}
+        pairs = {}
         for text in typed.pairs:
             folder, _, times = text.rpartition("=")
             if not folder or not times.isdecimal() or int(times) < 1:
                 parser.error(f"--pairs takes DIR=TIMES, such as pairs/gopro=4, not {text}")
             pairs[typed_path(folder)] = int(times)
-        for text in typed.held_pairs:
-            name, _, folder = text.partition("=")
-            if not name or not folder or "/" in name or name in ("train", "parts", "synthetic"):
-                parser.error(f"--held_pairs takes NAME=DIR, such as gopro=pairs/gopro, not {text}")
-            held[name] = typed_path(folder)
         job = SmallSet(
-            typed.output,
-            typed.photos,
-            typed.labels,
-            typed.held_photos,
-            typed.more_photos,
-            pairs,
-            held,
-            typed.workers,
+            output=typed.output,
+            photos=typed.photos,
+            labels=typed.labels,
+            val_photos=typed.val_photos,
+            held_photos=typed.held_photos,
+            more_photos=typed.more_photos,
+            pairs=pairs,
+            val_pairs=_named_folders(parser, "--val_pairs", typed.val_pairs),
+            held_pairs=_named_folders(parser, "--held_pairs", typed.held_pairs),
+            workers=typed.workers,
         )
         for split, number in make_small_set(job).items():
             print(shown(f"{typed.output / split}: {number} images"))
 
     run_command(command, debug=False)
+
+
+def _named_folders(parser: ArgumentParser, option: str, texts: Sequence[str]) -> dict[str, Path]:
+    """``NAME=DIR`` each."""
+    folders = {}
+    for text in texts:
+        name, _, folder = text.partition("=")
+        is_taken = name in ("train", "parts", "synthetic") or name.startswith("val_")
+        if not name or not folder or "/" in name or is_taken:
+            parser.error(f"{option} takes NAME=DIR, such as gopro=pairs/gopro, not {text}")
+        folders[name] = typed_path(folder)
+    return folders
