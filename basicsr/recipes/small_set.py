@@ -125,13 +125,13 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
         for number in range(times):
             link_pairs(source, job.output / "train", f"{name}_{number}_")
     parts = {name: _take(job, f"held_{name}", folder) for name, folder in judged.items()}
-    for name, part, photos in (
+    for split, blurred, photos in (
         ("val_synthetic", "val", job.val_photos),
         ("synthetic", "held", job.held_photos),
     ):
         if photos is not None:
-            _blur(job, part, photos, _HELD)
-            parts[name] = job.output / "parts" / part
+            _blur(job, blurred, photos, _HELD)
+            parts[split] = job.output / "parts" / blurred
     for name, part in parts.items():
         _mask(part, job.workers)
         link_pairs(part, job.output / name, "")
