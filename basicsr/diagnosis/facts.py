@@ -125,6 +125,7 @@ def folders() -> Iterator[Finding]:
     """Where files go, and the free space there."""
     places = {
         "masks (cache)": user_cache("masks"),
+        "compiled steps (cache)": user_cache("compiled"),
         "fetched weights": user_cache("weights"),
         "training runs": EXPERIMENTS.absolute(),
         "test results": RESULTS.absolute(),
@@ -135,6 +136,6 @@ def folders() -> Iterator[Finding]:
         if os.access(there, os.W_OK):
             yield Finding(name, f"{place}, {free}")
         else:
-            cache = name in ("masks (cache)", "fetched weights")
+            cache = place.is_relative_to(user_cache(""))
             hint = "set XDG_CACHE_HOME to a folder" if cache else "run in a folder"
             yield Finding(name, f"{place}, not writable", f"{hint} that you may write")

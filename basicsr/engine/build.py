@@ -33,6 +33,7 @@ from basicsr.engine.trainer import StepSettings, Trainer, is_training_state
 from basicsr.engine.trouble import Trouble
 from basicsr.layers.normalization import IDENTITY
 from basicsr.models.base import Apply, Batch, Model, check_inputs, check_kinds
+from basicsr.utils.compiled_code import keep_compiled_code
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.log import logger
 from basicsr.utils.registry import MODELS
@@ -170,6 +171,7 @@ def build_trainer(config: Config, run: TrainingRun, model: Model) -> Trainer:
     if options.compile and run.device.type == "cpu" and options.amp == "off":
         logger().info("train.compile: left off, as on a CPU compiled steps are slower in float32")
     elif options.compile:
+        keep_compiled_code()
         model.compile()
 
     def begin_epoch(epoch: int, midway: bool) -> None:

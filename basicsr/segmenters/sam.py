@@ -21,6 +21,7 @@ from basicsr.segmenters.base import Masks, Photo
 from basicsr.segmenters.everything import Everything, Options
 from basicsr.segmenters.painting import paint
 from basicsr.segmenters.upsampling import Frame
+from basicsr.utils.compiled_code import keep_compiled_code
 from basicsr.utils.convert import AnyPath, Count, Share
 from basicsr.utils.devices import choose_device
 from basicsr.utils.errors import UserError
@@ -148,6 +149,7 @@ class SamDecoder:
         self.amp = amp
         self._predictor = package.SamPredictor(network)
         if compile:
+            keep_compiled_code()
             network.image_encoder.compile()
         with torch.inference_mode():
             self._positions = network.prompt_encoder.get_dense_pe()

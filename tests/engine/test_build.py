@@ -111,7 +111,8 @@ def test_an_average_is_kept_where_it_has_a_decay(tmp_path, options, decay: float
 
 
 @pytest.mark.parametrize("amp", ["off", "bf16"])
-def test_steps_in_float32_on_a_cpu_are_not_compiled(tmp_path, options, amp: str, caplog):
+def test_steps_in_float32_on_a_cpu_are_not_compiled(tmp_path, options, amp: str, caplog, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     config = load(tmp_path, options, compile=True, amp=amp)
     run = run_in(tmp_path)
     model = build_model(config, run)
