@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from inputs import blurred, photo, region_map, write_training_set
 from references import dense_mask_average_pool, dense_ssim, load_with_stack
+from skimage.metrics import structural_similarity
 from timing import Goal, Work
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from basicsr.data.fields import label_field
 from basicsr.data.paired import PairedImageDataset, SampleIndex
 from basicsr.data.transforms import build_transforms, usual_transforms
 from basicsr.masks.pooling import mask_average_pool
-from basicsr.metrics import calculate_ssim
+from basicsr.metrics import calculate_psnr, calculate_ssim, calculate_ssim_2d
 from basicsr.preparation.layouts.make_store import make_store
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
@@ -187,6 +188,35 @@ def ssim(device: torch.device, folder: Path) -> Pair:
     )
 
 
+def ssim_2d(device: torch.device, folder: Path) -> Pair:
+    """Our SSIM, and the 2-D one of scikit-image; ours of that kind is compared with it first."""
+    gt = photo("astronaut.png", 720, 1280)
+    restored = blurred(gt)
+
+    def reference() -> float:
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        return float(structural_similarity(restored, gt, channel_axis=2, data_range=255, **options))
+
+    return Pair(
+        lambda: calculate_ssim(restored, gt),
+        reference,
+        _agree(torch.tensor(calculate_ssim_2d(restored, gt)), torch.tensor(reference()), 1e-4),
+    )
+
+
+def metrics(device: torch.device, folder: Path) -> Pair:
+    """What an evaluation adds to restoring."""
+    height, width = 360, 640
+    net, image = _network("NAFNet", device), _image(height, width, device)
+    gt = photo("astronaut.png", height, width)
+    restored = blurred(gt)
+    return Pair(
+        lambda: (calculate_psnr(restored, gt), calculate_ssim(restored, gt)),
+        lambda: net(image),
+        "one follows the other",
+    )
+
+
 CASES = {
     "map": Case(
         "MAP, 1280x720, 100 regions, 2 channels: label map / dense stack",
@@ -194,7 +224,7 @@ CASES = {
     ),
     "seg_nafnet": Case(
         "forward, 512x512, width 32: SegNAFNet (100 regions) / NAFNet",
-        Goal("cost", 1.05), seg_nafnet, on_gpu=True,
+        Goal("cost", 1.03), seg_nafnet, on_gpu=True,
     ),
     "sample_or_stack": Case(
         f"training sample, 512x512 PNG to 256x256, {REGIONS} regions: label map / dense npz stack",
@@ -216,7 +246,13 @@ CASES = {
         f"training sample, 512x512 PNG to 256x256: label map ({REGIONS} regions) / no masks",
         Goal("cost", 1.3), sample_or_plain, in_worker=True,
     ),
-    "ssim": Case("calculate_ssim, 1280x720: separable / dense 3-D convolution", Goal("faster", 30), ssim),
+    "ssim": Case("calculate_ssim, 1280x720: separable / dense 3-D convolution", Goal("faster", 75), ssim),
+    "ssim_2d": Case(
+        "SSIM, 1280x720: calculate_ssim, 3-D / scikit-image, 2-D of each channel", Goal("faster", 1), ssim_2d
+    ),
+    "metrics": Case(
+        "evaluating 640x360: PSNR and SSIM / NAFNet forward, width 32", Goal("cost", 0.05), metrics
+    ),
     "nafnet": Case(
         "NAFNet forward, 512x512, width 32, float32: ours / spandrel's",
         Goal("cost", 1.0), nafnet, on_gpu=True,

@@ -13,6 +13,7 @@ from timing import Row, compare, threads
 from tqdm import tqdm
 
 from basicsr.config.cli import run_command
+from basicsr.utils.allocator import keep_freed_memory
 from basicsr.utils.errors import UserError
 from basicsr.utils.typed_path import typed_path
 
@@ -41,6 +42,7 @@ def run(names: list[str], rounds: int, device_name: str, document: Path | None) 
     device = torch.device(device_name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: PyTorch finds no GPU here; measure with --device cpu")
+    keep_freed_memory()  # as training and testing do
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32: results are compared, too
     chosen = [CASES[name] for name in names if CASES[name].on_gpu or device.type == "cpu"]
     rows = [measure(case, rounds, device) for case in tqdm(chosen, unit="row")]
