@@ -72,6 +72,9 @@ def _sliding_mean(x: Tensor, length: int, dim: int) -> Tensor:
 def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
     """Replace every `GlobalAvgPool2d` of ``net`` with a `LocalAvgPool2d`, in place.
 
+    A network on the meta device, which is only looked at, keeps its global pooling: running it there takes
+    PyTorch a second to prepare.
+
     Args:
         net: a network with an ``example_inputs(height, width)`` method.
         train_size: (1, C, H, W) of the training crops; windows are 1.5 times as large.
@@ -83,6 +86,8 @@ def to_local(net: nn.Module, train_size: Sequence[int]) -> None:
     if height * width > _LARGEST_CROP:
         found = f"crops of {width} x {height} pixels have more than 2^20"
         raise ValueError(f"train_size: {found}; use smaller ones")
+    if any(parameter.is_meta for parameter in net.parameters()):
+        return
     pools = {name: module for name, module in net.named_modules() if isinstance(module, GlobalAvgPool2d)}
     sizes: dict[nn.Module, tuple[int, int]] = {}
 

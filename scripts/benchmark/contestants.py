@@ -27,6 +27,7 @@ from basicsr.engine.trainer import StepSettings, Trainer
 from basicsr.losses import PSNRLoss
 from basicsr.models.image_restoration import ImageRestorationModel
 from basicsr.utils.allocator import keep_freed_memory
+from basicsr.utils.compiled_code import keep_compiled_code
 
 Work = Callable[[], NDArray[Any] | None]
 
@@ -145,9 +146,14 @@ def _crops() -> dict[str, Any]:
     return {"gt": gt, "lq": gt + 0.1 * noise, "key": ["a", "b"]}
 
 
-def _our_step(folder: Path, **settings: Any) -> Work:
+def _our_step(folder: Path, compiled: bool = False, **settings: Any) -> Work:
+    """As train.py does it by default, but for the clipping of gradients, which the plain loop has not."""
     keep_freed_memory()
     model = ImageRestorationModel({"g": _ours(folder)}, {"l_pix": PSNRLoss()})
+    model.to(memory_format=torch.channels_last)
+    if compiled:
+        keep_compiled_code()
+        model.compile()
     batch = _crops()
 
     def endless() -> Any:
@@ -156,8 +162,9 @@ def _our_step(folder: Path, **settings: Any) -> Work:
 
     optimizer = AdamW(model.networks.parameters(), lr=1e-5)
     trainer = Trainer(
-        model, optimizer, lambda step, base: base, endless(), StepSettings(**settings), torch.device("cpu")
-    )
+        model, optimizer, lambda step, base: base, endless(),
+        StepSettings(channels_last=True, **settings), torch.device("cpu"),
+    )  # fmt: skip
 
     def work() -> None:
         trainer.run(trainer.iteration + 1)
@@ -173,6 +180,11 @@ def step_ours(folder: Path) -> Work:
 def step_ours_bf16(folder: Path) -> Work:
     """The same with ``train.amp: bf16``."""
     return _our_step(folder, amp="bf16")
+
+
+def step_ours_compiled_bf16(folder: Path) -> Work:
+    """The same, compiled."""
+    return _our_step(folder, compiled=True, amp="bf16")
 
 
 def step_spandrel(folder: Path, autocast: bool = False) -> Work:
@@ -194,7 +206,7 @@ CONTESTANTS: dict[str, Callable[[Path], Work]] = {
     entry.__name__: entry
     for entry in (
         ceiling, ours, ours_bf16, ours_compiled, ours_compiled_bf16, spandrel, spandrel_bf16, onnxruntime,
-        openvino, openvino_bf16, step_ours, step_ours_bf16, step_spandrel,
+        openvino, openvino_bf16, step_ours, step_ours_bf16, step_ours_compiled_bf16, step_spandrel,
     )
 }  # fmt: skip
 

@@ -46,6 +46,7 @@ NAMES = {
     "step_spandrel": ("plain loop over spandrel's", "training step, 2 crops of 128, float32"),
     "step_ours": ("`Trainer`", "training step, 2 crops of 128, float32"),
     "step_ours_bf16": ("`Trainer`", "training step, 2 crops of 128, bf16"),
+    "step_ours_compiled_bf16": ("`Trainer`, `torch.compile`", "training step, 2 crops of 128, bf16"),
 }
 
 
