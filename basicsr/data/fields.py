@@ -251,7 +251,7 @@ def _decode_mask(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
 
 def _decode_labels(data: bytes, name: str, limit: PixelLimit) -> NDArray[Any]:
     if is_array(data):
-        return decode_array(data, name, None, limit).astype(np.int32)
+        return decode_array(data, name, None, limit)
     return decode_label_map(data, name, limit=limit)
 
 

@@ -61,8 +61,9 @@ def substitutes(which: SampleIndex, size: int, seed: int) -> Iterator[SampleInde
 
 def collate(samples: Sequence[tuple[Sample, list[Remark]]]) -> dict[str, Any]:
     """A batch; if there are remarks, it holds them as ``remarks``. Label maps are compact."""
-    batch: dict[str, Any] = default_collate([sample for sample, _ in samples])
-    if "labels" in batch:
-        batch["labels"] = compact_labels(batch["labels"])
+    rest = [{name: value for name, value in sample.items() if name != "labels"} for sample, _ in samples]
+    batch: dict[str, Any] = default_collate(rest)
+    if "labels" in samples[0][0]:
+        batch["labels"] = compact_labels([sample["labels"] for sample, _ in samples])
     remarks = [remark for _, of_sample in samples for remark in of_sample]
     return batch | {"remarks": remarks} if remarks else batch

@@ -7,6 +7,8 @@ disjoint, so with a label map L the same result is a table with one row per regi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -97,18 +99,19 @@ def drop_regions(labels: Tensor, fraction: float) -> Tensor:
     return labels.masked_fill(dropped.gather(1, index).reshape(labels.shape), 0)
 
 
-def compact_labels(labels: Tensor) -> Tensor:
+def compact_labels(labels: Tensor | Sequence[Tensor]) -> Tensor:
     """Number the regions of each image as 1..K without gaps, which changes no pooled value; see `table_rows`.
 
     Args:
-        labels: (B, .., H, W) integer label maps on the CPU.
+        labels: (B, .., H, W) integer label maps on the CPU, or one (.., H, W) for each image, of equal shape.
 
     Returns:
-        The same shape; uint8 if no image has more than 255 regions, else int32.
+        (B, .., H, W); uint8 if no image has more than 255 regions, else int32.
     """
-    maps = [relabel(image.reshape(len(image), -1)) for image in labels.numpy()]
-    numbered = torch.from_numpy(np.stack(maps)).view(labels.shape)
-    return numbered.byte() if int(numbered.max()) < _UINT8_ROWS else numbered
+    maps = [relabel(image.numpy().reshape(len(image), -1)) for image in labels]
+    fits = all(image.max() < _UINT8_ROWS for image in maps)
+    stacked = np.stack(maps, dtype=np.uint8 if fits else np.int32, casting="unsafe")
+    return torch.from_numpy(stacked).view(len(maps), *labels[0].shape)
 
 
 def table_rows(labels: Tensor) -> int:

@@ -46,10 +46,11 @@ class LmdbStorage:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._place = self.path.resolve()  # takes as long as reading an entry
         if not (self.path / DATA).is_file():
             raise UserError(f"{self.path}: not an LMDB folder (no {DATA} in it); check path and backend")
         meta = self.path / META
-        names = read_names(meta) if meta.is_file() else _names_in_database(self.path)
+        names = read_names(meta) if meta.is_file() else _names_in_database(self.path, self._place)
         self._names = {as_key(name): name for name in names}
         if not self._names:
             raise UserError(f"{self.path}: the LMDB has no entries; make it again")
@@ -68,7 +69,7 @@ class LmdbStorage:
             UserError: no such key, the database cannot be opened, or the entry is damaged.
         """
         name = self._names.get(as_key(key), key)
-        data = _value(self.path, name)
+        data = _value(self.path, self._place, name)
         if data is None:
             raise UserError(f"{self.path}: no entry '{key}'; make the LMDB again from the complete folder")
         if name in self._unchecked:
@@ -83,11 +84,11 @@ class LmdbStorage:
         return f"{self.path}:{key}"
 
 
-def _names_in_database(path: Path) -> list[str]:
+def _names_in_database(path: Path, place: Path) -> list[str]:
     import lmdb
 
     try:
-        with _environment(path).begin() as transaction, transaction.cursor() as cursor:
+        with _environment(path, place).begin() as transaction, transaction.cursor() as cursor:
             return [key.decode() for key in cursor.iternext(keys=True, values=False)]
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the LMDB has a key that is not UTF-8 text; {_AGAIN}") from error
@@ -95,11 +96,11 @@ def _names_in_database(path: Path) -> list[str]:
         raise UserError(f"{path}: the keys of the LMDB cannot be read ({error}); {_AGAIN}") from error
 
 
-def _value(path: Path, name: str) -> bytes | None:
+def _value(path: Path, place: Path, name: str) -> bytes | None:
     import lmdb
 
     try:
-        with _environment(path).begin() as transaction:
+        with _environment(path, place).begin() as transaction:
             return transaction.get(name.encode())
     except lmdb.Error as error:
         raise UserError(f"{path}: the entry '{name}' cannot be read ({error}); {_AGAIN}") from error
@@ -117,11 +118,10 @@ def _read_checksums(path: Path) -> dict[str, str]:
     return {key: digits for digits, _, key in pairs}
 
 
-def _environment(path: Path) -> lmdb.Environment:
-    """The database in the folder ``path``, open in this process."""
+def _environment(path: Path, place: Path) -> lmdb.Environment:
+    """The database in the folder ``path``, resolved ``place``, open in this process."""
     import lmdb
 
-    place = path.resolve()
     process, environment = _opened.get(place, (os.getpid(), None))
     if environment is not None and process != os.getpid():
         environment.close()  # inherited by a fork; the parent keeps its own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +119,14 @@ def npy_header(data: bytes) -> ArrayHeader:
 
 
 def _read_header(beginning: bytes) -> ArrayHeader:
-    stream = io.BytesIO(beginning)
+    fixed = 12 if beginning[6:7] == b"\x02" else 10  # magic, version, and the length of what follows
+    return _parsed(beginning[: fixed + int.from_bytes(beginning[8:fixed], "little")])
+
+
+# All entries of a store have the same few headers, and parsing one takes as long as reading an entry.
+@lru_cache(maxsize=256)
+def _parsed(header: bytes) -> ArrayHeader:
+    stream = io.BytesIO(header)
     version = npy.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"version {version} of the format")
