@@ -28,7 +28,7 @@ from basicsr.config.cli import run_command
 from basicsr.masks.pooling import compact_labels, drop_regions, mask_average_pool
 from basicsr.reporting.line_chart import to_png
 from basicsr.restoration import RestoreOptions, Restorer
-from basicsr.utils.allocator import return_freed_memory
+from basicsr.utils.allocator import keep_freed_memory, return_freed_memory
 from basicsr.utils.files import write_bytes
 from basicsr.utils.typed_path import typed_path
 
@@ -111,6 +111,7 @@ def main() -> None:
 
 def point(name: str, size: float) -> Point:
     """Measure here: the least time, and by how much the peak of this process rises the first time (Linux)."""
+    keep_freed_memory()  # as restoring and training do
     work = SERIES[name].prepare(size)
     return_freed_memory()  # memory that is used again would not count
     before = reset_peak()
