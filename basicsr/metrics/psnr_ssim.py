@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal, get_args
 
 import cv2
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from basicsr.metrics.base import metric
+from basicsr.utils.cores import usable_cores
 from basicsr.utils.errors import require_choice
 from basicsr.utils.image import Array
 
@@ -211,12 +213,19 @@ def ssim_bands(
         mix: (C, C), smooths over the channels; None keeps the channels separate.
     """
     height, width = restored.shape[:2]
-    for top in range(margin, height - margin, BAND):
+
+    def band(top: int) -> tuple[slice, Plane]:
         bottom = min(top + BAND, height - margin)
         start = max(top - REACH, 0)
         rows = slice(start, bottom + REACH)
         ssim = _ssim_map(restored[rows].astype(np.float64), gt[rows].astype(np.float64), peak, mix)
-        yield slice(top, bottom), ssim[top - start : bottom - start, margin : width - margin]
+        return slice(top, bottom), ssim[top - start : bottom - start, margin : width - margin]
+
+    tops, cores = range(margin, height - margin, BAND), usable_cores()
+    # OpenCV filters a band in one thread. A few bands at a time, as maps of all take more than the images.
+    with ThreadPoolExecutor(cores) as pool:
+        for first in range(0, len(tops), 2 * cores):
+            yield from pool.map(band, tops[first : first + 2 * cores])
 
 
 def _ssim_map(x: Plane, y: Plane, peak: float, mix: Mix) -> Plane:
