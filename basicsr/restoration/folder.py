@@ -111,10 +111,10 @@ def restore_all(
         logger().warning(f"{job.output}: {kept} files exist already and are kept; --overwrite replaces them")
     images: list[ReportImage] = []
     broken: list[str] = []
+    photos = [item for item in missing if not item.is_video]
+    ready = one_ahead(partial(_read_photo, job=job, restorer=restorer, finder=finder), photos)
     try:
         bar = tqdm(missing, "restoring", unit="file", disable=None if len(missing) > 1 else True)
-        photos = [item for item in missing if not item.is_video]
-        ready = one_ahead(partial(_read_photo, job=job, restorer=restorer, finder=finder), photos)
         for item in bar:
             photo = None if item.is_video else next(ready)
             try:
@@ -127,8 +127,9 @@ def restore_all(
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 broken.append(f"{item.source}: could not be restored ({reason}); --debug shows where")
         logger().info(f"{job.output}: {len(images)} of {len(missing)} files restored")
-    finally:  # an interrupted run gets a report as well
-        if job.is_folder:
+    finally:
+        ready.close()
+        if job.is_folder:  # an interrupted run gets a report as well
             images += _not_yet_shown(sorted({*items} - {*missing}), job)
             order = {item.key: number for number, item in enumerate(items)}
             images.sort(key=lambda image: order[image.key])

@@ -18,6 +18,8 @@ def one_ahead(
     """For each item, in order, a function that returns ``work(item)``, or raises its error.
 
     ``work`` runs in a thread, for one item at a time and never for more than one beyond that of the caller.
+    Closing the generator waits for the item in work: a thread that is still inside OpenCV or PyTorch when
+    Python ends would abort the process.
     """
     finished: Queue[Future[Result]] = Queue()
     permits = threading.Semaphore(1)
@@ -35,7 +37,8 @@ def one_ahead(
                 future.set_exception(error)
             finished.put(future)
 
-    threading.Thread(target=run, name="ahead", daemon=True).start()
+    thread = threading.Thread(target=run, name="ahead", daemon=True)
+    thread.start()
     try:
         for _ in items:
             future = finished.get()
@@ -44,3 +47,4 @@ def one_ahead(
     finally:
         is_closed.set()
         permits.release()
+        thread.join()

@@ -43,12 +43,24 @@ def test_it_is_never_more_than_one_ahead_and_uses_the_time_of_the_caller():
         assert begun == list(range(min(taken + 2, 6)))
 
 
-def test_a_caller_that_leaves_ends_it():
+def test_a_caller_that_leaves_waits_for_the_item_in_work_and_no_other():
     before = threading.active_count()
-    ready = one_ahead(lambda number: number, range(9))
+    begun, ended = [], []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.05)
+        ended.append(number)
+        return number
+
+    ready = one_ahead(work, range(9))
     assert next(ready)() == 0
     ready.close()
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.001)
+    assert threading.active_count() == before
+    assert begun == ended and len(begun) <= 2
+
+
+def test_a_caller_that_never_begins_starts_nothing():
+    before = threading.active_count()
+    one_ahead(lambda number: number, range(9)).close()
     assert threading.active_count() == before
