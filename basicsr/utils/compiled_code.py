@@ -15,7 +15,11 @@ def keep_compiled_code() -> None:
     By default it lies in the temporary folder, which most systems empty. Does nothing where the environment
     sets ``TORCHINDUCTOR_CACHE_DIR``, or the cache cannot be written.
     """
-    if _VARIABLE in os.environ:
+    # The compiler takes a second to import, which only those who compile should wait for.
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    # PyTorch writes its own default into the environment as soon as a part of the compiler is imported.
+    if os.environ.get(_VARIABLE, default_cache_dir()) != default_cache_dir():
         return
     folder = user_cache("compiled")
     try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from basicsr.utils.compiled_code import keep_compiled_code
 
@@ -34,6 +35,13 @@ def test_it_lies_in_the_cache_of_the_user_unless_the_environment_says_where(tmp_
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "sam-deblur/compiled")
 
 
+def test_the_default_of_pytorch_is_no_choice_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())
+    keep_compiled_code()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "sam-deblur/compiled")
+
+
 def test_a_cache_that_cannot_be_made_changes_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -56,3 +64,4 @@ def test_a_second_run_finds_what_the_first_has_compiled(tmp_path):
         for _ in range(2)
     ]
     assert hits[0] == 0 < hits[1]
+    assert any((tmp_path / "sam-deblur/compiled").iterdir())
