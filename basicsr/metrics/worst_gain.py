@@ -1,8 +1,12 @@
-"""The image that restoring helped least."""
+"""The images that restoring helped least."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta
 
 from basicsr.metrics.alignment import calculate_psnr_aligned
 from basicsr.metrics.base import SetMetric, metric
@@ -15,9 +19,11 @@ class WorstGain(SetMetric[float]):
 
     Args:
         aligned: take `calculate_psnr_aligned`.
+        share: of the images, whose smallest gains are averaged, at least one image; 0.05 is the worst 5 %.
     """
 
-    def __init__(self, aligned: bool = False) -> None:
+    def __init__(self, aligned: bool = False, share: Annotated[float, Meta(ge=0, le=1)] = 0.0) -> None:
+        self._share = share
         self._psnr = calculate_psnr_aligned if aligned else calculate_psnr
 
     def __call__(self, restored: ImageLike, gt: ImageLike, lq: ImageLike) -> float:
@@ -33,5 +39,6 @@ class WorstGain(SetMetric[float]):
         return 0.0 if after == before else after - before
 
     def summarize(self, values: Sequence[float]) -> float:
-        """The smallest one."""
-        return min(values)
+        """The smallest one, or the mean of the ``share`` of smallest ones."""
+        worst = sorted(values)[: max(1, math.ceil(self._share * len(values)))]
+        return math.fsum(worst) / len(worst)

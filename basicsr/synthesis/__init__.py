@@ -1,7 +1,7 @@
 """Synthesis of blur and rain."""
 
 from basicsr.synthesis.blur import blur_image
-from basicsr.synthesis.clip import ClipRules, filmed_frames, filmed_pair
+from basicsr.synthesis.clip import ClipRules, filmed_frames, filmed_pair, without_margin
 from basicsr.synthesis.draw import Draw, choose_instances, choose_regions, draw_pair
 from basicsr.synthesis.kernel_folder import KernelFolder
 from basicsr.synthesis.kernels import linear_motion
@@ -30,4 +30,5 @@ __all__ = [
     "linear_motion",
     "make_pair",
     "rain_layer",
+    "without_margin",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypeVar
 
 import cv2
 import msgspec
@@ -18,6 +19,8 @@ from basicsr.synthesis.frame_average import Frame, ResponseTable, average_frames
 from basicsr.synthesis.presets import Range
 
 _SHIFT_OF_AN_EXPOSURE = 1.0  # pixels that the camera may shift between two samples of one exposure
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 class ClipRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,12 @@ def film(photo: Frame, clip: Clip, gamma: float, generator: np.random.Generator)
         yield frame.round().clip(0, 255).astype(np.uint8)
 
 
+def without_margin(image: NDArray[Pixel], margin: int) -> NDArray[Pixel]:
+    """(H, W, ..) without ``margin`` pixels at each border."""
+    inside = slice(margin, -margin or None)
+    return image[inside, inside]
+
+
 def filmed_pair(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> tuple[Frame, Frame]:
     """The mean of the light of a clip's frames, and its target frame, as in GoPro and REDS.
 
@@ -171,6 +180,5 @@ def _filmed(photo: Frame, rules: ClipRules, generator: np.random.Generator) -> t
     if min(height, width) <= 2 * rules.margin:
         raise ValueError(f"a photo of {width}x{height} has nothing inside margins of {rules.margin} pixels")
     clip = draw_clip(rules, height, width, generator)
-    inside = slice(rules.margin, -rules.margin or None)
-    frames = [frame[inside, inside] for frame in film(photo, clip, rules.gamma, generator)]
+    frames = [without_margin(frame, rules.margin) for frame in film(photo, clip, rules.gamma, generator)]
     return frames, clip.target

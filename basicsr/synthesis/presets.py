@@ -87,7 +87,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **wanted)
 
 
-PresetName = Literal["sbdd", "gopro", "realistic"]
+PresetName = Literal["sbdd", "gopro", "realistic", "night"]
 
 # Published: SBDD_NU_mob5_gamma22_ill_aug_2up, but lossless and rounded.
 _SBDD = Preset(illumination=(1.0, 3.0))
@@ -120,4 +120,17 @@ _REALISTIC = Preset(
     jpeg=(85, 100),
 )
 
-PRESETS: dict[PresetName, Preset] = {"sbdd": _SBDD, "gopro": _GOPRO, "realistic": _REALISTIC}
+# Hand-held in the dark: longer trails, lamps that leave streaks, and few electrons.
+_NIGHT = msgspec.structs.replace(
+    _REALISTIC,
+    exposure=(0.05, 0.25),
+    objects=(0, 0),
+    illumination=(0.05, 0.25),
+    highlight_gain=(5.0, 20.0),
+    spike_probability=1.0,
+    spikes=(5, 40),
+    full_well=(1000.0, 5000.0),
+    read_noise=(2.0, 6.0),
+)
+
+PRESETS: dict[PresetName, Preset] = {"sbdd": _SBDD, "gopro": _GOPRO, "realistic": _REALISTIC, "night": _NIGHT}

@@ -29,6 +29,14 @@ def test_a_gain_is_the_difference_of_two_figures_and_the_worst_one_counts():
     assert worst.summarize([better, worse, 0.0]) == worse
 
 
+def test_the_worst_share_is_a_mean_of_whole_images_at_least_one():
+    gains = [float(gain) for gain in range(40)]
+    assert WorstGain(share=0.05).summarize(gains) == 0.5
+    assert WorstGain(share=0.06).summarize(gains) == 1.0
+    assert WorstGain(share=0.05).summarize(gains[7:10]) == 7.0
+    assert WorstGain(share=1).summarize(gains) == 19.5
+
+
 def test_what_was_perfect_and_stays_so_gains_nothing():
     gt = scene()
     assert WorstGain()(gt, gt, gt) == 0.0

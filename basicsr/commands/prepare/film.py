@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
     parser.add_argument(
         "--out", type=typed_path, required=True, metavar="DIR", help="gets input, target and manifest.json"
     )
+    parser.add_argument(
+        "--labels", type=typed_path, metavar="DIR",
+        help="label maps named like the photos; grouped_masks gets the part of each that its target shows",
+    )  # fmt: skip
     parser.add_argument("--n", type=int, default=4, metavar="N", help="pairs per photo (default: 4)")
     parser.add_argument(
         "--extent", type=float, nargs=2, metavar="PIXELS",
@@ -73,6 +77,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare fi
             workers=typed.workers,
             overwrite=typed.overwrite,
             clips=typed.clips,
+            labels=typed.labels,
         )
         film_photos(job)
 

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sh
     """Entry point."""
     parser = command_parser(called, __doc__, EXAMPLE)
     parser.add_argument("output", type=typed_path, metavar="OUT.png")
-    parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic"], default="realistic")
+    parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic", "night"], default="realistic")
     parser.add_argument(
         "--kernels", type=typed_path, metavar="FOLDER", help=".mat, .npy or .png kernels instead"
     )

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sy
     )  # fmt: skip
     parser.add_argument("--uniform", action="store_true", help="the whole photo moves alike")
     parser.add_argument("--n", type=int, default=10, metavar="N", help="pairs per photo (default: 10)")
-    parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic"], default="realistic")
+    parser.add_argument("--preset", choices=["sbdd", "gopro", "realistic", "night"], default="realistic")
     parser.add_argument(
         "--motion", choices=["shake", "linear", "random_walk"], help="of the camera (default: the preset's)"
     )

@@ -1,7 +1,7 @@
 """Pairs from sharp photos as if a moving camera had filmed them: the missing ones, split among processes.
 
-``input/<name>_<n>.png``, ``target/<name>_<n>.png``; ``manifest.json`` holds the rules. For clips, the frames
-are ``<name>_<n>/0001.png``, ..
+``input/<name>_<n>.png``, ``target/<name>_<n>.png``, with label maps also ``grouped_masks/<name>_<n>.png``;
+``manifest.json`` holds the rules. For clips, the frames are ``<name>_<n>/0001.png``, ..
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 
 import msgspec
 
+from basicsr.masks import read_label_map, write_label_map
 from basicsr.preparation.manifest import claim_folder
-from basicsr.preparation.photos import find_photos, read_photo
+from basicsr.preparation.photos import find_masks, find_photos, read_photo, require_size_of
 from basicsr.preparation.reading import read_bytes
-from basicsr.synthesis import ClipRules, filmed_frames, filmed_pair
+from basicsr.synthesis import ClipRules, filmed_frames, filmed_pair, without_margin
 from basicsr.synthesis.frame_average import Frame, off_center
 from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.folders import require_outside
@@ -27,8 +28,6 @@ from basicsr.utils.image import write_png
 from basicsr.utils.log import logger
 from basicsr.utils.parallel import in_parallel
 from basicsr.utils.rng import sample_generator
-
-FIELDS = ("input", "target")
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class FilmJob:
         overwrite: make all pairs again, even if they exist.
         clips: write the frames instead of their mean and its target; the rules then need a fixed number of
             frames.
+        labels: folder of label maps named like the photos; each is cut like the target, which shows its
+            photo unmoved. Not for clips.
     """
 
     sharp: Path
@@ -55,30 +56,39 @@ class FilmJob:
     workers: int | None = None
     overwrite: bool = False
     clips: bool = False
+    labels: Path | None = None
 
     def __post_init__(self) -> None:
         least, most = self.rules.frames
         if self.clips and least != most:
             raise OptionError("--frames", [f"--frames: clips need one number of frames (got {least} {most})"])
+        if self.clips and self.labels is not None:
+            raise OptionError("--labels", ["--labels: clips have no label maps; leave out one of the two"])
+
+    @property
+    def folders(self) -> list[str]:
+        return ["input", "target", *(["grouped_masks"] if self.labels is not None else [])]
 
     def places(self, item: _Item) -> Iterator[Path]:
         if self.clips:
             for number in range(1, self.rules.frames[0] + 1):
                 yield self.output / f"{item.key}_{item.number}" / f"{number:04d}.png"
             return
-        for field in FIELDS:
-            yield self.output / field / f"{item.key}_{item.number}.png"
+        for folder in self.folders:
+            yield self.output / folder / f"{item.key}_{item.number}.png"
 
     def parameters(self) -> dict[str, Any]:
         """What determines the pairs besides the photos; more copies of each are not a change."""
         known: dict[str, Any] = {"seed": self.seed, "rules": self.rules}
         known |= {"clips": True} if self.clips else {}
+        known |= {"regions": "labels"} if self.labels is not None else {}
         return dict(msgspec.json.decode(msgspec.json.encode(known)))
 
 
 @dataclass(frozen=True)
 class _Item:
     path: Path
+    labels: Path | None
     key: str
     number: int
 
@@ -90,9 +100,11 @@ def film_photos(job: FilmJob) -> int:
         UserError: if folders cannot be used, or rules changed. At the end, names the photos that failed.
     """
     photos = find_photos(job.sharp)
-    require_outside(job.output, job.sharp)
+    for folder in filter(None, (job.sharp, job.labels)):
+        require_outside(job.output, folder)
+    maps = None if job.labels is None else find_masks(job.labels, photos, str(job.sharp))
     items = [
-        _Item(Path(photos.describe(key)), key, number)
+        _Item(Path(photos.describe(key)), None if maps is None else Path(maps.describe(key)), key, number)
         for key in photos.keys()  # noqa: SIM118 - not a mapping
         for number in range(job.copies)
     ]
@@ -117,5 +129,10 @@ def _film(job: FilmJob, item: _Item) -> None:
         images: Sequence[Frame] = make(photo, job.rules, generator)
     except ValueError as error:
         raise UserError(f"{item.path}: {error}; leave it out") from error
-    for place, image in zip(job.places(item), images, strict=True):
+    places = list(job.places(item))
+    if item.labels is not None:
+        labels = read_label_map(item.labels)
+        require_size_of(photo, str(item.path), labels, str(item.labels))
+        write_label_map(places.pop(), without_margin(labels, job.rules.margin))
+    for place, image in zip(places, images, strict=True):
         write_png(place, image)

@@ -19,15 +19,13 @@ import msgspec
 import numpy as np
 import torch
 
-from basicsr.data.pairing import require_same
-from basicsr.masks import LabelMap, encode_label_map
+from basicsr.masks import encode_label_map
 from basicsr.preparation.manifest import claim_folder, identify, read_lines, to_line
 from basicsr.preparation.pairs.moving_objects import choose, decode_objects, usable_map
-from basicsr.preparation.photos import find_photos, read_photo
+from basicsr.preparation.photos import find_masks, find_photos, read_photo, require_size_of
 from basicsr.preparation.reading import read_bytes
 from basicsr.segmenters import graph_regions
-from basicsr.storage import DiskStorage
-from basicsr.synthesis import Draw, KernelFolder, Preset, draw_pair, make_pair
+from basicsr.synthesis import Draw, KernelFolder, Preset, draw_pair, make_pair, without_margin
 from basicsr.utils.errors import UserError
 from basicsr.utils.files import append_line, write_bytes
 from basicsr.utils.folders import require_outside
@@ -166,10 +164,7 @@ def read_pair_records(folder: Path) -> dict[str, PairRecord]:
 def _find(job: SynthesisJob) -> list[_Photo]:
     storage = find_photos(job.sharp)
     keys = storage.keys()
-    masks = None
-    if job.labels is not None:
-        masks = DiskStorage(job.labels, (".png", ".npz"))
-        require_same(keys, set(masks.keys()) & set(keys), str(job.sharp), str(job.labels))
+    masks = None if job.labels is None else find_masks(job.labels, storage, str(job.sharp))
     for folder in filter(None, (job.sharp, job.labels)):
         require_outside(job.output, folder)
     return [
@@ -226,9 +221,8 @@ def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo
         labels = usable_map(objects, job.rules)
     elif job.segment:
         objects = labels = graph_regions(image)
-    if labels is not None and labels.shape != (height, width):
-        found = f"has {labels.shape[1]}x{labels.shape[0]} pixels, {name} {width}x{height}"
-        raise UserError(f"{photo.masks}: {found}; use the masks of this photo")
+    if labels is not None:
+        require_size_of(image, name, labels, str(photo.masks))
     sharp = to_tensor(to_chw(image))
     records = []
     for number in photo.numbers:
@@ -242,18 +236,13 @@ def _make(job: SynthesisJob, kernels: KernelFolder | None, made_with: str, photo
             pair = make_pair(sharp, torch.from_numpy(planes), torch.from_numpy(made).float(), draw)
         files = [encode_png(side.permute(1, 2, 0).contiguous().numpy()) for side in pair]
         if labels is not None:
-            files.append(encode_label_map(_inner(labels, size // 2)))
+            files.append(encode_label_map(without_margin(labels, size // 2)))
         for folder, content in zip(job.folders, files, strict=True):
             write_bytes(job.place(folder, photo.key, number), content)
         lengths = dict(zip(job.folders, map(len, files), strict=True))
         pair_name = f"{photo.key}_{number}"
         records.append(PairRecord(pair_name, photo.key, number, draw, sources, lengths, made_with))
     return records
-
-
-def _inner(labels: LabelMap, margin: int) -> LabelMap:
-    height, width = labels.shape
-    return labels[margin : height - margin, margin : width - margin]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from basicsr.masks import read_label_map, write_label_map
 from basicsr.preparation.pairs.film_photos import FilmJob, film_photos
 from basicsr.synthesis import ClipRules
 from basicsr.utils.errors import UserError
@@ -78,3 +79,24 @@ def test_clips_are_the_frames_that_a_pair_would_be_made_of(job):
     assert np.array_equal(read_rgb(frames[3]), read_rgb(pairs.output / "target/b/c_1.png"))
     with pytest.raises(UserError, match="clips need one number of frames"):
         dataclasses.replace(clips, rules=ClipRules())
+
+
+def test_a_label_map_is_cut_like_its_target(job, tmp_path):
+    labels = {}
+    for name in ("a", "b/c"):
+        labels[name] = np.random.default_rng(len(name)).integers(0, 9, (90, 100)).astype(np.int32)
+        write_label_map(tmp_path / f"labels/{name}.png", labels[name])
+    labelled = dataclasses.replace(job, labels=tmp_path / "labels", output=tmp_path / "labelled")
+    assert film_photos(labelled) == 4 and film_photos(labelled) == 0
+    for name in ("a_0", "a_1", "b/c_1"):
+        cut = read_label_map(labelled.output / f"grouped_masks/{name}.png")
+        assert np.array_equal(cut, labels[name[:-2]][32:-32, 32:-32])
+    film_photos(job)
+    assert {name: data for name, data in files(labelled.output).items() if "masks" not in name} == files(
+        job.output
+    )
+    write_label_map(tmp_path / "labels/a.png", labels["a"][:80])
+    with pytest.raises(UserError, match=r"labels/a\.png: has 100x80 pixels, .*a\.png 100x90"):
+        film_photos(dataclasses.replace(labelled, overwrite=True))
+    with pytest.raises(UserError, match="clips have no label maps"):
+        dataclasses.replace(labelled, rules=ClipRules(frames=(7, 7)), clips=True)
