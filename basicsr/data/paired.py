@@ -235,7 +235,7 @@ class ImageDataset(Dataset[dict[str, Any]], ABC):
                 raise UserError(f"{self.places(key)[name]}: {name} has {found}; make them the same size")
 
     def _without_regions(self, key: str, arrays: Arrays) -> list[Remark]:
-        empty = [field.name for field in self.fields if not field.is_image and not arrays[field.name].any()]
+        empty = [field.name for field in self.fields if not field.is_image and not arrays[field.name].max()]
         return [Remark("empty", f"{self.places(key)[name]}: no region in it") for name in empty]
 
     def _smaller_than(self, side: int, key: str, arrays: Arrays) -> list[Remark]:

@@ -64,20 +64,27 @@ def relabel(labels: NDArray[Any], name: str = "labels") -> LabelMap:
     Raises:
         UserError: if shape or type are wrong, an id is negative, or there are more than 65535 regions.
     """
+    return compact(labels, name).astype(np.int32, copy=False)
+
+
+def compact(labels: NDArray[Any], name: str = "labels") -> NDArray[np.uint8] | LabelMap:
+    """As `relabel`, but uint8 if no id is above 255."""
     _check_ids(labels, name)
-    if labels.max() > MAX_REGIONS:
+    largest = int(labels.max())
+    if largest <= 255:  # the usual case, and several times as fast as those below
+        small = np.ascontiguousarray(labels, np.uint8)
+        occurs = cv2.calcHist([small], [0], None, [256], [0, 256]).ravel() > 0
+        numbers = occurs.cumsum(dtype=np.uint8) - np.uint8(occurs[0])
+        return np.asarray(cv2.LUT(small, numbers), np.uint8)
+    if largest > MAX_REGIONS:
         ids, places = np.unique(labels, return_inverse=True)
         lowest = 0 if ids[0] == 0 else 1
         return check_label_map(places.reshape(labels.shape) + lowest, name)
     # A table, as sorting all pixels takes many times as long.
     labels = labels.astype(np.int32, copy=False)
-    occurs = np.bincount(labels.ravel()) > 0
-    numbers = occurs.cumsum(dtype=np.int32) - occurs[0]
-    if len(numbers) <= 256:  # the usual case, and again several times as fast
-        small = np.zeros(256, np.uint8)
-        small[: len(numbers)] = numbers
-        return cv2.LUT(labels.astype(np.uint8), small).astype(np.int32)
-    numbered: LabelMap = numbers.take(labels, mode="clip")  # none is clipped, but none is checked either
+    present = np.bincount(labels.ravel()) > 0
+    table = present.cumsum(dtype=np.int32) - present[0]
+    numbered: LabelMap = table.take(labels, mode="clip")  # none is clipped, but none is checked either
     return numbered
 
 

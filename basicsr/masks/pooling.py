@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from basicsr.masks.label_map import MAX_REGIONS, relabel
+from basicsr.masks.label_map import MAX_REGIONS, compact
 
 # A float32 sum over more pixels loses digits that a mean needs (at 2^24 it would even stop counting).
 _FLOAT32_PIXELS = 1 << 22
@@ -108,7 +108,7 @@ def compact_labels(labels: Tensor | Sequence[Tensor]) -> Tensor:
     Returns:
         (B, .., H, W); uint8 if no image has more than 255 regions, else int32.
     """
-    maps = [relabel(image.numpy().reshape(len(image), -1)) for image in labels]
+    maps = [compact(image.numpy().reshape(len(image), -1)) for image in labels]
     fits = all(image.max() < _UINT8_ROWS for image in maps)
     stacked = np.stack(maps, dtype=np.uint8 if fits else np.int32, casting="unsafe")
     return torch.from_numpy(stacked).view(len(maps), *labels[0].shape)

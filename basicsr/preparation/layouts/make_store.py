@@ -7,6 +7,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from basicsr.data.pairing import require_same
 from basicsr.masks.label_map import decode_label_map
 from basicsr.preparation.layouts.crop_patches import CROP_FOLDERS
@@ -74,7 +76,8 @@ def _encoded(file: tuple[str, Path], content: str) -> Entry:
     key, path = file
     data, name = read_bytes(path), str(path)
     if content == _LABELS:
-        pixels = decode_label_map(data, name).astype("uint16")
+        labels = decode_label_map(data, name)
+        pixels = labels.astype(np.uint8 if labels.max() <= 255 else np.uint16)
     else:
         pixels = (decode_single if content == _MASK else decode_rgb)(data, name)
     return key, encode_array(pixels), (*pixels.shape[:2], 1 if pixels.ndim == 2 else 3)
