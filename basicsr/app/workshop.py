@@ -35,6 +35,7 @@ from basicsr.utils.photo_file import PhotoFile, read_photo_file, write_photo_fil
 from basicsr.utils.photo_metadata import Metadata
 from basicsr.utils.pixel_limit import MAX_PIXELS, PixelLimit
 from basicsr.utils.shipped import fetched_weights, shipped_weights
+from basicsr.utils.user_cache import user_cache
 
 Masks = Literal["graph", "own", "none"]
 Tell = Callable[[float, str], None]
@@ -233,6 +234,7 @@ class Workshop:
                 amp="auto",
                 device=self.setup.device,
                 strength=choices.strength,
+                cache=user_cache("precision"),
             ),
             progress.on_tile,
         )

@@ -76,8 +76,11 @@ def parse(argv: Sequence[str] | None = None, called: str = "sam-deblur restore")
     masks.add_argument(
         "--save_masks", type=typed_path, metavar="FOLDER", help="write label maps and overlays there"
     )
-    masks.add_argument("--no_cache", action="store_true", help="find masks again, and do not cache them")
     how = parser.add_argument_group("how a photo runs through the network")
+    how.add_argument(
+        "--no_cache", action="store_true",
+        help="find masks again, and check again for --amp auto; do not cache either",
+    )  # fmt: skip
     add_tile_argument(how)
     how.add_argument("--overlap", type=int, default=64, metavar="N", help="of tiles, in pixels; default: 64")
     how.add_argument(
@@ -146,6 +149,7 @@ def infer(typed: argparse.Namespace) -> None:
     from basicsr.utils.allocator import keep_freed_memory
     from basicsr.utils.log import logger, open_log
     from basicsr.utils.plugins import load_plugins
+    from basicsr.utils.user_cache import user_cache
 
     open_log(True)
     keep_freed_memory()
@@ -183,6 +187,7 @@ def infer(typed: argparse.Namespace) -> None:
         typed.device,
         progress=True,
         strength=typed.strength,
+        cache=None if typed.no_cache else user_cache("precision"),
     )
     weights = find_weights(typed.weights)
     restorer = Restorer.from_checkpoint(weights, options, typed.local, typed.padding, typed.param_key)

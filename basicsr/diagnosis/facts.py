@@ -126,6 +126,7 @@ def folders() -> Iterator[Finding]:
     places = {
         "masks (cache)": user_cache("masks"),
         "compiled steps (cache)": user_cache("compiled"),
+        "checks of --amp auto (cache)": user_cache("precision"),
         "fetched weights": user_cache("weights"),
         "training runs": EXPERIMENTS.absolute(),
         "test results": RESULTS.absolute(),

@@ -22,6 +22,7 @@ from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
 from basicsr.masks import LabelMap, check_label_map, published_gray
 from basicsr.models.base import gather_inputs, inputs_of
+from basicsr.restoration.agreements import Agreements
 from basicsr.restoration.guard import Findings, Guard, Policy
 from basicsr.restoration.photo_fields import ALL_EIGHT, AS_IT_IS, DELIVERS, PhotoFields
 from basicsr.restoration.precision import (
@@ -64,6 +65,8 @@ class RestoreOptions:
         device: ``auto`` is the first GPU, else the CPU.
         progress: show a bar on the terminal where a photo has many tiles.
         strength: share of the result in its blend with the photo, 0 to 1.
+        cache: folder that remembers for the next run what ``auto`` of ``amp`` measured; None remembers
+            nothing.
     """
 
     tile: int | Literal["auto"] = "auto"
@@ -74,6 +77,7 @@ class RestoreOptions:
     device: str = "auto"
     progress: bool = False
     strength: float = 1.0
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.tile != "auto" and self.tile != 0 and self.tile < _SMALLEST_TILE:
@@ -192,7 +196,11 @@ class Restorer:
             return self.options.amp
         if next(self.net.parameters(), None) is None or not has_bfloat16(self.device):
             return "off"
-        found = self._agreement("bf16")
+        agreements = Agreements(self.options.cache)
+        found = agreements.find(self.net, self.device)
+        if found is None:
+            found = self._agreement("bf16")
+            agreements.keep(self.net, self.device, found)
         chosen: Precision = "bf16" if found >= LEAST_AGREEMENT else "off"
         if chosen == "off":
             self._rounded = None

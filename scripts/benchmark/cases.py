@@ -22,7 +22,10 @@ from basicsr.data.paired import PairedImageDataset, SampleIndex
 from basicsr.data.transforms import build_transforms, usual_transforms
 from basicsr.masks.pooling import mask_average_pool
 from basicsr.metrics import calculate_psnr, calculate_ssim, calculate_ssim_2d
+from basicsr.metrics.psnr_ssim import REACH
 from basicsr.preparation.layouts.make_store import make_store
+from basicsr.synthesis import camera_shake
+from basicsr.synthesis.composition import convolve_valid
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.registry import ARCHS, DATASETS
@@ -204,6 +207,32 @@ def ssim_2d(device: torch.device, folder: Path) -> Pair:
     )
 
 
+def ssim_torchmetrics(device: torch.device, folder: Path) -> Pair:
+    """2-D SSIM, and that of torchmetrics, whose mean has the border; the pixels inside are compared first."""
+    there = optional_import("torchmetrics.functional.image", "the comparison", "pip install torchmetrics")
+    gt = photo("astronaut.png", 720, 1280)
+    restored = blurred(gt)
+    both = [torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in (restored, gt)]
+    compute = partial(there.structural_similarity_index_measure, *both, data_range=1.0)
+    inner = compute(return_full_image=True)[1][..., REACH:-REACH, REACH:-REACH].mean()
+    return Pair(
+        lambda: calculate_ssim_2d(restored, gt),
+        compute,
+        _agree(torch.tensor(calculate_ssim_2d(restored, gt)), inner.double(), 1e-4),
+    )
+
+
+def blur_deepinv(device: torch.device, folder: Path) -> Pair:
+    """The convolution of blur synthesis, and that of deepinv."""
+    there = optional_import("deepinv.physics", "the comparison", "pip install deepinv")
+    image = _image(720, 1280, device)[0]
+    kernel = torch.from_numpy(camera_shake(np.random.default_rng(0), 0.25)).to(image)
+    blur = there.Blur(kernel[None, None], padding="valid", use_fft=True, device=device)
+    return _tensor_pair(
+        device, lambda: convolve_valid(image, kernel), lambda: blur(image[None])[0], tolerance=1e-5
+    )
+
+
 def metrics(device: torch.device, folder: Path) -> Pair:
     """What an evaluation adds to restoring."""
     height, width = 360, 640
@@ -249,6 +278,13 @@ CASES = {
     "ssim": Case("calculate_ssim, 1280x720: separable / dense 3-D convolution", Goal("faster", 75), ssim),
     "ssim_2d": Case(
         "SSIM, 1280x720: calculate_ssim, 3-D / scikit-image, 2-D of each channel", Goal("faster", 1), ssim_2d
+    ),
+    "ssim_torchmetrics": Case(
+        "SSIM, 1280x720: calculate_ssim_2d / torchmetrics", Goal("faster", 1), ssim_torchmetrics
+    ),
+    "blur_deepinv": Case(
+        "blurring 1280x720 by 65x65: convolve_valid / deepinv's Blur by FFT",
+        Goal("cost", 1.05), blur_deepinv, on_gpu=True,
     ),
     "metrics": Case(
         "evaluating 640x360: PSNR and SSIM / NAFNet forward, width 32", Goal("cost", 0.05), metrics

@@ -160,6 +160,15 @@ def test_ssim_is_the_dense_3d_convolution(size: tuple[int, int]) -> None:
     assert calculate_ssim(*unit) == pytest.approx(dense_ssim_3d(*unit, 1), abs=1e-10)
 
 
+@pytest.mark.parametrize("metric", [calculate_psnr, calculate_ssim, calculate_ssim_2d])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_images_are_left_as_they_are(metric, dtype) -> None:
+    gt, restored = (np.random.default_rng(seed).uniform(0, 1, (20, 24, 3)).astype(dtype) for seed in (0, 1))
+    before = gt.copy(), restored.copy()
+    metric(restored, gt)
+    assert np.array_equal(gt, before[0]) and np.array_equal(restored, before[1])
+
+
 def test_ssim_of_an_image_taller_than_a_band_is_the_dense_3d_convolution() -> None:
     restored, gt = noisy_pair(4, 150, 12)
     assert calculate_ssim(restored, gt) == pytest.approx(dense_ssim_3d(restored, gt, 255), abs=1e-10)
