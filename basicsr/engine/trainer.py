@@ -254,8 +254,10 @@ class Trainer:
             Whether the step was taken.
         """
         self.scaler.unscale_(self.optimizer)
-        limit = self.settings.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
+        gradients = [one.grad for one in self._parameters if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.settings.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.settings.clip_norm, norm)
         # In one transfer, as each waits for the device.
         self.last_norm, self.last_loss = torch.stack(
             [norm.double(), self.last_losses["loss"].double()]
