@@ -63,7 +63,7 @@ def run(rounds: int, document: Path | None) -> None:
             for kind in (*KINDS, OTHERS)]  # fmt: skip
     rows.append(["seconds", *(f"{times.total() / rounds:.3f}" for times in found.values())])
     text = f"{table(('share of the time', *found), rows)}\n\n{circumstances(torch.device('cpu'))}"
-    text += f"\n* Rounds: {rounds}, added up; the profiler takes time as well, most where operations are small"
+    text += f"\n* Rounds: {rounds}, added up; the profiler takes time, too, most where operations are small"
     print(text)
     if document is not None:
         replace_block(document, "shares on cpu", text)
