@@ -8,12 +8,14 @@ all crops of one photo come from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
+from msgspec.structs import replace
 
 from basicsr.preparation.layouts.crop_patches import CropWindows, crop_folder
 from basicsr.preparation.layouts.place_pairs import place_file
@@ -24,7 +26,7 @@ from basicsr.preparation.pairs.synthesize_blur import SynthesisJob, synthesize_b
 from basicsr.segmenters.graph import Graph
 from basicsr.storage import DiskStorage
 from basicsr.synthesis import PRESETS, ClipRules, Preset
-from basicsr.utils.errors import UserError
+from basicsr.utils.errors import OptionError, UserError
 from basicsr.utils.files import require_short_names
 from basicsr.utils.image import READABLE, read_rgb, write_png
 from basicsr.utils.parallel import in_parallel
@@ -64,6 +66,31 @@ BLURS = {
     "soft": Blur(PRESETS["gopro"].adapted(max_objects=0, exposure=(0.0, 0.08)), 2, scale=1.6),
     "clips": Blur(ClipRules(), 4),
     "softclips": Blur(ClipRules(), 2, scale=1.6),
+    # Long trails that curve, as of a camera in the hand.
+    "trails": Blur(ClipRules(extent=(10, 64), bend=1.0, turn=1.0, frames=(9, 15), margin=48), 3),
+    # What moves in front of a camera on a tripod, and what a camera follows.
+    "passing": Blur(
+        replace(PRESETS["gopro"], exposure=(0.0, 0.01), objects=(1, 3), object_extent=(5.0, 40.0)),
+        2,
+        objects=True,
+    ),
+    "followed": Blur(
+        replace(PRESETS["gopro"], exposure=(0.03, 0.2), objects=(1, 3), object_motion="none"),
+        2,
+        objects=True,
+    ),
+    "lights": Blur(PRESETS["night"].adapted(exposure=(0.02, 0.12)), 2),
+    # Few electrons and much compression, and as little blur as most photos have.
+    "phone": Blur(
+        replace(
+            PRESETS["realistic"],
+            exposure=(0.0, 0.08),
+            objects=(0, 0),
+            full_well=(300.0, 5000.0),
+            jpeg=(30, 90),
+        ),
+        3,
+    ),
 }
 # From sharp frames of clips.
 _FRAMES = {
@@ -89,6 +116,7 @@ class SmallSet:
             and the pairs at half their size, whose blur is milder, are shown twice as often.
         val_pairs: real pairs for validation; ``val_`` and their names are their folders in the output.
         held_pairs: real pairs for testing, by the names of their folders in the output.
+        kinds: of synthesized blur of photos, keys of `BLURS`.
         workers: processes; null is one per core.
     """
 
@@ -101,7 +129,12 @@ class SmallSet:
     pairs: Mapping[Path, int] | None = None
     val_pairs: Mapping[str, Path] | None = None
     held_pairs: Mapping[str, Path] | None = None
+    kinds: Collection[str] = dataclasses.field(default_factory=BLURS.keys)
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [kind for kind in self.kinds if kind not in BLURS]:
+            raise OptionError("kinds", [f"kinds: no blur '{unknown[0]}'; take some of {', '.join(BLURS)}"])
 
 
 def make_small_set(job: SmallSet) -> dict[str, int]:
@@ -147,7 +180,8 @@ def _check_pairs(folders: Iterable[Path]) -> None:
 
 def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
     """Make the pairs of each part of the training data; yields its name and how often an epoch shows it."""
-    for kind, blur in BLURS.items():
+    for kind in job.kinds:
+        blur = BLURS[kind]
         _blur(job, kind, job.photos, blur)
         yield kind, 1
         if job.more_photos is not None and not blur.objects:

@@ -143,6 +143,8 @@ def _made(preset: Preset, regions: list[int], generator: np.random.Generator) ->
     def object_path() -> Path:
         if preset.object_motion == "own":
             return path()
+        if preset.object_motion == "none":
+            return np.zeros_like(camera)
         extent = _uniform(preset.object_extent, generator)
         return camera + straight_path(extent, generator.uniform(0, 2 * math.pi))
 

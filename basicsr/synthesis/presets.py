@@ -28,7 +28,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_object_share: largest share of the photo that objects cover together; the rest is background.
         min_score: smallest score of an object, if a detector provides scores.
         object_motion: ``own``: a new motion, drawn like the camera's. ``added``: the camera's plus a straight
-            one of ``object_extent``.
+            one of ``object_extent``. ``none``: objects stay where they are, as what a camera follows.
         object_extent: of ``added``, in pixels.
         behind: objects do not overlap, and the background behind them shows through; see
             `basicsr.synthesis.composition`.
@@ -54,7 +54,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_object_area: int = 4000
     max_object_share: float = 1.0
     min_score: float = 0.9
-    object_motion: Literal["own", "added"] = "own"
+    object_motion: Literal["own", "added", "none"] = "own"
     object_extent: Range = (0.0, 0.0)
     behind: bool = False
     response: Literal["gamma", "exponential"] = "gamma"
@@ -125,6 +125,7 @@ _NIGHT = msgspec.structs.replace(
     _REALISTIC,
     exposure=(0.05, 0.25),
     objects=(0, 0),
+    object_extent=(0.0, 0.0),
     illumination=(0.05, 0.25),
     highlight_gain=(5.0, 20.0),
     spike_probability=1.0,

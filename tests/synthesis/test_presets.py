@@ -128,3 +128,14 @@ def test_extents_are_the_larger_side_of_a_path():
     extents = [draw_pair(rules, [], np.random.default_rng(seed))[0].motions[0].extent for seed in range(50)]
     # 1000 moments: the way from the first to the last is a thousandth shorter
     assert 4 * 0.5**0.5 * 0.998 <= min(extents) < 3 and 3.9 < max(extents) <= 4
+
+
+def test_objects_that_the_camera_follows_do_not_move():
+    preset = Preset(**SMALL, object_motion="none")
+    for seed in range(5):
+        draw, kernels = draw_pair(preset, [1, 2], np.random.default_rng(seed))
+        assert draw.motions[0].extent > 0 and [motion.extent for motion in draw.motions[1:]] == [0, 0]
+        still = np.zeros((9, 9))
+        still[4, 4] = 1
+        assert np.abs(kernels[0] - still).max() > 0.1
+        np.testing.assert_allclose(kernels[1:], [still, still], atol=1e-12)

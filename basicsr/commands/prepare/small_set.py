@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
     parser.add_argument(
         "--held_pairs", nargs="+", default=[], metavar="NAME=DIR", help="real pairs to test on, by name"
     )
+    parser.add_argument(
+        "--kinds", nargs="+", metavar="KIND",
+        help="of synthesized blur, some of uniform, objects, realistic, mild, soft, clips, softclips, "
+        "trails, passing, followed, lights and phone (default: all)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
@@ -57,6 +62,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             if not folder or not times.isdecimal() or int(times) < 1:
                 parser.error(f"--pairs takes DIR=TIMES, such as pairs/gopro=4, not {text}")
             pairs[typed_path(folder)] = int(times)
+        chosen = {} if typed.kinds is None else {"kinds": typed.kinds}
         job = SmallSet(
             output=typed.output,
             photos=typed.photos,
@@ -68,6 +74,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             val_pairs=_named_folders(parser, "--val_pairs", typed.val_pairs),
             held_pairs=_named_folders(parser, "--held_pairs", typed.held_pairs),
             workers=typed.workers,
+            **chosen,
         )
         for split, number in make_small_set(job).items():
             print(shown(f"{typed.output / split}: {number} images"))
