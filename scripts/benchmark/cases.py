@@ -17,6 +17,7 @@ from skimage.metrics import structural_similarity
 from timing import Goal, Work
 from torch import Tensor, nn
 
+from basicsr.checkpoints.weights import save_network
 from basicsr.data.fields import label_field
 from basicsr.data.paired import PairedImageDataset, SampleIndex
 from basicsr.data.transforms import build_transforms, usual_transforms
@@ -24,8 +25,11 @@ from basicsr.masks.pooling import mask_average_pool
 from basicsr.metrics import calculate_psnr, calculate_ssim, calculate_ssim_2d
 from basicsr.metrics.psnr_ssim import REACH
 from basicsr.preparation.layouts.make_store import make_store
+from basicsr.restoration.onnx_export import export_onnx
+from basicsr.restoration.onnx_network import OnnxNetwork
 from basicsr.synthesis import camera_shake
 from basicsr.synthesis.composition import convolve_valid
+from basicsr.utils.compiled_code import keep_compiled_code
 from basicsr.utils.errors import UserError
 from basicsr.utils.extras import optional_import
 from basicsr.utils.registry import ARCHS, DATASETS
@@ -56,6 +60,7 @@ class Case:
         prepare: (device, empty folder) -> what to time.
         on_gpu: whether it can run there.
         in_worker: whether it is the work of a loader's worker, which has one thread.
+        on_request: whether it takes minutes, and so runs only where it is named.
     """
 
     title: str
@@ -63,6 +68,7 @@ class Case:
     prepare: Callable[[torch.device, Path], Pair]
     on_gpu: bool = False
     in_worker: bool = False
+    on_request: bool = False
 
 
 def pooling(device: torch.device, folder: Path) -> Pair:
@@ -79,15 +85,44 @@ def pooling(device: torch.device, folder: Path) -> Pair:
 
 
 def seg_nafnet(device: torch.device, folder: Path) -> Pair:
-    """SegNAFNet and NAFNet. With NAFNet's weights, and 0 for the pooled features, both give one image."""
+    """SegNAFNet and NAFNet."""
+    seg, plain, image, labels = _with_and_without_regions(device)
+    return _tensor_pair(device, lambda: seg(image, labels), lambda: plain(image), tolerance=1e-4)
+
+
+def seg_nafnet_compiled(device: torch.device, folder: Path) -> Pair:
+    """The same under torch.compile."""
+    seg, plain, image, labels = _with_and_without_regions(device)
+    keep_compiled_code()
+    seg.compile()
+    plain.compile()
+    return _tensor_pair(device, lambda: seg(image, labels), lambda: plain(image), tolerance=1e-4)
+
+
+def seg_nafnet_exported(device: torch.device, folder: Path) -> Pair:
+    """The same as graphs in onnxruntime."""
+    seg, plain, image, labels = _with_and_without_regions(device)
+    exported = []
+    for net in (seg, plain):
+        name = type(net).__name__
+        save_network(folder / f"{name}.pth", net, None, {"type": name, **SHAPE})
+        export_onnx(folder / f"{name}.pth", folder / f"{name}.onnx", local=False)
+        exported.append(OnnxNetwork(folder / f"{name}.onnx"))
+    ours, reference = exported
+    return _tensor_pair(device, lambda: ours(image, labels.int()), lambda: reference(image), tolerance=1e-4)
+
+
+def _with_and_without_regions(device: torch.device) -> tuple[Any, Any, Tensor, Tensor]:
+    """SegNAFNet, NAFNet, an image and label maps. With NAFNet's weights, and 0 for the pooled features, both
+    networks give one image.
+    """
     plain = _network("NAFNet", device)
     seg = _network("SegNAFNet", device)
     widened = torch.zeros_like(seg.intro.weight)
     widened[:, :3] = plain.intro.weight
     seg.load_state_dict(plain.state_dict() | {"intro.weight": widened}, strict=False)
-    image = _image(512, 512, device)
     labels = torch.from_numpy(region_map(512, 512, 100))[None].to(device)
-    return _tensor_pair(device, lambda: seg(image, labels), lambda: plain(image), tolerance=1e-4)
+    return seg, plain, _image(512, 512, device), labels
 
 
 def nafnet(device: torch.device, folder: Path) -> Pair:
@@ -254,6 +289,13 @@ CASES = {
     "seg_nafnet": Case(
         "forward, 512x512, width 32: SegNAFNet (100 regions) / NAFNet",
         Goal("cost", 1.03), seg_nafnet, on_gpu=True,
+    ),
+    "seg_nafnet_exported": Case(
+        "the same in onnxruntime, our exports: SegNAFNet / NAFNet", Goal("cost", 1.03), seg_nafnet_exported
+    ),
+    "seg_nafnet_compiled": Case(
+        "the same under `torch.compile`: SegNAFNet / NAFNet",
+        Goal("cost", 1.03), seg_nafnet_compiled, on_gpu=True, on_request=True,
     ),
     "sample_or_stack": Case(
         f"training sample, 512x512 PNG to 256x256, {REGIONS} regions: label map / dense npz stack",
