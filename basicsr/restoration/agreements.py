@@ -20,40 +20,37 @@ _ENTRY = "agreement"
 _LARGEST = 1000  # bytes of a file
 
 
-class Agreements:
-    """Figures in dB by network and device.
+class RememberedAgreement:
+    """The figure in dB of one network on one device.
 
     Args:
-        folder: of the figures, one file each; it may not exist. None remembers nothing.
+        folder: of all figures, one file each; it may not exist. None remembers nothing.
+        net: networks that are not from this package are not remembered.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, net: RestorationNetwork, device: torch.device) -> None:
+        # The code of other networks may change while their weights and structure do not.
+        is_ours = type(net).__module__.startswith("basicsr.")
+        self._path = folder / f"{checksum_of_parts(_facts(net, device))}.json" if folder and is_ours else None
 
-    def find(self, net: RestorationNetwork, device: torch.device) -> float | None:
-        """What `keep` was given for this network; None if it was given none, or the file is damaged."""
-        if (path := self._place(net, device)) is None:
+    def find(self) -> float | None:
+        """What `keep` was given for such a network; None if it was given none, or the file is damaged."""
+        if self._path is None:
             return None
         try:
-            return float(without_checksum(json.loads(read_file(path, _LARGEST)))[_ENTRY])
+            return float(without_checksum(json.loads(read_file(self._path, _LARGEST)))[_ENTRY])
         except (OSError, UserError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def keep(self, net: RestorationNetwork, device: torch.device, agreement: float) -> None:
+    def keep(self, agreement: float) -> None:
         """Remember the figure for the next run; a folder that cannot be written is only logged."""
-        if (path := self._place(net, device)) is None:
+        if self._path is None:
             return
         content = with_checksum({_ENTRY: repr(agreement)})  # JSON has no infinity
         try:
-            write_bytes(path, json.dumps(content).encode())
+            write_bytes(self._path, json.dumps(content).encode())
         except OSError as error:
-            logger().debug(f"{path}: not written ({error.strerror})")
-
-    def _place(self, net: RestorationNetwork, device: torch.device) -> Path | None:
-        # The code of other networks may change while their weights and structure do not.
-        if self._folder is None or not type(net).__module__.startswith("basicsr."):
-            return None
-        return self._folder / f"{checksum_of_parts(_facts(net, device))}.json"
+            logger().debug(f"{self._path}: not written ({error.strerror})")
 
 
 def _facts(net: RestorationNetwork, device: torch.device) -> Iterator[bytes]:
@@ -66,4 +63,4 @@ def _facts(net: RestorationNetwork, device: torch.device) -> Iterator[bytes]:
     yield f"{basicsr.__version__} {torch.__version__} {where}\n{net}\n{net.normalization}".encode()
     for name, tensor in net.state_dict().items():
         yield name.encode()
-        yield tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+        yield tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()

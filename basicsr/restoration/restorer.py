@@ -22,7 +22,7 @@ from basicsr.layers.normalization import IDENTITY
 from basicsr.layers.padding import Padding
 from basicsr.masks import LabelMap, check_label_map, published_gray
 from basicsr.models.base import gather_inputs, inputs_of
-from basicsr.restoration.agreements import Agreements
+from basicsr.restoration.agreements import RememberedAgreement
 from basicsr.restoration.guard import Findings, Guard, Policy
 from basicsr.restoration.photo_fields import ALL_EIGHT, AS_IT_IS, DELIVERS, PhotoFields
 from basicsr.restoration.precision import (
@@ -196,11 +196,11 @@ class Restorer:
             return self.options.amp
         if next(self.net.parameters(), None) is None or not has_bfloat16(self.device):
             return "off"
-        agreements = Agreements(self.options.cache)
-        found = agreements.find(self.net, self.device)
+        remembered = RememberedAgreement(self.options.cache, self.net, self.device)
+        found = remembered.find()
         if found is None:
             found = self._agreement("bf16")
-            agreements.keep(self.net, self.device, found)
+            remembered.keep(found)
         chosen: Precision = "bf16" if found >= LEAST_AGREEMENT else "off"
         if chosen == "off":
             self._rounded = None
