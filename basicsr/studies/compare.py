@@ -12,6 +12,7 @@ from pathlib import Path
 
 from basicsr.config.paths import RESULTS
 from basicsr.config.schema import Config
+from basicsr.data.transforms import build_transforms
 from basicsr.metrics.base import MetricFacts, describe
 from basicsr.reporting.comparison import compare
 from basicsr.studies import probe
@@ -237,7 +238,10 @@ def _budget(config: Config) -> Budget:
     train, data = config.train, config.datasets["train"]
     assert train is not None
     crops = data.batch_size_total or (data.batch_size_per_gpu or 1) * train.accumulate
-    return Budget(train.total_iter, crops, data.options.get("gt_size"))
+    # Transforms replace gt_size, so one of them may crop.
+    transforms = build_transforms(data.options.get("transforms") or ())
+    sides = [transform.least_side for transform in transforms if transform.one_size]
+    return Budget(train.total_iter, crops, data.options.get("gt_size") or next(iter(sides), None))
 
 
 def _write_page(page: Path, tests: Sequence[RowTest]) -> None:

@@ -174,6 +174,17 @@ def test_overrides_of_a_row_are_its_own(workplace):
         compare_rows(read_job(["--study", str(study)]))
 
 
+def test_crops_of_a_transform_count_as_those_of_gt_size(workplace):
+    study = Path("options/studies/mine.yml")
+    own = "datasets.train.use_flip=false, datasets.train.use_rot=false, datasets.train.gt_size=null"
+    crop = '"datasets.train.transforms=[{type: RandomFlip}, {type: RandomCrop, size: 96}]"'
+    study.write_text(f"base: paper_rows.yml\nrows:\n  NAFNet: {{set: [{own}, {crop}]}}\n")
+    with pytest.raises(
+        UserError, match=r"Small-MaskNAFNet-seed0 has .* 128x128 .* Small-NAFNet-seed0 has .* 96x96"
+    ):
+        compare_rows(read_job(["--study", str(study)]))
+
+
 @pytest.mark.slow
 def test_an_ablation_with_overrides_on_one_option_file(workplace):
     study = Path("options/studies/mine.yml")
