@@ -8,7 +8,6 @@ all crops of one photo come from there.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -116,7 +115,7 @@ class SmallSet:
             and the pairs at half their size, whose blur is milder, are shown twice as often.
         val_pairs: real pairs for validation; ``val_`` and their names are their folders in the output.
         held_pairs: real pairs for testing, by the names of their folders in the output.
-        kinds: of synthesized blur of photos, keys of `BLURS`.
+        kinds: of synthesized blur of photos, keys of `BLURS`; null is all.
         workers: processes; null is one per core.
     """
 
@@ -129,11 +128,11 @@ class SmallSet:
     pairs: Mapping[Path, int] | None = None
     val_pairs: Mapping[str, Path] | None = None
     held_pairs: Mapping[str, Path] | None = None
-    kinds: Collection[str] = dataclasses.field(default_factory=BLURS.keys)
+    kinds: Collection[str] | None = None
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if unknown := [kind for kind in self.kinds if kind not in BLURS]:
+        if unknown := [kind for kind in self.kinds or () if kind not in BLURS]:
             raise OptionError("kinds", [f"kinds: no blur '{unknown[0]}'; take some of {', '.join(BLURS)}"])
 
 
@@ -180,7 +179,7 @@ def _check_pairs(folders: Iterable[Path]) -> None:
 
 def _training_parts(job: SmallSet) -> Iterator[tuple[str, int]]:
     """Make the pairs of each part of the training data; yields its name and how often an epoch shows it."""
-    for kind in job.kinds:
+    for kind in job.kinds or BLURS:
         blur = BLURS[kind]
         _blur(job, kind, job.photos, blur)
         yield kind, 1

@@ -62,7 +62,6 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             if not folder or not times.isdecimal() or int(times) < 1:
                 parser.error(f"--pairs takes DIR=TIMES, such as pairs/gopro=4, not {text}")
             pairs[typed_path(folder)] = int(times)
-        chosen = {} if typed.kinds is None else {"kinds": typed.kinds}
         job = SmallSet(
             output=typed.output,
             photos=typed.photos,
@@ -73,8 +72,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             pairs=pairs,
             val_pairs=_named_folders(parser, "--val_pairs", typed.val_pairs),
             held_pairs=_named_folders(parser, "--held_pairs", typed.held_pairs),
+            kinds=typed.kinds,
             workers=typed.workers,
-            **chosen,
         )
         for split, number in make_small_set(job).items():
             print(shown(f"{typed.output / split}: {number} images"))
