@@ -1,9 +1,9 @@
 """The data for the Small option files: synthesized blur and real pairs with masks, cropped for training.
 
-Layout below the output folder: ``train``; for all choices, ``val_synthetic`` and a folder for each set of
-validation pairs; for one look at the end, ``synthetic`` and a folder for each set of held-out pairs. Each has
-``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what they are made from, by kind;
-all crops of one photo come from there.
+Layout below the output folder: ``train``; for all choices, ``val_synthetic``, ``val_filmed`` and a folder for
+each set of validation pairs; for one look at the end, ``synthetic`` and a folder for each set of held-out
+pairs. Each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what they are made
+from, by kind; all crops of one photo come from there.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ _FRAMES = {
     "filmed": Blur(ClipRules(), 6),
 }
 _HELD = Blur(PRESETS["gopro"].adapted(max_objects=0), 1)
+_VAL_FILMED = Blur(ClipRules(extent=(3.0, 60.0)), 4)
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,15 @@ class SmallSet:
         labels: folder of human outlines named like ``photos``; objects in them move.
         more_photos: folder of sharp photos without outlines; null is none.
         held_photos: folder of sharp photos for testing; each is blurred once.
-        val_photos: the same for validation; null is none.
+        val_photos: the same for validation; each is blurred once and filmed four times. Null is none.
         pairs: real pairs for training, folders with ``input`` and ``target``, and how many times an epoch
-            shows each of their crops. If sharp images are large enough, they are also blurred like photos,
-            and the pairs at half their size, whose blur is milder, are shown twice as often.
+            shows each of their crops, or each pair if ``whole``. If sharp images are large enough, they are
+            also blurred like photos, and the pairs at half their size, whose blur is milder, are shown twice
+            as often.
         val_pairs: real pairs for validation; ``val_`` and their names are their folders in the output.
         held_pairs: real pairs for testing, by the names of their folders in the output.
         kinds: of synthesized blur of photos, keys of `BLURS`; null is all.
+        whole: train on whole pairs, for ``gt_size`` above 192; crops of 192 pixels otherwise.
         workers: processes; null is one per core.
     """
 
@@ -129,6 +132,7 @@ class SmallSet:
     val_pairs: Mapping[str, Path] | None = None
     held_pairs: Mapping[str, Path] | None = None
     kinds: Collection[str] | None = None
+    whole: bool = False
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -149,7 +153,7 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
         part = job.output / "parts" / name
         _mask(part, job.workers)
         source = part
-        if _is_larger_than_a_window(part):
+        if not job.whole and _is_larger_than_a_window(part):
             source = part / "crops"
             for field in FIELDS:
                 windows = CropWindows(WINDOWS.size, WINDOWS.step, relabel=field == "grouped_masks")
@@ -157,13 +161,14 @@ def make_small_set(job: SmallSet) -> dict[str, int]:
         for number in range(times):
             link_pairs(source, job.output / "train", f"{name}_{number}_")
     parts = {name: _take(job, f"held_{name}", folder) for name, folder in judged.items()}
-    for split, blurred, photos in (
-        ("val_synthetic", "val", job.val_photos),
-        ("synthetic", "held", job.held_photos),
+    for split, name, photos, blur in (
+        ("val_synthetic", "val", job.val_photos, _HELD),
+        ("val_filmed", "val_filmed", job.val_photos, _VAL_FILMED),
+        ("synthetic", "held", job.held_photos, _HELD),
     ):
         if photos is not None:
-            _blur(job, blurred, photos, _HELD)
-            parts[split] = job.output / "parts" / blurred
+            _blur(job, name, photos, blur)
+            parts[split] = job.output / "parts" / name
     for name, part in parts.items():
         _mask(part, job.workers)
         link_pairs(part, job.output / name, "")

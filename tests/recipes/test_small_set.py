@@ -75,6 +75,7 @@ def test_each_split_is_what_the_job_says_and_a_second_run_changes_nothing(job, s
     assert splits == {
         "train": crops + sum(frames.values()),
         **dict.fromkeys(("val_synthetic", "synthetic", "val_clips", "clips"), 1),
+        "val_filmed": 4,
     }
     made = files(job.output)
     assert make_small_set(job) == splits
@@ -101,6 +102,7 @@ def test_what_is_tested_on_is_not_trained_on(job, splits):
     assert not any("_c_" in name or "_v_" in name or name.startswith("held") for name in trained)
     judged = {split: [path.name for path in (job.output / split / "input").iterdir()] for split in splits}
     assert judged["val_synthetic"] == ["v_0.png"] and judged["synthetic"] == ["c_0.png"]
+    assert sorted(judged["val_filmed"]) == [f"v_{copy}.png" for copy in range(4)]
     assert judged["val_clips"] == ["5.png"] and judged["clips"] == ["1.png"]
     frames = read_rgb(next((job.output / "train/input").glob("real_1_0_*")))
     assert frames.shape == (180, 320, 3), "frames smaller than a window stay whole"
@@ -121,6 +123,16 @@ def test_some_kinds_of_blur_alone(job):
     assert trained == {"passing", "phone"}
     with pytest.raises(UserError, match="kinds: no blur 'fog'; take some of uniform, "):
         dataclasses.replace(job, kinds=["fog"])
+
+
+def test_whole_pairs_have_the_size_of_photos_without_what_blur_takes(job):
+    whole = dataclasses.replace(job, output=job.output.parent / "Whole", kinds=["clips"], whole=True)
+    made = {"clips": 2 * 4, "real_1": 3 * 2, "real_2": 3, "half_2": 6, "frames_2": 6, "filmed_2": 6}
+    assert make_small_set(whole)["train"] == sum(made.values())
+    sides = {path.name: read_rgb(path).shape[0] for path in (whole.output / "train/target").iterdir()}
+    lost = {name: BLURS["clips"].lost for name in sides if name.startswith("clips")}
+    assert {sides[name] for name in lost} == {SIDE - 64} and set(lost.values()) == {64}
+    assert {side for name, side in sides.items() if name.startswith("real_2")} == {384}
 
 
 def test_two_images_never_get_one_name(tmp_path):

@@ -48,6 +48,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
         help="of synthesized blur, some of uniform, objects, realistic, mild, soft, clips, softclips, "
         "trails, passing, followed, lights and phone (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--whole", action="store_true",
+        help="train on whole pairs, for gt_size above 192 (default: crops of 192 pixels)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     typed = parser.parse_args(argv)
 
@@ -73,6 +77,7 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
             val_pairs=_named_folders(parser, "--val_pairs", typed.val_pairs),
             held_pairs=_named_folders(parser, "--held_pairs", typed.held_pairs),
             kinds=typed.kinds,
+            whole=typed.whole,
             workers=typed.workers,
         )
         for split, number in make_small_set(job).items():
