@@ -381,7 +381,9 @@ def test_a_start_that_fails_leaves_nothing_behind(workplace):
     assert not Path("results").exists()
     Path("photo_0.png").rename("datasets/Demo/test/input/photo_0.png")
     train("NAFNet", "train.total_iter=1")
-    assert next(Path("experiments/Demo-NAFNet").glob("train_*.log")).read_text().count("parameters") == 1
+    log = next(Path("experiments/Demo-NAFNet").glob("train_*.log")).read_text()
+    assert log.count("parameters") == 1
+    assert log.count("peak memory of this process on cpu: ") == 1
 
 
 def test_a_state_can_be_resumed_under_another_name(workplace):

@@ -30,6 +30,8 @@ def train(arguments: Arguments) -> None:
     from basicsr.reporting.curves import draw_curves
     from basicsr.utils.allocator import keep_freed_memory
     from basicsr.utils.dist import wait_for_all
+    from basicsr.utils.log import logger
+    from basicsr.utils.memory import peak_memory
 
     keep_freed_memory()
     config = load_config(arguments.opt, arguments.overrides, "train", arguments.plugins)
@@ -47,6 +49,9 @@ def train(arguments: Arguments) -> None:
         finally:  # an interrupted run gets its curves as well
             if run.ranks.is_main:
                 draw_curves(run.paths, describe(config.val.judged_by))
+                peak = peak_memory(run.device)
+                if peak is not None:
+                    logger().info(f"peak memory of this process on {run.device}: {peak / 1e9:.2f} GB")
         wait_for_all()
     run.close()
     if interrupted is not None:

@@ -1,4 +1,4 @@
-"""How much memory a computation may take."""
+"""How much memory a computation may take, and has taken."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def free_memory(device: torch.device) -> int:
     return _available() if limit is None else min(_available(), limit)
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes that this process has held: in tensors of a GPU, or resident for the CPU.
+
+    None where the system does not report it.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    kibibytes = _kibibytes(Path("/proc/self/status"), "VmHWM:")
+    return None if kibibytes is None else kibibytes << 10
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether PyTorch or Python ran out of memory, on a GPU or on the CPU."""
     # On the CPU, PyTorch has no class for it.
@@ -30,12 +41,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _available() -> int:
+    kibibytes = _kibibytes(Path("/proc/meminfo"), "MemAvailable:")
+    return _GUESS if kibibytes is None else kibibytes << 10
+
+
+def _kibibytes(file: Path, name: str) -> int | None:
+    """A number that the kernel reports by name."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return _GUESS
-    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return int(next(found, _GUESS >> 10)) << 10
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), None)
 
 
 def _left_in_container() -> int | None:

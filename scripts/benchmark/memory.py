@@ -15,6 +15,8 @@ from torch import Tensor
 
 from basicsr.config.cli import run_command
 from basicsr.masks.pooling import mask_average_pool
+from basicsr.utils import memory
+from basicsr.utils.errors import UserError
 from basicsr.utils.typed_path import typed_path
 
 BATCH, SIZE = 32, 256
@@ -85,9 +87,10 @@ def reset_peak() -> int:
 
 def peak_memory() -> int:
     """The most bytes that were resident (Linux)."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    peak = next(line for line in status if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
+    peak = memory.peak_memory(torch.device("cpu"))
+    if peak is None:
+        raise UserError("this system does not report the peak of resident memory; run it on Linux")
+    return peak
 
 
 if __name__ == "__main__":
