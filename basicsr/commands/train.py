@@ -48,10 +48,10 @@ def train(arguments: Arguments) -> None:
             interrupted = asked
         finally:  # an interrupted run gets its curves as well
             if run.ranks.is_main:
-                draw_curves(run.paths, describe(config.val.judged_by))
                 peak = peak_memory(run.device)
                 if peak is not None:
                     logger().info(f"peak memory of this process on {run.device}: {peak / 1e9:.2f} GB")
+                draw_curves(run.paths, describe(config.val.judged_by))
         wait_for_all()
     run.close()
     if interrupted is not None:
