@@ -1,9 +1,9 @@
-"""The data for the Small option files: synthesized blur and real pairs with masks, cropped for training.
+"""The data for the Small option files: synthesized blur and real pairs with masks.
 
 Layout below the output folder: ``train``; for all choices, ``val_synthetic``, ``val_filmed`` and a folder for
 each set of validation pairs; for one look at the end, ``synthetic`` and a folder for each set of held-out
 pairs. Each has ``input``, ``target``, ``grouped_masks`` and ``input_mask``. ``parts`` holds what they are
-made from, by kind; all crops of one photo come from there.
+made from, by kind; all crops of one photo come from there. Training images are crops or whole pairs.
 """
 
 from __future__ import annotations

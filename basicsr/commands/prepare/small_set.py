@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur prepare sm
     )  # fmt: skip
     parser.add_argument(
         "--whole", action="store_true",
-        help="train on whole pairs, for gt_size above 192 (default: crops of 192 pixels)",
+        help="train on whole pairs, for gt_size above 192 (default: crops of 192 pixels); "
+        "OUT should be new, as files that are there are kept",
     )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     typed = parser.parse_args(argv)
