@@ -171,6 +171,14 @@ class RestorationNetwork(Network):
         """
         return {"restored": self(*inputs)}
 
+    def first_stages(self, count: int) -> RestorationNetwork:
+        """The network of the first ``count`` stages alone: faster, and not as strong. It has its own block.
+
+        Raises:
+            ValueError: there are no such stages.
+        """
+        raise ValueError(f"{type(self).__name__} has no stages that restore without the others")
+
     @property
     def input_channels(self) -> int:
         """Channels of the first argument of ``forward``."""

@@ -480,6 +480,20 @@ class MAXIM(RestorationNetwork):
         scales = self._scales(x)
         return {"restored": self._cropped(scales[-1][0], x), "stage_scales": scales}
 
+    def first_stages(self, count: int) -> MAXIM:
+        """The image that the last of these stages restored is the result; nothing needs its coarse images."""
+        if not 0 < count < len(self.unets):
+            raise ValueError(f"{count} stages: this network has {len(self.unets)}; take fewer")
+        state = self.state_dict()
+        options = {**(self.recognize(state) or {}), "num_stages": count, "coarse_images": False}
+        net = MAXIM(**options)
+        last = f"unets.{count - 1}."
+        renamed = (f"{last}outputs.0", f"{last}supervised.0.to_image")
+        net.load_state_dict({name: state[name.replace(*renamed)] for name in net.state_dict()})
+        net.block = {"type": "MAXIM", **options}
+        net.size_rule = self.size_rule
+        return net
+
     def _scales(self, x: Tensor) -> list[list[Tensor]]:
         padded = self.size_rule.pad(x).permute(0, 2, 3, 1)
         # Coarser images are every second and every fourth pixel, those nearest the middle.

@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None, called: str = "sam-deblur convert") 
         "--precision", choices=["float32", "float16", "bfloat16"], default="float32",
         help="of the stored weights; default: float32",
     )  # fmt: skip
+    parser.add_argument(
+        "--stages", type=int, metavar="N",
+        help="keep the first N stages of a network whose stages each restore the image (MAXIM); default: all",
+    )  # fmt: skip
     add_weights_arguments(parser)
     add_plugin_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
@@ -42,6 +46,12 @@ def command(typed: argparse.Namespace) -> None:
     open_log(is_main=True)
     load_plugins(typed.plugins, "--plugin")
     summary = convert_checkpoint(
-        typed.source, typed.output, typed.precision, typed.overwrite, typed.padding, typed.param_key
+        typed.source,
+        typed.output,
+        typed.precision,
+        typed.overwrite,
+        typed.padding,
+        typed.param_key,
+        typed.stages,
     )
     logger().info(summary)

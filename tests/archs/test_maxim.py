@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from basicsr.archs.base import adopt_facts
+from basicsr.archs.base import adopt_facts, build_network
 from basicsr.archs.maxim import MAXIM, Resized, shrink
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.layers.multi_axis import PositionMix, gelu, map_groups
@@ -120,6 +120,24 @@ def test_stages_are_images_of_three_scales():
     assert shapes == [[(32, 48), (16, 24), (8, 12)]] * 2
     torch.testing.assert_close(stages["restored"], stages["stage_scales"][-1][0])
     torch.testing.assert_close(stages["restored"], net(x))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_first_stages_restore_what_they_restored_among_others(count: int):
+    net = MAXIM(num_stages=3, padding="edge", **SMALL).eval()
+    x = random(1, 3, 16, 32)
+    first = net.first_stages(count).eval()
+    with torch.no_grad():
+        assert torch.equal(first(x), net.stages(x)["stage_scales"][count - 1][0])
+    assert first.block["num_stages"] == count and first.weights_facts() == WeightsFacts(padding="edge")
+    assert build_network(first.block).load_state_dict(first.state_dict())
+
+
+def test_there_are_no_more_stages_than_those():
+    net = MAXIM(num_stages=2, **SMALL)
+    for count in (0, 2):
+        with pytest.raises(ValueError, match=f"{count} stages: this network has 2; take fewer"):
+            net.first_stages(count)
 
 
 def test_images_of_stages_are_corrections_of_the_input():

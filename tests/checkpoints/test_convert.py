@@ -71,6 +71,20 @@ def test_facts_stay_and_padding_may_be_chosen(tmp_path, suffix: str):
     assert zeros.size_rule.padding == "zeros" and zeros.normalization == net.normalization
 
 
+def test_first_stages_are_a_network_of_their_own(tmp_path, run_script):
+    options = {"width": 4, "num_blocks": 1, "num_bottlenecks": 1, "block_size": 2, "low_block_size": 2}
+    net = ARCHS.build("MAXIM", {"num_stages": 2, **options}).eval()
+    save_network(tmp_path / "net.pth", net, None, {"type": "MAXIM", "num_stages": 2, **options})
+    done = run_script(
+        "convert_checkpoint.py", tmp_path / "net.pth", tmp_path / "first.safetensors", "--stages", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        restored = rebuild_network(tmp_path / "first.safetensors").net(x)
+        assert torch.equal(restored, net.stages(x)["stage_scales"][0][0])
+
+
 def test_published_weights_get_a_description(tmp_path):
     """A bare state dict: afterwards the file says what it is, and how it was trained."""
     net = ARCHS.build("SegNAFNet", LEVELS)
@@ -120,6 +134,8 @@ def test_mistakes_are_one_line(tmp_path):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.bin")
     with pytest.raises(UserError, match="exists already"):
         convert_checkpoint(tmp_path / "net.pth", tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"net\.pth: --stages: SegNAFNet has no stages that restore without"):
+        convert_checkpoint(tmp_path / "net.pth", tmp_path / "first.pth", stages=1)
     huge = ARCHS.build("SegNAFNet", LEVELS)
     with torch.no_grad():
         huge.ending.bias.fill_(1e6)
