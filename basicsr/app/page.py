@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from basicsr.app.workshop import Choices, Masks, Result, View, Workshop
 from basicsr.restoration.blend import Place
 from basicsr.restoration.items import KNOWN
-from basicsr.restoration.weights import DEFAULT
+from basicsr.restoration.weights import QUICK
 from basicsr.utils.errors import UserError
 
 _HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
                     elem_id="files",
                 )
                 network = gr.Dropdown(
-                    offered, value=(*workshop.setup.weights, DEFAULT)[0], label="Network", elem_id="network"
+                    offered, value=(*workshop.setup.weights, QUICK)[0], label="Network", elem_id="network"
                 )
                 strength = gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0: the unchanged photo")
                 ensemble = gr.Checkbox(

@@ -20,7 +20,7 @@ from basicsr.config.cli import (
     command_parser,
     run_command,
 )
-from basicsr.config.segmenter_choice import add_segmenter_arguments, read_segmenter
+from basicsr.config.segmenter_choice import DEFAULT_SEGMENTER, add_segmenter_arguments, read_segmenter
 
 EXAMPLES = """examples:
   {command}
@@ -100,7 +100,7 @@ def serve(typed: argparse.Namespace) -> None:
 
 def segmenter_words(typed: argparse.Namespace) -> tuple[str, ...]:
     """What was typed for `basicsr.config.segmenter_choice.add_segmenter_arguments`, without the rule."""
-    words = ["--segmenter", typed.segmenter]
+    words = ["--segmenter", typed.segmenter or DEFAULT_SEGMENTER]
     for flag, value in (("--model", typed.model), ("--checkpoint", typed.checkpoint)):
         if value is not None:
             words += [flag, str(value)]

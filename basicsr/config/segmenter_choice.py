@@ -13,6 +13,8 @@ from basicsr.utils.errors import OptionError
 from basicsr.utils.registry import SEGMENTERS
 from basicsr.utils.typed_path import expand
 
+DEFAULT_SEGMENTER = "graph"
+
 
 @dataclass(frozen=True)
 class SegmenterChoice:
@@ -29,7 +31,7 @@ class SegmenterChoice:
 def add_segmenter_arguments(parser: argparse._ActionsContainer) -> None:
     """The arguments that `read_segmenter` reads, and ``--rule``."""
     parser.add_argument(
-        "--segmenter", default="graph", metavar="NAME",
+        "--segmenter", metavar="NAME",
         help="graph (default; classical, without weights, not SAM), sam, transformers or precomputed",
     )  # fmt: skip
     parser.add_argument("--model", help="short for --option model=...")
@@ -53,7 +55,7 @@ def read_segmenter(typed: argparse.Namespace) -> SegmenterChoice:
     Raises:
         OptionError: with all mistakes.
     """
-    name = find_segmenter(typed.segmenter)
+    name = find_segmenter(typed.segmenter or DEFAULT_SEGMENTER)
     options = read_options(typed.options, {"model": typed.model, "checkpoint": typed.checkpoint})
     check_options(name, options)
     return SegmenterChoice(name, options)

@@ -23,7 +23,7 @@ _GIB = 1 << 30
 _CPU = Path("/proc/cpuinfo")
 # as Linux names them on x86 and on ARM
 _BF16 = ("amx_bf16", "avx512_bf16", "bf16")
-_BUNDLED = {"NAFNet", "SegNAFNet"}
+_BUNDLED = {"MAXIM-1S", "NAFNet", "SegNAFNet"}
 
 
 def versions() -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def test_an_unknown_name_lists_what_is_known(cache):
     output = str(error.value)
     assert "\n" not in output
     for part in (
-        "NAFNet, SegNAFNet (bundled)",
+        "MAXIM-1S, NAFNet, SegNAFNet (bundled)",
         "maxim-denoising (fetched)",
         "maxim-deblurring (84 MB, MIT",
     ):

@@ -87,7 +87,8 @@ def test_bundled_weights_that_are_missing_or_damaged_fail(capsys, monkeypatch, t
     shutil.copy(SHIPPED / "SegNAFNet.safetensors", tmp_path)
     code, out, _ = run(capsys, "--no_test")
     assert code == 1 and row(out, "NAFNet").startswith("bundled, but the file is missing pip install ")
-    (tmp_path / "NAFNet.safetensors").touch()
+    for name in ("NAFNet", "MAXIM-1S"):
+        (tmp_path / f"{name}.safetensors").touch()
     (tmp_path / "SegNAFNet.safetensors").write_bytes(b"damaged")
     code, out, err = run(capsys)
     assert (code, err) == (1, "error: doctor: restore, cpu: see above what to do\n")

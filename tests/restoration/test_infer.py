@@ -294,12 +294,22 @@ def test_photos_of_people(work, shared, kind: str):
     assert [image["key"] for image in read_page(work / "out" / "report.html")["sets"][0]["images"]] == names
 
 
-def test_default_weights_come_with_the_package(work):
+@pytest.mark.parametrize(
+    ("argv", "network", "weights"),
+    [
+        ((), "MAXIM", "MAXIM-1S"),
+        (("--segmenter", "graph"), "SegNAFNet", "SegNAFNet"),
+        (("--save_masks", "masks"), "SegNAFNet", "SegNAFNet"),
+        (("--weights", "auto", "--only", "3,4"), "SegNAFNet", "SegNAFNet"),
+    ],
+)
+def test_default_weights_come_with_the_package(work, argv: tuple[str, ...], network: str, weights: str):
+    """Those that use masks, where masks are asked for."""
     write_png(work / "a.png", skimage.data.coffee()[:40, :40])
-    run("-i", "a.png", "-o", "out/")
+    run("-i", "a.png", "-o", "out/", *argv)
     assert (work / "out" / "a.png").is_file()
     facts = dict(read_page(work / "out" / "report.html")["runs"][0]["facts"])
-    assert facts["Network"] == "SegNAFNet" and facts["Weights"].endswith("SegNAFNet.safetensors")
+    assert facts["Network"] == network and facts["Weights"].endswith(f"/{weights}.safetensors")
 
 
 ODD_NAMES = (

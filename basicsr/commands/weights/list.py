@@ -1,6 +1,7 @@
 """List the weights that have short names: those that are bundled, were fetched, or can be fetched.
 
---weights of restore takes a short name, and so do option files; --weights auto means SegNAFNet.
+--weights of restore takes a short name, and so do option files; --weights auto means MAXIM-1S for photos, and
+SegNAFNet for videos and where masks are asked for.
 Files from elsewhere are given by path: published weights of NAFNet, SAM-Deblur and other known networks are
 recognized.
 """
