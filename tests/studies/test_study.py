@@ -118,7 +118,7 @@ def test_a_row_is_trained_or_has_weights(tmp_path, monkeypatch):
     wrong += "  B: {weights: NAFNet, train: a.yml, network: {type: NAFNet}, set: [x=1]}\n"
     found = mistakes_in(tmp_path, wrong)
     assert [line.partition(": ")[0] for line in found] == ["rows.A.weights", "rows.C.test"]
-    assert "Known: NAFNet, SegNAFNet (bundled)" in found[0]
+    assert "Known: MAXIM-1S, NAFNet, SegNAFNet (bundled)" in found[0]
     found = mistakes_in(tmp_path, wrong.replace("NAFNt", "NAFNet").replace("test: 3", "test: null"))
     keys = ["rows.C.train", "rows.B.train", "rows.B.network", "rows.B.set"]
     assert [line.partition(": ")[0] for line in found] == keys
