@@ -491,7 +491,7 @@ class MAXIM(RestorationNetwork):
         renamed = (f"{last}outputs.0", f"{last}supervised.0.to_image")
         net.load_state_dict({name: state[name.replace(*renamed)] for name in net.state_dict()})
         net.block = {"type": "MAXIM", **options}
-        net.size_rule = self.size_rule
+        net.size_rule, net.normalization = self.size_rule, self.normalization
         return net
 
     def _scales(self, x: Tensor) -> list[list[Tensor]]:

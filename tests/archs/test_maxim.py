@@ -11,6 +11,7 @@ from basicsr.archs.base import adopt_facts, build_network
 from basicsr.archs.maxim import MAXIM, Resized, shrink
 from basicsr.checkpoints.rebuild import rebuild_network
 from basicsr.layers.multi_axis import PositionMix, gelu, map_groups
+from basicsr.layers.normalization import Normalization
 from basicsr.layers.weights_facts import WeightsFacts
 from basicsr.utils.fetchable import FETCHABLE
 
@@ -125,11 +126,13 @@ def test_stages_are_images_of_three_scales():
 @pytest.mark.parametrize("count", [1, 2])
 def test_first_stages_restore_what_they_restored_among_others(count: int):
     net = MAXIM(num_stages=3, padding="edge", **SMALL).eval()
+    net.normalization = Normalization((0.5, 0.4, 0.3), (0.5, 0.5, 0.5))
     x = random(1, 3, 16, 32)
     first = net.first_stages(count).eval()
     with torch.no_grad():
         assert torch.equal(first(x), net.stages(x)["stage_scales"][count - 1][0])
     assert first.block["num_stages"] == count and first.weights_facts() == WeightsFacts(padding="edge")
+    assert first.normalization == net.normalization
     assert build_network(first.block).load_state_dict(first.state_dict())
 
 
